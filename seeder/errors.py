@@ -1,0 +1,154 @@
+"""Every error a person can meet, in one small tree.
+
+An error's docstring is its message: a sentence with named gaps that the raiser fills,
+``raise UnknownTable(table_name="reporting.x")``. So the tree can be read as the list of all messages,
+and a message can't be worded twice.
+
+The three branches say who mends it:
+
+``UserError``       whoever typed the command or wrote the configuration; the command line exits with 2.
+``ManifestError``   whoever wrote the manifest; the run ends as ``error`` at once.
+``TemporaryError``  time: the run is tried again with backoff.
+"""
+
+from typing import Any, Self
+
+
+class SeederError(Exception):
+    """Something in seeder itself is wrong: {what}. This is a bug; please report it."""
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return " ".join((type(self).__doc__ or "").split()).format(**self.facts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The prefork pool pickles exceptions from child to parent; the facts are keywords.
+        return _rebuild, (type(self), self.facts)
+
+    @classmethod
+    def rebuilt(cls, facts: dict[str, Any]) -> Self:
+        return cls(**facts)
+
+
+def _rebuild(kind: type[SeederError], facts: dict[str, Any]) -> SeederError:
+    return kind.rebuilt(facts)
+
+
+# --- what the person at the keyboard mends -----------------------------------------------------------
+
+
+class UserError(SeederError):
+    """{what}"""
+
+
+class BadSetting(UserError):
+    """{name} can't be used: {problem}. Correct it in the environment or in .env; `seeder check` shows
+    all settings."""
+
+
+class NothingRunning(UserError):
+    """{name} is not set and no embedded server is running in {home}: start one with `seeder up`, or set
+    {name}."""
+
+
+class DatabaseUnreachable(UserError):
+    """The {which} database at {url} can't be reached: {reason}. Check that it is running and that
+    {setting} is right."""
+
+
+class BrokerUnreachable(UserError):
+    """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
+    SEEDER_BROKER_URL is right."""
+
+
+class SchemaIncomplete(UserError):
+    """The database lacks {missing}. `seeder schema check` lists every difference from the contract,
+    `seeder schema show` prints the SQL that creates it."""
+
+
+class UnknownReportType(UserError):
+    """There is no report type {report_type!r}: use 'custom' or 'canned'."""
+
+
+class UnknownAgency(UserError):
+    """No enabled manifest{of_type} belongs to agency {agency_slug!r}. `seeder status` lists the agencies
+    that have one."""
+
+
+class UnknownTable(UserError):
+    """No enabled manifest has the table {table_name!r}. `seeder status` lists the tables."""
+
+
+class UnknownRun(UserError):
+    """There is no run {run_id!r} in the history. A run is recorded before it is queued: start one with
+    `seeder refresh`, not by sending seeder.refresh_manifest yourself."""
+
+
+# --- what the manifest's author mends ----------------------------------------------------------------
+
+
+class ManifestError(SeederError):
+    """{what}"""
+
+
+class FieldMissing(ManifestError):
+    """The manifest has no {field}. Fill {field} in its row."""
+
+
+class NameRefused(ManifestError):
+    """The table name {name!r} can't be used: {reason}. Change table_name in the manifest."""
+
+
+class PlaceholderRefused(ManifestError):
+    """The placeholder {placeholder} can't be filled: {reason}."""
+
+
+class QueryRefused(ManifestError):
+    """The query is refused: {reason} (line {line}, column {column}). A manifest's query must be one
+    SELECT that only reads."""
+
+
+class FunctionRefused(ManifestError):
+    """The query calls {function}, which is volatile and so might write. If it only reads, have it
+    declared STABLE or add it to SEEDER_ALLOWED_FUNCTIONS."""
+
+
+class UnknownDatabase(ManifestError):
+    """The manifest's database_id {database_id} is not in SEEDER_DATABASES. Add it there, or correct the
+    manifest."""
+
+
+class SharedTableConflict(ManifestError):
+    """The table {table_name} belongs to {owner} ({owner_report}, agency {owner_agency}), whose SQL differs.
+    Give this manifest another table_name, or the same SQL."""
+
+
+class TableTaken(ManifestError):
+    """{table_name} exists already and is a {kind}, not a materialized view; it was not touched. Rename one
+    of the two."""
+
+
+class QueryFailed(ManifestError):
+    """{report}"""
+
+
+# --- what time mends ---------------------------------------------------------------------------------
+
+
+class TemporaryError(SeederError):
+    """{what}"""
+
+
+class DatabaseTrouble(TemporaryError):
+    """{report}"""
+
+
+class MatviewBusy(TemporaryError):
+    """{table_name} is being refreshed by {holder}; this run waits its turn."""
+
+
+class RecordUnwritable(TemporaryError):
+    """The run's start could not be recorded: {reason}."""

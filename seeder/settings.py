@@ -1,0 +1,202 @@
+"""The settings: one table of name, type, default and help. Everything else reads it.
+
+Each field is the environment variable of the same name with the prefix ``SEEDER_``; a ``.env`` file in the
+working directory is read too, and the environment wins. ``docs/configuration.md`` is checked against this
+table by a test.
+"""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from seeder.errors import BadSetting
+
+_ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class RefreshMode(StrEnum):
+    """How a matview that exists is refreshed; see docs/matviews.md."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    CONCURRENTLY = "concurrently"
+
+
+class OnQueryChange(StrEnum):
+    """What happens when a manifest's SQL is no longer the one its matview was made from."""
+
+    KEEP = "keep"
+    ERROR = "error"
+
+
+def _seconds(value: Any) -> Any:
+    """'90', '90s', '15min', '2h' or '1d' as seconds, the units PostgreSQL's own settings use."""
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", value)):
+        number, unit = found.groups()
+        if unit in _UNITS:
+            return float(number) * _UNITS[unit]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("write a number of seconds, or a number with ms, s, min, h or d, such as 15min")
+
+
+def _postgresql_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        # The text is not repeated: it may hold a password.
+        raise ValueError("write a URL such as postgresql://user:password@host:5432/name") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ValueError("only PostgreSQL is supported, so the URL must begin with postgresql://")
+    return value
+
+
+def _broker_url(value: str) -> str:
+    if not re.match(r"(rediss?|redis\+socket)://", value):
+        raise ValueError("write a Redis URL such as redis://host:6379/0")
+    return value
+
+
+def _timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"there is no time zone {value!r}; write a name such as Europe/Berlin")
+    return value
+
+
+def _cron(value: str) -> str:
+    try:
+        CronSim(value, _ANY_MOMENT)
+    except CronSimError as error:
+        raise ValueError(
+            f"not a cron expression of five fields ({error}); 0 2 * * * is 02:00 each day"
+        ) from None
+    return value
+
+
+def _schema(value: str) -> str:
+    if not value or "\x00" in value or len(value.encode()) > 63:
+        raise ValueError("a schema name has 1 to 63 bytes")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
+
+
+def _setting(default: Any, help_text: str, **more: Any) -> Any:
+    return Field(default, description=help_text, **more)
+
+
+class Settings(BaseSettings):
+    """All settings, read once from the environment; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEEDER_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: PostgresqlUrl | None = _setting(
+        None,
+        "The reporting database: manifests, run history and status live here. Unset means the embedded "
+        "PostgreSQL.",
+    )
+    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = _setting(
+        None, "Redis, over which runs are queued. Unset means the embedded one."
+    )
+    databases: dict[int, PostgresqlUrl] = _setting(
+        {}, 'Other databases that manifests name by database_id, as JSON: {"7": "postgresql://…"}.'
+    )
+    db_schema: Annotated[str, AfterValidator(_schema)] = _setting(
+        "reporting",
+        "The schema of the contract's tables, and of matviews whose table_name is a bare name.",
+        alias="SEEDER_SCHEMA",
+    )
+    agency_table: str = _setting(
+        "public.agency", "The table with the agencies' names (columns id and name); it may be absent."
+    )
+    manifest_role: str | None = _setting(
+        None,
+        "A PostgreSQL role of least privilege that manifests run as (SET LOCAL ROLE) and that owns the "
+        "matviews. Unset means the connection's own role.",
+    )
+    allowed_functions: tuple[str, ...] = _setting(
+        (),
+        "Volatile functions outside pg_catalog that manifests may call nevertheless, as JSON: "
+        '["public.exchange_rate"].',
+    )
+    refresh_mode: RefreshMode = _setting(
+        RefreshMode.AUTO,
+        "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently.",
+    )
+    on_query_change: OnQueryChange = _setting(
+        OnQueryChange.ERROR,
+        "When a manifest's SQL has changed since its matview was made: keep (refresh the old definition) "
+        "or error.",
+    )
+    schedule: Annotated[str, AfterValidator(_cron)] = _setting(
+        "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = _setting("UTC", "The time zone of SCHEDULE.")
+    statement_timeout: Seconds = _setting(
+        3600.0, "The longest one refresh may take before PostgreSQL ends it; 0 is no limit."
+    )
+    lock_timeout: Seconds = _setting(
+        30.0, "The longest a refresh waits for a lock another session holds; then the run is tried again."
+    )
+    max_retries: int = _setting(4, "How often a run is tried again after a failure that may pass.", ge=0)
+    retry_backoff_max: Seconds = _setting(
+        300.0, "The longest wait between two tries; it doubles from 1 s up to here, with full jitter."
+    )
+    history_days: int = _setting(90, "How long finished runs are kept, in days.", ge=1)
+    home: Path = _setting(Path(".seeder"), "Where the embedded servers keep their data.")
+
+    def url_of(self, database_id: int) -> str | None:
+        """The URL of another database, or None where SEEDER_DATABASES doesn't map the number."""
+        return self.databases.get(database_id)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and ``.env``.
+
+    Raises BadSetting, naming the first variable that doesn't parse; its value isn't shown, as it may hold a
+    password.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise BadSetting(
+            name=variable_name(str(first["loc"][0])), problem=first["msg"].removeprefix("Value error, ")
+        ) from None
+    except Exception as error:
+        # pydantic-settings raises its own SettingsError when a JSON value doesn't parse.
+        name = re.search(r'field "(\w+)"', str(error))
+        if name is None:
+            raise
+        raise BadSetting(name=variable_name(name[1]), problem="it must be JSON") from None
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a field: ``database_url`` is ``SEEDER_DATABASE_URL``."""
+    alias = getattr(Settings.model_fields.get(field), "alias", None)
+    return alias or (field if field.startswith("SEEDER_") else f"SEEDER_{field.upper()}")
+
+
+@cache
+def current_settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return load_settings()
