@@ -69,6 +69,11 @@ class SchemaIncomplete(UserError):
     `seeder schema show` prints the SQL that creates it."""
 
 
+class SchemaNotApplied(UserError):
+    """The schema could not be applied, and nothing was changed: {reason}. `seeder schema check` lists what
+    is in the way and the SQL that mends it."""
+
+
 class UnknownReportType(UserError):
     """There is no report type {report_type!r}: use 'custom' or 'canned'."""
 
