@@ -131,6 +131,21 @@ class TableTaken(ManifestError):
     of the two."""
 
 
+class QueryChanged(ManifestError):
+    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Drop the
+    materialized view to have it made anew, or set SEEDER_ON_QUERY_CHANGE=keep to go on refreshing it as it
+    is."""
+
+
+class ManifestMoved(ManifestError):
+    """The manifest {identity} was queued as {queued} but is {now} by now. Refresh it again."""
+
+
+class ManifestGone(ManifestError):
+    """The manifest {identity} was deleted or switched off after this run was queued; its matview was left as
+    it is."""
+
+
 class QueryFailed(ManifestError):
     """{report}"""
 
@@ -150,5 +165,8 @@ class MatviewBusy(TemporaryError):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
 
 
-class RecordUnwritable(TemporaryError):
-    """The run's start could not be recorded: {reason}."""
+# --- not a failure -----------------------------------------------------------------------------------
+
+
+class Duplicate(SeederError):
+    """The run {run_id} is over, or alive elsewhere; this message is dropped."""
