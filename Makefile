@@ -71,6 +71,7 @@ format: env ## Format the code and mend what can be mended
 
 .PHONY: env
 env: $(seeder) $(dev) ## Make .venv with everything the tests and tools need
+	@true
 
 # uv resolves for every Python and system at once, which pip can't. Its own uv.lock names a host on every
 # entry, these two files name none. The builder is locked as well, or each install would fetch its newest.
@@ -101,7 +102,7 @@ clean-data: ## Delete .seeder: the embedded database, its history and queue
 
 # Debian's python3 comes without ensurepip, so both are asked before anything is made.
 find_python = \
-	python= reason="There is no Python on the PATH."; \
+	python= reason="$(if $(PYTHON),$(PYTHON) can't be run.,There is no python3 on the PATH.)"; \
 	for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11); do \
 		version="$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" || continue; \
 		if ! "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
