@@ -45,7 +45,7 @@ class UserError(SeederError):
 
 
 class BadSetting(UserError):
-    """{name} can't be used: {problem}. Correct it in the environment or in .env; `seeder check` shows
+    """{name} can't be used: {problem}. Correct it in the environment or in .env; docs/configuration.md lists
     all settings."""
 
 
