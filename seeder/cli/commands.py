@@ -71,7 +71,7 @@ def history(
 
 @application.command()
 def check(as_json: AsJson = False) -> None:
-    """Check settings, servers, schema and every manifest without running any. Exit code 1: something is wrong."""
+    """Check settings, servers, schema and every manifest without running any. Exit code 1: problems found."""
     from seeder.cli.check import run
 
     raise typer.Exit(run(as_json=as_json))

@@ -21,9 +21,7 @@ class TwoSelections(UserError):
     out."""
 
 
-def run(
-    agency: str | None, report_type: str | None, table: str | None, *, wait: bool, as_json: bool
-) -> int:
+def run(agency: str | None, report_type: str | None, table: str | None, *, wait: bool, as_json: bool) -> int:
     if table and (agency or report_type):
         raise TwoSelections
     equipment().databases.verify()
@@ -99,5 +97,3 @@ def summarise(out: Console, ended: Sequence[Run], seconds: float) -> None:
 
 def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
-
-

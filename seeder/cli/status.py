@@ -58,7 +58,5 @@ def show(out: Console, jobs: Sequence[Job]) -> None:
             text(first_line(job.last_errors)),
         )
     out.print(rows)
-    counts = Counter(
-        (job.status or "never run") if job.enabled else "disabled" for job in jobs
-    )
+    counts = Counter((job.status or "never run") if job.enabled else "disabled" for job in jobs)
     out.print(", ".join(f"{count} {status}" for status, count in counts.most_common()) or "No manifests yet.")
