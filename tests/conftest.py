@@ -1,29 +1,143 @@
-"""The world the tests live in: real servers, started once; each test gets a database of its own."""
+"""The world the tests live in: real servers, started once; each test gets a database of its own.
 
+The servers are the embedded ones and Debian's PostgreSQL 15, run by seeder's own launcher. To save their
+start while developing, SEEDER_TEST_POSTGRES_URL, SEEDER_TEST_POSTGRES15_URL and SEEDER_TEST_REDIS_URL may
+name ones that run already.
+"""
+
+import itertools
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
+from redis import Redis
 from sqlalchemy.engine import make_url
+
+from seeder import embedded
+
+#: Safe only because a test's data needn't survive a crash; half the time of creating a database.
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+
+_database_numbers = itertools.count()
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """A folder for embedded servers; asserts afterwards that no process of theirs is left.
+
+    pytest's own tmp_path won't do: as root its parents are closed to the account the servers run as, so the
+    data would go to /var/lib/seeder.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="seeder-tests-"))
+    folder.chmod(0o711)
+    try:
+        yield folder / "home"
+        left = [process for process in psutil.process_iter() if _lives_in(folder, process)]
+        assert not left, f"still running: {left}"
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Where a test may start embedded servers of its own; the folder isn't there yet."""
+    with new_home() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> str:
-    """The maintenance database of the server the tests run on."""
-    return os.environ["SEEDER_TEST_POSTGRES_URL"]
+def postgres_url() -> Iterator[str]:
+    """The maintenance database of the PostgreSQL the tests run on: the embedded one."""
+    yield from _postgres_url("SEEDER_TEST_POSTGRES_URL", binaries=None)
+
+
+@pytest.fixture(scope="session")
+def postgres15_url() -> Iterator[str]:
+    """The maintenance database of the oldest PostgreSQL that is supported."""
+    if "SEEDER_TEST_POSTGRES15_URL" not in os.environ and not POSTGRES_15.is_dir():
+        complain = pytest.fail if os.environ.get("CI") else pytest.skip
+        complain(f"PostgreSQL 15 is not installed ({POSTGRES_15}): apt-get install postgresql-15")
+    yield from _postgres_url("SEEDER_TEST_POSTGRES15_URL", binaries=POSTGRES_15)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The Redis the tests run on, for tests that don't mind what else is in it."""
+    if given := os.environ.get("SEEDER_TEST_REDIS_URL"):
+        yield given
+        return
+    with new_home() as home:
+        servers = embedded.start(home, with_postgres=False)
+        assert servers.broker_url is not None
+        yield servers.broker_url
+        embedded.stop(servers)
 
 
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
     """A fresh, empty database; dropped afterwards."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(params=["pg18", "pg15"])
+def any_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh, empty database on each supported PostgreSQL in turn; a test that asks for it runs twice."""
+    server = request.getfixturevalue({"pg18": "postgres_url", "pg15": "postgres15_url"}[request.param])
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def broker_url(redis_url: str) -> Iterator[str]:
+    """An empty Redis database, another one than the last test's, whose workers may still be on their way."""
+    number = next(_database_numbers) % 16
+    url = make_url(redis_url).set(database=str(number)).render_as_string(hide_password=False)
+    with Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+@contextmanager
+def fresh_database(postgres_url: str) -> Iterator[str]:
+    """A new, empty database on that server; dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
     server = make_url(postgres_url)
     maintenance = psycopg2.connect(server.set(drivername="postgresql").render_as_string(hide_password=False))
-    maintenance.autocommit = True
-    with maintenance.cursor() as cursor:
-        cursor.execute(f"create database {name} template template0")
-        yield server.set(database=name).render_as_string(hide_password=False)
-        cursor.execute(f"drop database {name} with (force)")
-    maintenance.close()
+    try:
+        maintenance.autocommit = True
+        with maintenance.cursor() as cursor:
+            cursor.execute(f"create database {name} template template0")
+            try:
+                yield server.set(database=name).render_as_string(hide_password=False)
+            finally:
+                cursor.execute(f"drop database {name} with (force)")
+    finally:
+        maintenance.close()
+
+
+def _postgres_url(variable: str, binaries: Path | None) -> Iterator[str]:
+    if given := os.environ.get(variable):
+        yield given
+        return
+    with new_home() as home:
+        servers = embedded.start(home, with_redis=False, postgres_binaries=binaries, postgres_settings=FAST)
+        assert servers.database_url is not None
+        yield servers.database_url
+        embedded.stop(servers)
+
+
+def _lives_in(folder: Path, process: psutil.Process) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(folder) or str(folder) in " ".join(process.cmdline())
+    except psutil.Error:
+        return False

@@ -1,0 +1,116 @@
+"""A program that is kept by a keeper process: started, restarted when it dies, gone when we are."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+_KEEPER = Path(__file__).with_name("keeper.py")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account a program runs as when we are root."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way to ask a program to end, and how many seconds it has before the next, harsher one."""
+
+    signal: signal.Signals
+    seconds: float
+
+
+KILL = Step(signal.SIGKILL, 0.0)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is to be kept.
+
+    ``label`` is what a process listing shows and what ``is_keeper`` looks for; ``if_orphaned`` is what the
+    program gets when its keeper is killed (Linux only), where nobody is left to take the steps.
+    """
+
+    label: str
+    argv: Sequence[str]
+    steps: Sequence[Step]
+    if_orphaned: signal.Signals = signal.SIGKILL
+    account: Account | None = None
+    env: Mapping[str, str] | None = None
+    first_delay: float = 1.0
+
+    def plan(self) -> str:
+        account = self.account
+        return json.dumps(
+            {
+                "argv": list(self.argv),
+                "account": {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {},
+                "steps": [(step.signal, step.seconds) for step in self.steps],
+                "if_orphaned": self.if_orphaned,
+                "first_delay": self.first_delay,
+            }
+        )
+
+
+class Kept:
+    """A running keeper, seen from the process that started it.
+
+    The program stops when ``stop`` is called, and also when this object or the process that holds it is gone.
+    """
+
+    def __init__(self, program: Program, output: IO[bytes] | int) -> None:
+        self.program = program
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(_KEEPER), program.label, program.plan()],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if program.env is None else {**os.environ, **program.env},
+            start_new_session=True,
+        )
+        self._channel = cast("IO[bytes]", self.process.stdin)
+
+    @property
+    def pid(self) -> int:
+        """The keeper's process id, which stays the same over restarts of the program."""
+        return self.process.pid
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code once program and keeper have ended, else None."""
+        return self.process.poll()
+
+    def keep_up(self) -> None:
+        """From now on the program is restarted when it dies."""
+        with suppress(BrokenPipeError):  # it ended this very moment; `ended` tells
+            self._channel.write(b"k")
+            self._channel.flush()
+
+    def ask_to_stop(self) -> None:
+        """Take the next step of stopping; returns at once."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """Stop the program and wait until it has ended; returns its exit code."""
+        self.ask_to_stop()
+        return self.wait()
+
+    def wait(self, seconds: float | None = None) -> int:
+        code = self.process.wait(seconds)
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Let go of the pipe: a keeper that still runs takes it that we are gone."""
+        with suppress(BrokenPipeError):
+            self._channel.close()
