@@ -1,4 +1,4 @@
-"""``seeder demo``: real reports over real data, refreshed by a real worker, from nothing to a status table."""
+"""``seeder demo``: real reports over real data, refreshed by a real worker, from nothing to the status."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ from seeder.supervision.kept import KILL, Kept, Program, Step
 
 
 class DemoElsewhere(UserError):
-    """{name} is set, and the demo runs on embedded servers only, so that nothing of yours is touched. Unset it,
-    or load the demo there yourself with `seeder demo load`."""
+    """{name} is set, and the demo runs on embedded servers only, so that nothing of yours is touched. Unset
+    it, or load the demo there yourself with `seeder demo load`."""
 
 
 class WorkerDied(UserError):
