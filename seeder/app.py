@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from seeder.database import Databases
 from seeder.embedded import endpoints

@@ -18,6 +18,7 @@ import psycopg2
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from seeder.errors import DatabaseUnreachable
@@ -118,7 +119,7 @@ class Databases:
         # A forked child must not use, nor close, its parent's sockets.
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
-    def __contains__(self, database_id: int | None) -> bool:
+    def __contains__(self, database_id: object) -> bool:
         return database_id in self._urls
 
     def url(self, database_id: int | None = None) -> str:
@@ -141,8 +142,8 @@ class Databases:
         engine = self.engine(database_id)
         try:
             return Session(engine.raw_connection())
-        except Exception as error:
-            raise getattr(error, "orig", None) or error from None
+        except DBAPIError as error:
+            raise (error.orig or error) from None
 
     @contextmanager
     def session(self, database_id: int | None = None) -> Iterator[Session]:
@@ -191,7 +192,7 @@ class Databases:
 
 
 def driver_url(url: str) -> URL:
-    """The URL for psycopg2, whichever PostgreSQL driver it names: SQLAlchemy 2.1 takes psycopg 3 otherwise."""
+    """The URL for psycopg2, whatever driver it names; with none, SQLAlchemy 2.1 would take psycopg 3."""
     return make_url(url).set(drivername="postgresql+psycopg2")
 
 
@@ -230,4 +231,3 @@ def _on_connect(connection: Any, _record: Any) -> None:
     if connection.info.server_version >= 140000:
         with connection.cursor() as cursor:
             cursor.execute(f"set client_connection_check_interval = '{CLIENT_CHECK}'")
-

@@ -45,7 +45,7 @@ class UserError(SeederError):
 
 
 class BadSetting(UserError):
-    """{name} can't be used: {problem}. Correct it in the environment or in .env; `seeder check` shows
+    """{name} can't be used: {problem}. Correct it in the environment or in .env; docs/configuration.md lists
     all settings."""
 
 
@@ -81,6 +81,11 @@ class ServerFailed(UserError):
 class SchemaIncomplete(UserError):
     """The database lacks {missing}. `seeder schema check` lists every difference from the contract,
     `seeder schema show` prints the SQL that creates it."""
+
+
+class SchemaNotApplied(UserError):
+    """The schema could not be applied, and nothing was changed: {reason}. `seeder schema check` lists what
+    is in the way and the SQL that mends it."""
 
 
 class UnknownReportType(UserError):

@@ -1,10 +1,12 @@
 """What PostgreSQL's errors mean for a run: final, or worth another try; and how a person reads them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg2
+from psycopg2 import errorcodes
 
-from seeder.errors import DatabaseTrouble, QueryFailed, SeederError
+from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete, SeederError
 
 #: SQLSTATEs (or their two-letter classes) that time may mend
 #: (https://www.postgresql.org/docs/current/errcodes-appendix.html).
@@ -21,6 +23,18 @@ PASSING = {
 
 #: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
 Locate = Callable[[int], tuple[int, int] | None]
+
+
+@contextmanager
+def expecting_contract() -> Iterator[None]:
+    """Around statements over the contract's tables: what is missing there, whoever runs seeder mends."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode not in (errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN):
+            raise
+        missing = (error.diag.message_primary or "").removesuffix(" does not exist")
+        raise SchemaIncomplete(missing=missing) from error
 
 
 def is_passing(error: psycopg2.Error) -> bool:

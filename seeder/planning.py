@@ -87,7 +87,9 @@ def plan(
         for owner in (shared.sharers.get(one.identity, one) for one in selected)
         if owner.identity not in refused
     }
-    longest_first = sorted(owners.values(), key=lambda one: (-usual_seconds.get(one.table_name, 0), one.table_name))
+    longest_first = sorted(
+        owners.values(), key=lambda one: (-usual_seconds.get(one.table_name, 0), one.table_name)
+    )
     return Plan(
         seeding_id,
         tuple(
@@ -101,7 +103,7 @@ def plan(
 
 
 def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
-    """The run of a manifest in a seeding; the contract's columns are not null, so what is missing is empty."""
+    """The run of a manifest in a seeding. The contract's columns are not null: what is missing is empty."""
     return NewRun(
         run_id=f"{seeding_id}.{manifest.identity}",
         report_type=manifest.report_type,
@@ -114,7 +116,7 @@ def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
 
 
 def scheduled_seeding_id(settings: Settings, now: datetime) -> str:
-    """The seeding of the schedule's latest tick, ``20261123T0200Z``: the same however often the tick fires."""
+    """The seeding of the schedule's latest tick, ``20261123T0200Z``, however often that tick fires."""
     latest = next(CronSim(settings.schedule, (now + CLOCK_TOLERANCE).astimezone(settings.zone), reverse=True))
     return latest.astimezone(UTC).strftime("%Y%m%dT%H%MZ")
 
@@ -126,7 +128,7 @@ def adhoc_seeding_id(now: datetime) -> str:
 
 
 def _priorities(longest_first: Sequence[Manifest], usual_seconds: Mapping[str, int]) -> Iterable[int]:
-    """Each step gets a third of the seeding's usual time: a few long runs in the first, many short in the last."""
+    """Each step gets a third of the usual time: a few long runs in the first, many short in the last."""
     whole = sum(usual_seconds.get(one.table_name, 0) for one in longest_first)
     before = 0
     for one in longest_first:

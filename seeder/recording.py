@@ -15,7 +15,7 @@ from seeder.failures import is_passing
 
 log = structlog.get_logger(__name__)
 
-#: A restart of PostgreSQL, recovery included, usually fits; a worker that shuts down isn't held up for longer.
+#: A restart of PostgreSQL, recovery included, usually fits; no shutdown is held up for longer.
 PATIENCE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 import psutil
 
 
+#: The kernel counts CPU time in ticks of 10 ms; below this, one tick is more than 5 per cent.
+SHORTEST_SECONDS = 0.2
+
+
 @dataclass(frozen=True)
 class Usage:
-    """What a backend used: MiB resident at the end, per cent of one processor over the time measured."""
+    """What a backend used: MiB resident at the end, per cent of one processor over the time measured.
+
+    None is unknown."""
 
     memory_mb: int | None
     cpu_percentage: int | None
@@ -38,8 +44,9 @@ class Meter:
         except psutil.Error:
             return UNKNOWN
         wall = time.monotonic() - self.started
+        measurable = wall >= SHORTEST_SECONDS
         return Usage(
-            memory_mb=round(memory / 2**20), cpu_percentage=round(100 * cpu / wall) if wall > 0 else None
+            memory_mb=round(memory / 2**20), cpu_percentage=round(100 * cpu / wall) if measurable else None
         )
 
 
@@ -57,8 +64,8 @@ def local_backend(pid: int, descriptor: int) -> psutil.Process | None:
 
     A process of that number proves nothing: the server may be elsewhere, or in a container whose loopback is
     forwarded here. So over TCP the process title must hold our end's address, which PostgreSQL puts there
-    (``update_process_title``, the default but on Windows); over a Unix-domain socket the backend's parent must
-    be the process that the kernel says listens on it.
+    (``update_process_title``, the default but on Windows); over a Unix-domain socket the backend's parent
+    must be the process that the kernel says listens on it.
     """
     try:
         process = psutil.Process(pid)

@@ -12,7 +12,15 @@ from typing import Self
 import psycopg2
 
 from seeder.database import Databases, Session
-from seeder.errors import Duplicate, ManifestGone, ManifestMoved, MatviewBusy, UnknownDatabase, UnknownRun
+from seeder.errors import (
+    Duplicate,
+    ManifestGone,
+    ManifestMoved,
+    MatviewBusy,
+    SeederError,
+    UnknownDatabase,
+    UnknownRun,
+)
 from seeder.failures import judged
 from seeder.history import HistoryRepository
 from seeder.manifests import Manifest, ManifestReader
@@ -64,7 +72,12 @@ class Desk:
     """What a worker process needs to take runs on."""
 
     def __init__(
-        self, databases: Databases, history: HistoryRepository, manifests: ManifestReader, policy: Policy, schema: str
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        manifests: ManifestReader,
+        policy: Policy,
+        schema: str,
     ) -> None:
         self.databases = databases
         self.history = history
@@ -75,8 +88,8 @@ class Desk:
     def claim(self, message: Message) -> "Claim":
         """Take the matview's lock and record the run as running.
 
-        Raises Duplicate where there is nothing to do, MatviewBusy where another run has the lock, ManifestError
-        and TemporaryError where the run can't begin.
+        Raises Duplicate where there is nothing to do, MatviewBusy where another run has the lock,
+        ManifestError and TemporaryError where the run can't begin.
         """
         if message.database_id is not None and message.database_id not in self.databases:
             raise UnknownDatabase(database_id=message.database_id)
@@ -158,7 +171,8 @@ class Claim:
 
     def succeed(self) -> None:
         run_id, table_name, result = self.message.run_id, self.message.table_name, self.result
-        assert result is not None
+        if result is None:
+            raise SeederError(what=f"{run_id} succeeded without a result")
         self._record(
             lambda session: self.desk.history.succeed(
                 run_id, table_name, result.figures, result.note, session

@@ -25,6 +25,8 @@ class Seeding:
     refused: dict[str, str]
     #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
     not_recorded: dict[str, str]
+    #: The runs that were queued.
+    run_ids: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -48,11 +50,14 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
     not_recorded = equipment.history.queue([one.run for one in made.planned])
     not_recorded += equipment.history.refuse(made.refusals)
     publish(app, _waiting(equipment, made.planned))
+    unheld = {run.run_id: reason for run, reason in not_recorded}
+    run_ids = tuple(one.run.run_id for one in made.planned if one.run.run_id not in unheld)
     seeding = Seeding(
         seeding_id,
-        queued=len(made.planned) - sum(run.run_id in _ids(made.planned) for run, _ in not_recorded),
+        queued=len(run_ids),
         refused={one.run.run_id: one.errors for one in made.refusals},
-        not_recorded={run.run_id: reason for run, reason in not_recorded},
+        not_recorded=unheld,
+        run_ids=run_ids,
     )
     log.info("seeding queued", seeding_id=seeding_id, queued=seeding.queued, refused=len(seeding.refused))
     for run_id, reason in seeding.not_recorded.items():
@@ -66,5 +71,5 @@ def _waiting(equipment: Equipment, planned: tuple[Planned, ...]) -> list[Planned
     return [one for one in planned if one.run.run_id in pending]
 
 
-def _ids(planned: tuple[Planned, ...]) -> set[str]:
-    return {one.run.run_id for one in planned}
+def _ids(planned: tuple[Planned, ...]) -> list[str]:
+    return [one.run.run_id for one in planned]

@@ -1,4 +1,4 @@
-"""Celery's signals to the record: the task works, these tell. They fire in the process and thread of the task.
+"""Celery's signals to the record: the task works, these tell. They fire in the task's process and thread.
 
 Celery swallows what a handler raises, so none of them may leave a run half told: what can't be claimed is
 kept for the task to raise, and what can't be recorded is tried again and then left to the sweep.

@@ -39,15 +39,15 @@ class Swept:
 class Sweep:
     """Settles runs. Two sweeps at a time are harmless: every transition checks the row again."""
 
-    def __init__(self, databases: Databases, history: HistoryRepository, schema: str, max_retries: int) -> None:
+    def __init__(
+        self, databases: Databases, history: HistoryRepository, schema: str, max_retries: int
+    ) -> None:
         self._databases = databases
         self._history = history
         self._schema = schema
         self._max_retries = max_retries
 
-    def settle(
-        self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]
-    ) -> Swept:
+    def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
         """Look at every unfinished run that has been quiet for a while.
 
         ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids that are in a
@@ -67,11 +67,13 @@ class Sweep:
             else:
                 self._history.retry(run.run_id, run.table_name, words.format(count=count))
                 requeue.append(run)
-            log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, times_lost=count)
+            log.warning(
+                "settled by the sweep", run_id=run.run_id, table_name=run.table_name, times_lost=count
+            )
         return Swept(tuple(requeue), tuple(ended))
 
     def _is_dead(self, run: Run, database_of: Mapping[str, int | None]) -> bool:
-        """Nobody holds the matview's lock in this run's name. A database that can't be asked tells nothing."""
+        """Nobody holds the matview's lock in this run's name. A database that is down tells nothing."""
         identity = f"{run.report_type}-{run.manifest_id}"
         database_id = database_of.get(identity)
         if database_id is not None and database_id not in self._databases:

@@ -1,4 +1,4 @@
-"""The statements that read the record. Each goes through an index of the contract, however long the history."""
+"""The statements that read the record, each through an index of the contract, however long the history."""
 
 RUN_COLUMNS = """
 run_id, table_name, report_name, report_type, manifest_id, agency_slug, status, start_time, finish_time,
@@ -67,7 +67,7 @@ where (%(agency_slug)s::text is null or agency_slug = %(agency_slug)s)
 order by agency_slug, table_name, report_type, manifest_id
 """
 
-#: A table's last run is never pruned: the status row points at it, and so does the question what happened last.
+#: A table's last run is never pruned: the status row points at it.
 PRUNE = """
 with old as (
     select h.id

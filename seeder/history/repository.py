@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 import psycopg2
-from psycopg2 import errorcodes
 
 from seeder.database import Databases, Session
-from seeder.errors import SchemaIncomplete
+from seeder.failures import expecting_contract
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
 from seeder.sql.names import quoted
@@ -181,14 +180,9 @@ class HistoryRepository:
 
     @contextmanager
     def _session(self, session: Session | None) -> Iterator[Session]:
-        try:
+        with expecting_contract():
             if session is not None:
                 yield session
             else:
                 with self._databases.session() as own:
                     yield own
-        except psycopg2.Error as error:
-            if error.pgcode in (errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN):
-                missing = (error.diag.message_primary or "").removesuffix(" does not exist")
-                raise SchemaIncomplete(missing=missing) from error
-            raise

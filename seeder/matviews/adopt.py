@@ -1,4 +1,4 @@
-"""A matview that was there before seeder: whether it is what its manifest asks for, in PostgreSQL's own words.
+"""A matview that was there before seeder: is it what its manifest asks for, in PostgreSQL's words?
 
 PostgreSQL stores a query as a parse tree. Printed back by ``pg_get_viewdef``, two texts of one meaning are
 equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html).
@@ -30,7 +30,7 @@ def same_meaning(session: Session, oid: int, query: SafeQuery, policy: Policy) -
         session.run_text(text)
         return bool(session.row(SAME, oid=oid).same)
     except psycopg2.Error as error:
-        raise judged(error, lambda position: query.source_position(position - offset)) from error
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
     finally:
         if not session.closed:
             session.run_text("rollback")

@@ -43,7 +43,7 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
             # The command tag, "SELECT 1000", is the number of rows.
             records = session.run_text(text)
         except psycopg2.Error as error:
-            raise judged(error, lambda position: query.source_position(position - offset)) from error
+            raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
         done = session.row(
             FINISH.format(matview=matview.quoted),
             comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),

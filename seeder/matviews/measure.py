@@ -1,14 +1,15 @@
-"""How many rows a refresh left and how large the matview is, without a second scan where PostgreSQL can tell."""
-
+"""How many rows a refresh left and how large the matview is, without a scan where PostgreSQL can tell."""
 
 from seeder.sql.names import MatviewName
 
 #: Runs before the refresh, in its transaction. The counters hold what earlier transactions of the session
 #: have not yet flushed, so only the difference means anything. The role comes last: it may see less.
 BEFORE = """
-select set_config('seeder.rows_before',
-                  (pg_stat_get_xact_tuples_inserted(%(oid)s) - pg_stat_get_xact_tuples_deleted(%(oid)s))::text,
-                  true);
+select set_config(
+    'seeder.rows_before',
+    (pg_stat_get_xact_tuples_inserted(%(oid)s) - pg_stat_get_xact_tuples_deleted(%(oid)s))::text,
+    true
+);
 """
 
 #: A plain refresh writes every row anew, so what it inserted is what there is. With track_counts off the
@@ -44,5 +45,3 @@ def moved_noticeably(rows: int | None, analyzed_rows: int | None) -> bool:
     if rows is None:
         return False
     return analyzed_rows is None or abs(rows - analyzed_rows) > 50 + 0.1 * analyzed_rows
-
-

@@ -62,15 +62,18 @@ def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy:
     Raises ManifestError (final) or TemporaryError (another try may help).
     """
     meter = session.meter()
-    if found.oid is None:
-        wanted = Stamp(manifest.identity, manifest.source(policy.allowed_functions), manifest.query.fingerprint, None)
+    oid = found.oid
+    if oid is None:
+        wanted = Stamp(
+            manifest.identity, manifest.source(policy.allowed_functions), manifest.query.fingerprint, None
+        )
         made = create(session, manifest.matview, manifest.query, wanted, policy)
         usage = meter.usage()
         figures = Figures(made.records, made.total_bytes, usage.memory_mb, usage.cpu_percentage)
         return RefreshResult(Outcome.CREATED, figures)
     if found.kind != "m":
         raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
-    current, note = _current_stamp(session, manifest, found, policy)
+    current, note = _current_stamp(session, manifest, oid, found, policy)
     done = refresh(session, manifest.matview, found, policy)
     _keep_statistics_true(session, manifest, found, current, done, policy)
     usage = meter.usage()
@@ -79,7 +82,7 @@ def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy:
 
 
 def _current_stamp(
-    session: Session, manifest: Manifest, found: Found, policy: Policy
+    session: Session, manifest: Manifest, oid: int, found: Found, policy: Policy
 ) -> tuple[Stamp | None, str | None]:
     """The stamp the matview should bear after this run, and what to note about its definition."""
     there = stamp.read(found.comment)
@@ -91,8 +94,7 @@ def _current_stamp(
     )
     if there and there.fingerprint == wanted.fingerprint:
         return wanted, None
-    assert found.oid is not None
-    if not there and same_meaning(session, found.oid, manifest.query, policy):
+    if not there and same_meaning(session, oid, manifest.query, policy):
         return wanted, None
     if policy.on_query_change is OnQueryChange.KEEP:
         return there, KEPT
