@@ -13,14 +13,10 @@ true, and functions in row security policies, domain checks and the input of typ
 
 from collections.abc import Sequence
 
-import psycopg2
-
 from seeder.database import Session
 from seeder.errors import FunctionRefused
-from seeder.failures import judged
+from seeder.matviews.probe import probe
 from seeder.sql.guard import SafeQuery
-
-PROBE = "create temporary view seeder_probe as\n{query}\n"
 
 #: From the probe over its rule, views' rules, operators, aggregates and SQL-standard function bodies to all
 #: functions it depends on; each with the relation whose query has the call.
@@ -78,17 +74,8 @@ def refuse_volatile(session: Session, query: SafeQuery, allowed: Sequence[str], 
     and nothing of the query is executed; one that PostgreSQL can't resolve (a table is missing) raises
     QueryFailed here already. Three round trips: meant for a creation, not for each refresh.
     """
-    text = PROBE.format(query=query.text)
-    offset = text.index(query.text)
-    try:
-        session.run_text("begin;\n" + set_role)
-        session.run_text(text)
+    with probe(session, query, set_role):
         found = session.row(VOLATILE, allowed=list(allowed))
-    except psycopg2.Error as error:
-        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
-    finally:
-        if not session.closed:
-            session.run_text("rollback")
     if found is not None:
         function = found.name if found.view is None else f"{found.name} (in the view {found.view})"
         raise FunctionRefused(function=function)
