@@ -29,10 +29,13 @@ quietly = { $(1); } >.venv/install.log 2>&1 || { status=$$?; cat .venv/install.l
 	echo "The installation failed; the reason is above. Mend it and type the same again." >&2; \
 	exit $$status; }
 
-# Running embedded servers use the binaries in .venv: these must not vanish under them.
-idle = if find "$${SEEDER_HOME:-.seeder}" -name postmaster.pid -exec sh -c 'kill -0 "$$(head -n 1 "$$1")"' sh {} \; \
-	-print 2>/dev/null | grep -q .; then \
-	echo "The embedded servers are running. Stop them first: Ctrl-C in the terminal of 'make up'." >&2; exit 1; fi
+# Running embedded servers use the programs in .venv: these must not vanish under them.
+idle = home="$${SEEDER_HOME:-.seeder}"; for server in postgres redis; do \
+	keeper="$$(sed -n 's/.*"keeper": \([0-9]*\).*/\1/p' "$$home/$$server.json" 2>/dev/null)"; \
+	if [ -n "$$keeper" ] && ps -p "$$keeper" -o args= | grep -qF "$$server of "; then \
+		echo "The embedded servers in $$home are running. Stop them first: Ctrl-C where 'make up' runs." >&2; \
+		exit 1; \
+	fi; done
 
 .PHONY: help
 help: ## Print this list
@@ -96,7 +99,9 @@ clean: ## Remove .venv and all caches, keep the data in .seeder
 .PHONY: clean-data
 clean-data: ## Delete .seeder: the embedded database, its history and queue
 	@SEEDER_HOME=.seeder; $(idle)
-	@rm -rf .seeder
+	@# Root's servers may keep their data elsewhere, see seeder/embedded/place.py.
+	@elsewhere="$$(sed -n 's|.*"folder": "\(/var/lib/seeder/[^"]*\)".*|\1|p' .seeder/embedded.json 2>/dev/null)"; \
+	if [ -n "$$elsewhere" ]; then rm -rf "$$elsewhere"; fi; rm -rf .seeder
 
 # --- the environment -------------------------------------------------------------------------------------
 

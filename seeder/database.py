@@ -168,7 +168,7 @@ class Databases:
             raise DatabaseUnreachable(
                 which="reporting" if database_id is None else f"other ({database_id})",
                 url=self.url(database_id),
-                reason=" ".join(self.scrubbed(str(error)).split()),
+                reason=self.scrubbed(" ".join(str(error).split()).rstrip(".?!")),
                 setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",
             ) from None
 

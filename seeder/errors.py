@@ -64,6 +64,11 @@ class BrokerUnreachable(UserError):
     SEEDER_BROKER_URL is right."""
 
 
+class NotPublished(UserError):
+    """Seeding {seeding_id} is recorded, but its {count} runs can't be queued: the broker at {url} can't be
+    reached ({reason}). They stay pending; once Redis is back, a worker's sweep queues them within minutes."""
+
+
 class HomeUnusable(UserError):
     """The folder {home} can't hold the embedded servers: {reason}. Set SEEDER_HOME to a folder of your own,
     or SEEDER_DATABASE_URL and SEEDER_BROKER_URL to servers that run already."""

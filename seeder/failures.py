@@ -50,11 +50,16 @@ def judged(error: psycopg2.Error, locate: Locate | None = None) -> SeederError:
     return kind(report=report(error, locate))
 
 
+def one_line(error: BaseException) -> str:
+    """A driver's words as part of a sentence of ours."""
+    return " ".join(str(error).split()).rstrip(".?!")
+
+
 def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
     """SQLSTATE, message, detail, hint and place, as a person needs them; one fact a line."""
     said = error.diag
     if said.message_primary is None:
-        return "The connection to the database failed: " + " ".join(str(error).split())
+        return f"The connection to the database failed: {one_line(error)}."
     lines = [f"{error.pgcode}: {said.message_primary}"]
     if said.message_detail:
         lines.append(f"Detail: {said.message_detail}")

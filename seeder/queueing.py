@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from seeder.database import masked_broker
 from seeder.errors import BrokerUnreachable
+from seeder.failures import one_line
 from seeder.planning import PRIORITY_STEPS, Planned
 
 TASK = "seeder.refresh_manifest"
@@ -43,9 +44,7 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
                     producer=producer,
                 )
     except BrokerError as error:
-        raise BrokerUnreachable(
-            url=masked_broker(app.conf.broker_url), reason=" ".join(str(error).split())
-        ) from error
+        raise BrokerUnreachable(url=masked_broker(app.conf.broker_url), reason=one_line(error)) from error
 
 
 def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ import structlog
 from celery import Celery
 
 from seeder.app import Equipment
+from seeder.errors import BrokerUnreachable, NotPublished
 from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
 from seeder.queueing import publish
 
@@ -49,7 +50,11 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
     made = plan(seeding_id, manifests, selection, equipment.databases, equipment.history.usual_seconds())
     not_recorded = equipment.history.queue([one.run for one in made.planned])
     not_recorded += equipment.history.refuse(made.refusals)
-    publish(app, _waiting(equipment, made.planned))
+    waiting = _waiting(equipment, made.planned)
+    try:
+        publish(app, waiting)
+    except BrokerUnreachable as error:
+        raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
     unheld = {run.run_id: reason for run, reason in not_recorded}
     run_ids = tuple(one.run.run_id for one in made.planned if one.run.run_id not in unheld)
     seeding = Seeding(

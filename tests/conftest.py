@@ -46,6 +46,11 @@ def new_home() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow comes last: a plain mistake shows within seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Where a test may start embedded servers of its own; the folder isn't there yet."""

@@ -7,6 +7,7 @@ from seeder.app import app, equipment
 from seeder.cli.printing import console, print_json, text
 from seeder.database import masked_broker
 from seeder.errors import BrokerUnreachable, ManifestError
+from seeder.failures import one_line
 from seeder.manifests import Manifest, owned
 
 
@@ -65,4 +66,4 @@ def _verify_broker() -> None:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
     except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
         url = masked_broker(app.conf.broker_url)
-        raise BrokerUnreachable(url=url, reason=" ".join(str(error).split())) from None
+        raise BrokerUnreachable(url=url, reason=one_line(error)) from None
