@@ -49,7 +49,9 @@ with manifest as (
     select
         text 'custom' as report_type,
         m.id as manifest_id,
-        coalesce(m.table_name, '') as table_name,
+        -- The history's own order: a name in another one (a rendered name is in that of "C") would find its
+        -- runs through no index.
+        coalesce(m.table_name, '') collate "default" as table_name,
         coalesce(m.report_name, '') as report_name,
         m.agency_id,
         coalesce(m.agency_slug, '') as agency_slug,
@@ -59,7 +61,7 @@ with manifest as (
     select
         'canned',
         m.id,
-        coalesce({_rendered_name("r.table_name", "m")}, ''),
+        coalesce({_rendered_name("r.table_name", "m")}, '') collate "default",
         coalesce(r.report_name, ''),
         m.agency_id,
         coalesce(m.agency_slug, ''),
