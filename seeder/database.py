@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from seeder.errors import DatabaseUnreachable
+from seeder.failures import one_line
 from seeder.resources import Meter, local_backend, meter
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
@@ -168,7 +169,7 @@ class Databases:
             raise DatabaseUnreachable(
                 which="reporting" if database_id is None else f"other ({database_id})",
                 url=self.url(database_id),
-                reason=self.scrubbed(" ".join(str(error).split()).rstrip(".?!")),
+                reason=self.scrubbed(one_line(error)),
                 setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",
             ) from None
 

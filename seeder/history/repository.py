@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 
 from seeder.database import Databases, Session
-from seeder.failures import expecting_contract
+from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
 from seeder.sql.names import quoted
@@ -173,7 +173,7 @@ class HistoryRepository:
                 )
         except psycopg2.IntegrityError as error:
             if len(items) == 1:
-                return [(runs[0][0], " ".join(str(error).split()))]
+                return [(runs[0][0], one_line(error))]
             middle = len(items) // 2
             return self._insert(name, items[:middle], split) + self._insert(name, items[middle:], split)
         return []
