@@ -2,6 +2,7 @@
 
 from seeder.models import Contract
 from seeder.schema.writing import do_block, ident, literal, qualified
+from seeder.sql.names import rendered_name_expression
 
 VIEW = "seeder_dashboard"
 
@@ -43,15 +44,25 @@ def select(contract: Contract) -> str:
     pass over the whole history: its time grows with the manifests, not with the runs.
     """
     return f"""\
+-- What a manifest lacks is an empty text here, as it is in the record, whose columns are not null.
 with manifest as (
     select
-        text 'custom' as report_type, m.id as manifest_id, m.table_name, m.report_name,
-        m.agency_id, m.agency_slug, coalesce(m.enabled, false) as enabled
+        text 'custom' as report_type,
+        m.id as manifest_id,
+        coalesce(m.table_name, '') as table_name,
+        coalesce(m.report_name, '') as report_name,
+        m.agency_id,
+        coalesce(m.agency_slug, '') as agency_slug,
+        coalesce(m.enabled, false) as enabled
     from {qualified(contract.custom_manifest)} m
     union all
     select
-        text 'canned', m.id, {_rendered_name("r.table_name", "m")}, r.report_name,
-        m.agency_id, m.agency_slug,
+        'canned',
+        m.id,
+        coalesce({_rendered_name("r.table_name", "m")}, ''),
+        coalesce(r.report_name, ''),
+        m.agency_id,
+        coalesce(m.agency_slug, ''),
         -- Some deployments have this column, the contract has not.
         coalesce((to_jsonb(m) ->> 'enabled')::boolean, true)
     from {qualified(contract.canned_manifest)} m
@@ -141,15 +152,20 @@ def _indented(sql: str) -> str:
 
 
 def _rendered_name(template: str, manifest: str) -> str:
-    """A canned report's ``table_name`` for one manifest: what ``sql.names.render_table_name`` makes of it."""
-    slug = (
-        f"regexp_replace(lower({manifest}.agency_slug collate \"C\"), '[^a-z0-9_]' collate \"C\", '_', 'g')"
+    """A canned report's ``table_name`` for one manifest as the record has it: placeholders filled in, or as
+    written where one of them can't be (``Manifest.table_name`` does the same)."""
+    rendered = rendered_name_expression(
+        template,
+        agency_slug=f"{manifest}.agency_slug",
+        agency_id=f"{manifest}.agency_id",
+        manifest_id=f"{manifest}.id",
     )
-    expression = template
-    for gap, value in (
-        ("{agency_slug}", slug),
-        ("{agency_id}", f"cast({manifest}.agency_id as text)"),
-        ("{manifest_id}", f"cast({manifest}.id as text)"),
-    ):
-        expression = f"replace({expression}, '{gap}', coalesce({value}, '{gap}'))"
-    return expression
+    return f"""\
+case
+            when {template} !~ '\\{{' then {template}
+            when coalesce({manifest}.agency_slug, '') = '' then {template}
+            when {manifest}.agency_id is null and strpos({template}, '{{agency_id}}') > 0 then {template}
+            -- A placeholder that there is not.
+            when {template} ~ '\\{{(?!(agency_slug|agency_id|manifest_id)\\}})[^{{}}]*\\}}' then {template}
+            else {rendered}
+        end"""

@@ -1,8 +1,8 @@
 """The whole schema as one idempotent script, to be read and run by the schema's owners."""
 
-from seeder.models import contract
+from seeder.models import Contract, contract
 from seeder.schema.dashboard import create_view
-from seeder.schema.writing import create_schema, do_block, ident, literal, whole_table
+from seeder.schema.writing import create_schema, do_block, literal, qualified, whole_table
 
 _HEADER = """\
 -- The tables, checks, indexes and view of seeder's contract.
@@ -23,11 +23,12 @@ def ddl(schema: str, agency_table: str, *, agency_fk: bool = False) -> str:
         f"-- One row per manifest with its latest run, for dashboards.\n{create_view(wanted, agency_table)}",
     ]
     if agency_fk:
-        parts += [_agency_key(schema, agency_table)]
+        parts += [agency_key(wanted, agency_table)]
     return "\n\n".join(parts) + "\n"
 
 
-def _agency_key(schema: str, agency_table: str) -> str:
+def agency_key(wanted: Contract, agency_table: str) -> str:
+    """A foreign key from ``agency_id`` of both tables to the agency table's id, where there is none yet."""
     return (
         "-- Rows refer to an agency that exists. Not valid: rows of agencies that are gone already may stay\n"
         "-- (docs/decisions says why this key is an option and not the default).\n"
@@ -40,8 +41,8 @@ begin
         raise exception 'there is no agency table %', {literal(agency_table)};
     end if;
     foreach child in array array[
-        {literal(f"{ident(schema)}.seeder_run_history")}::regclass,
-        {literal(f"{ident(schema)}.seeder_job_status")}::regclass
+        {literal(qualified(wanted.history))}::regclass,
+        {literal(qualified(wanted.status))}::regclass
     ] loop
         if not exists (
             select

@@ -4,21 +4,28 @@
 them, so a database that was mended piece by piece and one that was applied to are the same.
 """
 
+import re
 import textwrap
 
+from pglast.keywords import RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import DefaultClause
 from sqlalchemy.sql.elements import TextClause
 
 from seeder.models import Contract
+from seeder.sql.names import quoted
+
+#: The keywords that can't be a schema's or a column's name as they are (gram.y leaves them out of ColId).
+_NEVER_BARE = frozenset(RESERVED_KEYWORDS) | frozenset(TYPE_FUNC_NAME_KEYWORDS)
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def ident(name: str) -> str:
     """The identifier, between double quotes where PostgreSQL needs them: this SQL is for people to read."""
-    return _DIALECT.identifier_preparer.quote(name)
+    plain = re.fullmatch("[a-z_][a-z0-9_]*", name) and name not in _NEVER_BARE
+    return name if plain else quoted(name)
 
 
 def literal(value: str) -> str:
