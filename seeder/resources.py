@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import psutil
 
-
 #: The kernel counts CPU time in ticks of 10 ms; below this, one tick is more than 5 per cent.
 SHORTEST_SECONDS = 0.2
 

@@ -17,7 +17,7 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
     out = console()
     rows = table(
         "run", "status", "started", "took", "rows", "size", "CPU", "memory", "failures",
-        right=("took", "rows", "size", "CPU", "memory", "failures"),
+        right=("took", "rows", "size", "CPU", "memory", "failures"), whole=("run", "started"),
     )  # fmt: skip
     for one in runs:
         rows.add_row(

@@ -13,8 +13,8 @@ from rich.table import Table
 
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
 
-#: Wide enough for a table where the output is no terminal and so has no width.
-PIPE_WIDTH = 160
+#: Where the output is no terminal nothing is folded: whoever greps wants whole lines.
+PIPE_WIDTH = 1000
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -28,10 +28,16 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
+def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
+    """A table with these columns; those in ``whole`` hold names to be copied and are never folded."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column in whole or column in right,
+        )
     return made
 
 

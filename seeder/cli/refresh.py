@@ -1,7 +1,7 @@
 """``seeder refresh``: queue, and if asked wait and watch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -53,8 +53,13 @@ def warn_without_worker(out: Console) -> None:
         )
 
 
-def watch(out: Console, history: HistoryRepository, seeding: Seeding) -> list[Run]:
-    """Follow the runs to their end with a progress bar, a line for each failure as it happens, a summary."""
+def watch(
+    out: Console, history: HistoryRepository, seeding: Seeding, alive: Callable[[], None] = lambda: None
+) -> list[Run]:
+    """Follow the runs to their end with a progress bar, a line for each failure as it happens, a summary.
+
+    ``alive`` is asked between looks and raises where there is nothing to wait for any more.
+    """
     waiting = set(seeding.run_ids)
     ended: list[Run] = []
     started = time.monotonic()
@@ -76,6 +81,7 @@ def watch(out: Console, history: HistoryRepository, seeding: Seeding) -> list[Ru
             failures = sum(one.status == "error" for one in ended)
             progress.update(bar, completed=len(ended), failed=f"{failures} failed" if failures else "")
             if waiting:
+                alive()
                 time.sleep(POLL_SECONDS)
     summarise(out, ended, time.monotonic() - started)
     return ended

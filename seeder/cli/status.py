@@ -1,4 +1,5 @@
-"""``seeder status``: the latest status of every manifest, what needs attention first."""
+"""``seeder status``: the latest status of every manifest. What needs attention comes last, where a terminal
+leaves it in sight."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
 from seeder.planning import Selection
 
-ATTENTION = {"error": 0, "running": 1, "pending": 2, "success": 3, None: 4}
+ATTENTION = {None: 0, "success": 1, "pending": 2, "running": 3, "error": 4}
 
 
 def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
@@ -42,7 +43,7 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
 def show(out: Console, jobs: Sequence[Job]) -> None:
     rows = table(
         "agency", "table", "report", "status", "started", "took", "rows", "size", "failures", "error",
-        right=("took", "rows", "size", "failures"),
+        right=("took", "rows", "size", "failures"), whole=("agency", "table", "started"),
     )  # fmt: skip
     for job in sorted(jobs, key=lambda one: (ATTENTION[one.status], one.agency_slug, one.table_name)):
         rows.add_row(

@@ -33,7 +33,7 @@ class Created:
 
 def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stamp, policy: Policy) -> Created:
     """Create the matview; raises ManifestError or TemporaryError, and then nothing is left of it."""
-    refuse_volatile(session, query, policy.allowed_functions)
+    refuse_volatile(session, query, policy.allowed_functions, policy.set_role)
     text = CREATE.format(matview=matview.quoted, query=query.text)
     offset = text.index(query.text)
     with session.transaction():

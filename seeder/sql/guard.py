@@ -54,7 +54,6 @@ class SafeQuery:
 
     text: str
     fingerprint: str  #: 64 hexadecimal digits; equal for texts that differ in layout only
-    functions: tuple[tuple[str | None, str], ...]  #: what it calls by name, as written: (schema, name)
     rendered: RenderedQuery
 
     def source_position(self, offset: int) -> Position:
@@ -82,8 +81,8 @@ def _check(query: RenderedQuery) -> SafeQuery:
                 query.source_position(after.start),
             )
     text = query.text[: statement[-1].end + 1]
-    functions = _functions(query, text, statement)
-    return SafeQuery(text, _fingerprint(text, statement), functions, query)
+    _walk(query, text, statement)
+    return SafeQuery(text, _fingerprint(text, statement), query)
 
 
 #: A run comes with the SQL of the run before it: about 0.5 ms for a query of ten lines, of a refresh that may
@@ -115,16 +114,12 @@ def _fingerprint(text: str, statement: list[Token]) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
-def _functions(query: RenderedQuery, text: str, statement: list[Token]) -> tuple[tuple[str | None, str], ...]:
-    """Walk the whole tree; the functions it calls, sorted.
-
-    Raises QueryRefused for the first thing in the text that may not be there.
-    """
+def _walk(query: RenderedQuery, text: str, statement: list[Token]) -> None:
+    """Look at every node of the tree; raises QueryRefused for the first thing in the text that is wrong."""
     (kind, root), *_ = _parse(query, text).items()
     if kind != "SelectStmt":
         raise refusal(f"it is not a SELECT but {_words(kind)}", query.source_position(statement[0].start))
-    functions: set[tuple[str | None, str]] = set()
-    refused: list[tuple[int, str]] = []
+    refused: list[tuple[int, str]] = []  # each with its place, in bytes, as the tree counts
     pending: list[Any] = [root]
     while pending:
         value = pending.pop()
@@ -135,22 +130,20 @@ def _functions(query: RenderedQuery, text: str, statement: list[Token]) -> tuple
             if child.__class__ not in _INNER:
                 continue
             if key == "FuncCall":
-                name = _called(child)
-                functions.add(name)
-                if is_denied(name[1]):
-                    shown = name[1] if name[0] is None else f"{name[0]}.{name[1]}"
-                    refused.append((_offset(text, child), f"the function {shown} is not allowed"))
+                name = [part["String"].get("sval", "") for part in child["funcname"]]
+                if is_denied(name[-1]):
+                    refused.append((_location(child), f"the function {'.'.join(name)} is not allowed"))
             elif (key[0].isupper() and key not in _NODES) or key == "intoClause":
-                refused.append((_offset(text, child), _reason(key, child)))
+                refused.append((_location(child), _reason(key, child)))
                 continue
             elif key == "lockingClause":
-                refused.append((_lock_offset(statement), "FOR UPDATE and FOR SHARE lock rows"))
+                refused.append((_lock_location(text, statement), "FOR UPDATE and FOR SHARE lock rows"))
                 continue
             pending.append(child)
     if refused:
-        offset, reason = min(refused)
+        location, reason = min(refused)
+        offset = len(text.encode()[:location].decode())
         raise refusal(reason, query.source_position(offset))
-    return tuple(sorted(functions, key=lambda name: (name[0] or "", name[1])))
 
 
 def _parse(query: RenderedQuery, text: str) -> dict[str, Any]:
@@ -181,11 +174,6 @@ def _parse_reason(message: str) -> str:
     return f"{what}{near}{text}{hint}"
 
 
-def _called(call: dict[str, Any]) -> tuple[str | None, str]:
-    *qualifiers, name = [part["String"].get("sval", "") for part in call["funcname"]]
-    return qualifiers[-1] if qualifiers else None, name
-
-
 def _reason(kind: str, node: dict[str, Any]) -> str:
     if kind == "intoClause":
         return "SELECT INTO would make a table"
@@ -196,20 +184,21 @@ def _reason(kind: str, node: dict[str, Any]) -> str:
     return f"it holds {_words(kind)}, which no report is known to need"
 
 
-def _offset(text: str, node: dict[str, Any]) -> int:
-    """Where a node begins: its own location, else the first one inside it, counted in characters."""
-    # Locations in the tree count bytes. One that is 0 is left out of the JSON, one that is unknown is -1.
-    inside = [int(found) for found in re.findall(r'"location": (\d+)', json.dumps(node))]
-    byte = node.get("location", min(inside, default=0))
-    return len(text.encode()[: max(byte, 0)].decode(errors="ignore"))
+def _location(node: dict[str, Any]) -> int:
+    """Where a node begins: its own location, else the first one inside it."""
+    if "location" in node:
+        return int(node["location"])
+    return min((int(found) for found in re.findall(r'"location": (\d+)', json.dumps(node))), default=0)
 
 
-def _lock_offset(statement: list[Token]) -> int:
+def _lock_location(text: str, statement: list[Token]) -> int:
     # The tree doesn't say where a lock clause is.
-    for token, after in pairwise(statement):
-        if token.name == "FOR" and after.name in ("UPDATE", "SHARE", "NO", "KEY"):
-            return token.start
-    return statement[0].start
+    offset = next(
+        token.start
+        for token, after in pairwise(statement)
+        if token.name == "FOR" and after.name in ("UPDATE", "SHARE", "NO", "KEY")
+    )
+    return len(text[:offset].encode())
 
 
 def _words(kind: str) -> str:
