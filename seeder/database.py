@@ -23,6 +23,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
+from seeder.prepared import Prepared
 from seeder.resources import Meter, local_backend, meter
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
@@ -42,6 +43,7 @@ class Session:
     def __init__(self, connection: PoolProxiedConnection) -> None:
         self._connection = connection
         self._driver: Any = connection.driver_connection
+        self._riding_along: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def backend_pid(self) -> int:
@@ -59,10 +61,10 @@ class Session:
     def closed(self) -> bool:
         return bool(self._driver.closed)
 
-    def row(self, sql: str, **values: Any) -> Any:
+    def row(self, sql: str | Prepared, **values: Any) -> Any:
         """The first row of the (last) statement as a named tuple, or None."""
         with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(self._text(sql), values)
             return cursor.fetchone()
 
     def rows(self, sql: str, **values: Any) -> list[Any]:
@@ -71,17 +73,35 @@ class Session:
             cursor.execute(sql, values)
             return list(cursor.fetchall())
 
-    def run(self, sql: str, **values: Any) -> int:
+    def run(self, sql: str | Prepared, **values: Any) -> int:
         """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
         with self._driver.cursor() as cursor:
-            cursor.execute(sql, values)
+            text = cursor.mogrify(self._text(sql), values).decode()
+            for more, its_values in self._riding_along:
+                text += ";\n" + cursor.mogrify(more, its_values).decode()
+            self._riding_along.clear()
+            cursor.execute(text)
             return int(cursor.rowcount)
+
+    def with_next(self, sql: str, **values: Any) -> None:
+        """A statement that goes along with the next ``run``, in its round trip and its transaction."""
+        self._riding_along.append((sql, values))
 
     def run_text(self, sql: str) -> int:
         """Execute text that holds no values of ours: a ``%`` in it means nothing."""
         with self._driver.cursor() as cursor:
             cursor.execute(sql)
             return int(cursor.rowcount)
+
+    def _text(self, sql: str | Prepared) -> str:
+        if isinstance(sql, str):
+            return sql
+        # As long as the connection lives, so do the statements: its `info` is the place to remember them.
+        there = self._connection.info.setdefault("prepared", set())
+        if sql not in there:
+            self.run_text(sql.preparation)
+            there.add(sql)
+        return sql.call
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -229,6 +249,9 @@ def _engine(url: URL) -> Engine:
 
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.autocommit = True
+    # What is prepared is looked up by keys; a plan for each value would be the same plan.
+    with connection.cursor() as cursor:
+        cursor.execute("set plan_cache_mode = force_generic_plan")
     if connection.info.server_version >= 140000:
         with connection.cursor() as cursor:
             cursor.execute(f"set client_connection_check_interval = '{CLIENT_CHECK}'")
