@@ -83,6 +83,11 @@ class SchemaIncomplete(UserError):
     `seeder schema show` prints the SQL that creates it."""
 
 
+class DemoRefused(UserError):
+    """The demo needs {place} for itself, but it is there already and not the demo's; nothing was touched.
+    Give the demo a database of its own: unset SEEDER_DATABASE_URL, or point it at an empty database."""
+
+
 class UnknownReportType(UserError):
     """There is no report type {report_type!r}: use 'custom' or 'canned'."""
 
