@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import psycopg2
@@ -49,9 +50,15 @@ def copy_url(loaded_18: str) -> Iterator[str]:
 
 def _loaded(server: str) -> Iterator[str]:
     with _database(server, "template0") as url:
-        with closing(psycopg2.connect(url)) as connection:
-            assert load(connection) is True
+        # By two at once, so that each test also stands for this: one loads, the other finds it done.
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(_load_into, [url, url])) == [False, True]
         yield url
+
+
+def _load_into(url: str) -> bool:
+    with closing(psycopg2.connect(url)) as connection:
+        return load(connection)
 
 
 @contextmanager
