@@ -33,7 +33,7 @@ def test_a_table_made_under_a_quoted_name_has_exactly_that_name(cursor: Any, nam
     cursor.execute(f"create temporary table {quoted(name)} () on commit drop")
     cursor.execute("select relname from pg_class where relnamespace = pg_my_temp_schema()")
     stored = cursor.fetchone()[0]
-    cursor.execute("rollback")
+    cursor.connection.rollback()
     assert stored == name
 
 
@@ -118,7 +118,7 @@ def test_a_name_that_is_accepted_can_be_typed_without_quotes(cursor: Any, table_
     cursor.execute(f"create temporary table {name} () on commit drop")
     cursor.execute("select relname from pg_class where relnamespace = pg_my_temp_schema()")
     stored = cursor.fetchone()[0]
-    cursor.execute("rollback")
+    cursor.connection.rollback()
     assert stored == name.lower()
 
 
