@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
@@ -179,12 +179,6 @@ class Databases:
         if session.closed:
             self.engine(database_id).dispose()
         session.release()
-
-    @contextmanager
-    def transactional(self) -> Iterator[Connection]:
-        """A SQLAlchemy connection to the reporting database that begins and ends transactions."""
-        with self.engine().connect() as connection:
-            yield connection.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def bare_connection(self) -> Iterator[psycopg2.extensions.connection]:

@@ -26,7 +26,7 @@ def run(*, as_json: bool) -> int:
     for number in ready.settings.databases:
         ready.databases.verify(number)
     _verify_broker()
-    with ready.databases.transactional() as connection:
+    with ready.databases.engine().connect() as connection:
         differences = schema.check(connection, ready.settings.db_schema, ready.settings.agency_table)
     problems = [Problem("schema", None, str(one)) for one in differences if one.failure]
     manifests: list[Manifest] = []

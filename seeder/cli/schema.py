@@ -18,7 +18,7 @@ def apply(*, agency_fk: bool) -> int:
     ready = equipment()
     ready.databases.verify()
     settings = ready.settings
-    with ready.databases.transactional() as connection:
+    with ready.databases.engine().connect() as connection:
         schema.apply(connection, settings.db_schema, settings.agency_table, agency_fk=agency_fk)
     console().print(
         f"The contract's tables are there: {text(ready.databases.url())}, schema {settings.db_schema}."
@@ -30,7 +30,7 @@ def check_schema(*, agency_fk: bool, as_json: bool) -> int:
     ready = equipment()
     ready.databases.verify()
     settings = ready.settings
-    with ready.databases.transactional() as connection:
+    with ready.databases.engine().connect() as connection:
         found = schema.check(connection, settings.db_schema, settings.agency_table, agency_fk=agency_fk)
     failures = [one for one in found if one.failure]
     if as_json:

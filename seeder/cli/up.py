@@ -50,10 +50,10 @@ def prepare_schema(settings: Settings, out: Console) -> None:
     databases = equipment().databases
     databases.verify()
     if settings.database_url is None:
-        with databases.transactional() as connection:
+        with databases.engine().connect() as connection:
             schema.apply(connection, settings.db_schema, settings.agency_table)
         return
-    with databases.transactional() as connection:
+    with databases.engine().connect() as connection:
         failures = [
             one for one in schema.check(connection, settings.db_schema, settings.agency_table) if one.failure
         ]
