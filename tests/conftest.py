@@ -8,42 +8,19 @@ name ones that run already.
 import itertools
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import psycopg2
 import pytest
+from homes import new_home, serving
 from redis import Redis
 from sqlalchemy.engine import make_url
 
-from seeder import embedded
-
-#: Safe only because a test's data needn't survive a crash; half the time of creating a database.
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 _database_numbers = itertools.count()
-
-
-@contextmanager
-def new_home() -> Iterator[Path]:
-    """A folder for embedded servers; asserts afterwards that no process of theirs is left.
-
-    pytest's own tmp_path won't do: as root its parents are closed to the account the servers run as, so the
-    data would go to /var/lib/seeder.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="seeder-tests-"))
-    folder.chmod(0o711)
-    try:
-        yield folder / "home"
-        left = [process for process in psutil.process_iter() if _lives_in(folder, process)]
-        assert not left, f"still running: {left}"
-    finally:
-        shutil.rmtree(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,11 +56,9 @@ def redis_url() -> Iterator[str]:
     if given := os.environ.get("SEEDER_TEST_REDIS_URL"):
         yield given
         return
-    with new_home() as home:
-        servers = embedded.start(home, with_postgres=False)
+    with new_home() as home, serving(home, with_postgres=False) as servers:
         assert servers.broker_url is not None
         yield servers.broker_url
-        embedded.stop(servers)
 
 
 @pytest.fixture
@@ -134,15 +109,6 @@ def _postgres_url(variable: str, binaries: Path | None) -> Iterator[str]:
     if given := os.environ.get(variable):
         yield given
         return
-    with new_home() as home:
-        servers = embedded.start(home, with_redis=False, postgres_binaries=binaries, postgres_settings=FAST)
+    with new_home() as home, serving(home, with_redis=False, postgres_binaries=binaries) as servers:
         assert servers.database_url is not None
         yield servers.database_url
-        embedded.stop(servers)
-
-
-def _lives_in(folder: Path, process: psutil.Process) -> bool:
-    try:
-        return Path(process.cwd()).is_relative_to(folder) or str(folder) in " ".join(process.cmdline())
-    except psutil.Error:
-        return False

@@ -31,6 +31,8 @@ class Step:
 
 
 KILL = Step(signal.SIGKILL, 0.0)
+#: The exit code of a keeper whose program had to be killed.
+KILLED = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,21 @@ class Kept:
 
     def keep_up(self) -> None:
         """From now on the program is restarted when it dies."""
-        with suppress(BrokenPipeError):  # it ended this very moment; `ended` tells
-            self._channel.write(b"k")
-            self._channel.flush()
+        self._say(b"k")
 
     def ask_to_stop(self) -> None:
-        """Take the next step of stopping; returns at once."""
-        self.process.send_signal(signal.SIGTERM)
+        """Take the next, harsher step of stopping; returns at once."""
+        self._say(b"s")
 
     def stop(self) -> int:
         """Stop the program and wait until it has ended; returns its exit code."""
         self.ask_to_stop()
         return self.wait()
+
+    def _say(self, letter: bytes) -> None:
+        with suppress(BrokenPipeError):  # it has ended; `ended` tells
+            self._channel.write(letter)
+            self._channel.flush()
 
     def wait(self, seconds: float | None = None) -> int:
         code = self.process.wait(seconds)
