@@ -4,7 +4,8 @@ Run as a script by ``kept.py``, with the standard library only: ``python -I keep
 
 The parent holds the other end of this process's standard input and speaks through it:
 
-``k``   the program has come up: restart it from now on when it dies (before, its end is the keeper's end)
+``k``   the program has come up: restart it from now on when it dies (before, its end is the keeper's end,
+        unless the plan says ``keep_up``)
 ``s``   stop the program; each further one goes on to the next, harsher step of the plan (as SIGTERM does)
 end     the parent is gone, even by SIGKILL: stop the program
 
@@ -40,7 +41,7 @@ class Keeper:
         self.steps: list[tuple[int, float]] = plan["steps"]
         self.if_orphaned: int = plan["if_orphaned"]
         self.first_delay: float = plan["first_delay"]
-        self.keep_up = False
+        self.keep_up: bool = plan["keep_up"]
         self.parent_gone = False
         self.stops_asked = 0
         self.pid = os.getpid()
@@ -62,6 +63,7 @@ class Keeper:
         while True:
             started = time.monotonic()
             code = self._run_once()
+            self._wait(started)  # hear what the parent said meanwhile, without waiting for more
             if self.stops_asked or not self.keep_up:
                 return code
             if time.monotonic() - started >= SETTLED_AFTER:

@@ -39,8 +39,9 @@ KILLED = 128 + signal.SIGKILL
 class Program:
     """What is to be kept.
 
-    ``label`` is what a process listing shows and what ``is_keeper`` looks for; ``if_orphaned`` is what the
-    program gets when its keeper is killed (Linux only), where nobody is left to take the steps.
+    ``label`` is what a process listing shows for the keeper. ``if_orphaned`` is what the program gets when
+    its keeper is killed (Linux only) and nobody is left to take the steps. ``keep_up``: whether it is
+    restarted from the start; else from ``Kept.keep_up()`` on.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Program:
     account: Account | None = None
     env: Mapping[str, str] | None = None
     first_delay: float = 1.0
+    keep_up: bool = False
 
     def plan(self) -> str:
         account = self.account
@@ -60,6 +62,7 @@ class Program:
                 "steps": [(step.signal, step.seconds) for step in self.steps],
                 "if_orphaned": self.if_orphaned,
                 "first_delay": self.first_delay,
+                "keep_up": self.keep_up,
             }
         )
 

@@ -102,9 +102,9 @@ class _Supervisor:
             # Python buffers what it prints into a pipe; a log wants it at once.
             env={"PYTHONUNBUFFERED": "1", **(service.env or {})},
             first_delay=service.first_delay,
+            keep_up=True,
         )
         kept = Kept(program, subprocess.PIPE)
-        kept.keep_up()
         self.kept[service.name] = kept
         self.copiers.append(self.log.copy(service.name, cast("IO[bytes]", kept.process.stdout)))
 
