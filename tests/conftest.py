@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from contract import Platform, platform_on
 from homes import new_home, serving
 from redis import Redis
 from sqlalchemy.engine import make_url
@@ -74,6 +75,33 @@ def any_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     server = request.getfixturevalue({"pg18": "postgres_url", "pg15": "postgres15_url"}[request.param])
     with fresh_database(server) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def platform_of_module(postgres_url: str) -> Iterator[Platform]:
+    with fresh_database(postgres_url) as url, platform_on(url) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(platform_of_module: Platform) -> Iterator[Platform]:
+    """A database with the contract's tables, emptied after each test."""
+    yield platform_of_module
+    platform_of_module.empty()
+
+
+@pytest.fixture(scope="module", params=["pg18", "pg15"])
+def any_platform_of_module(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    server = request.getfixturevalue({"pg18": "postgres_url", "pg15": "postgres15_url"}[request.param])
+    with fresh_database(server) as url, platform_on(url) as platform:
+        yield platform
+
+
+@pytest.fixture
+def any_platform(any_platform_of_module: Platform) -> Iterator[Platform]:
+    """The same on each supported PostgreSQL in turn."""
+    yield any_platform_of_module
+    any_platform_of_module.empty()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 
 from seeder.database import Databases, Session
-from seeder.failures import expecting_contract, one_line
+from seeder.failures import expecting_contract, one_line, one_line
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
 from seeder.prepared import Prepared
@@ -60,8 +60,8 @@ class HistoryRepository:
     def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
         """Record runs as pending. Returns those the database refuses to hold, with its reason.
 
-        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id; it
-        costs only the rows it is about.
+        A refusal comes from what the schema's owners added, such as a foreign key on agency_id, or a type that
+        is narrower than the contract's; it costs only the rows it is about.
         """
         return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
 
@@ -200,7 +200,7 @@ class HistoryRepository:
                     runs=json.dumps([row for _, row in runs]),
                     shown=[run.run_id for run, row in runs if row.get("shown", True)],
                 )
-        except psycopg2.IntegrityError as error:
+        except (psycopg2.IntegrityError, psycopg2.DataError) as error:
             if len(items) == 1:
                 return [(runs[0][0], one_line(error))]
             middle = len(items) // 2
