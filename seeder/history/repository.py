@@ -17,6 +17,10 @@ from seeder.sql.names import quoted
 #: Rows per deletion when pruning: short transactions, and nobody waits for them.
 PRUNE_BATCH = 5000
 
+#: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
+#: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ABOUT_A_ROW = ("22", "23", "54")
+
 
 class HistoryRepository:
     """The record of all runs, in the reporting database.
@@ -50,8 +54,8 @@ class HistoryRepository:
     def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
         """Record runs as pending. Returns those the database refuses to hold, with its reason.
 
-        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id; it
-        costs only the rows it is about.
+        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id, or
+        from a value that no row can hold; it costs only the rows it is about.
         """
         return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
 
@@ -159,7 +163,7 @@ class HistoryRepository:
             return [Run(*row) for row in session.rows(self._sql[name], **values)]
 
     def _insert(self, name: str, items: Sequence[Any], split: Any) -> list[tuple[NewRun, str]]:
-        """Insert all at once; where a constraint objects, halve until the culprits stand alone."""
+        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone."""
         if not items:
             return []
         runs = [split(item) for item in items]
@@ -171,7 +175,9 @@ class HistoryRepository:
                     runs=json.dumps([row for _, row in runs]),
                     shown=[run.run_id for run, row in runs if row.get("shown", True)],
                 )
-        except psycopg2.IntegrityError as error:
+        except psycopg2.Error as error:
+            if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                raise
             if len(items) == 1:
                 return [(runs[0][0], " ".join(str(error).split()))]
             middle = len(items) // 2
