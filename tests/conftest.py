@@ -104,8 +104,29 @@ def any_platform(any_platform_of_module: Platform) -> Iterator[Platform]:
     any_platform_of_module.empty()
 
 
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh, empty database for all tests of a module."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_broker_url(redis_url: str) -> Iterator[str]:
+    """An empty Redis database for all tests of a module."""
+    with fresh_broker(redis_url) as url:
+        yield url
+
+
 @pytest.fixture
 def broker_url(redis_url: str) -> Iterator[str]:
+    """An empty Redis database for one test."""
+    with fresh_broker(redis_url) as url:
+        yield url
+
+
+@contextmanager
+def fresh_broker(redis_url: str) -> Iterator[str]:
     """An empty Redis database, another one than the last test's, whose workers may still be on their way."""
     number = next(_database_numbers) % 16
     url = make_url(redis_url).set(database=str(number)).render_as_string(hide_password=False)

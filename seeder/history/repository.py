@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 
 from seeder.database import Databases, Session
-from seeder.failures import expecting_contract, one_line, one_line
+from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
 from seeder.prepared import Prepared
@@ -21,6 +21,10 @@ NOTHING = "select"
 
 #: Rows per deletion when pruning: short transactions, and nobody waits for them.
 PRUNE_BATCH = 5000
+
+#: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
+#: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ABOUT_A_ROW = ("22", "23", "54")
 
 
 class HistoryRepository:
@@ -60,8 +64,8 @@ class HistoryRepository:
     def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
         """Record runs as pending. Returns those the database refuses to hold, with its reason.
 
-        A refusal comes from what the schema's owners added, such as a foreign key on agency_id, or a type that
-        is narrower than the contract's; it costs only the rows it is about.
+        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id, or
+        from a value that no row can hold; it costs only the rows it is about.
         """
         return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
 
@@ -188,7 +192,7 @@ class HistoryRepository:
             return [Run(*row) for row in session.rows(self._sql[name], **values)]
 
     def _insert(self, name: str, items: Sequence[Any], split: Any) -> list[tuple[NewRun, str]]:
-        """Insert all at once; where a constraint objects, halve until the culprits stand alone."""
+        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone."""
         if not items:
             return []
         runs = [split(item) for item in items]
@@ -200,7 +204,9 @@ class HistoryRepository:
                     runs=json.dumps([row for _, row in runs]),
                     shown=[run.run_id for run, row in runs if row.get("shown", True)],
                 )
-        except (psycopg2.IntegrityError, psycopg2.DataError) as error:
+        except psycopg2.Error as error:
+            if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                raise
             if len(items) == 1:
                 return [(runs[0][0], one_line(error))]
             middle = len(items) // 2
