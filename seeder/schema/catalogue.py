@@ -77,6 +77,11 @@ class LiveTable:
     #: Columns that a foreign key is on.
     foreign_keys: frozenset[str]
 
+    @property
+    def holds_rows(self) -> bool:
+        """Whether it can be read as a table."""
+        return self.kind not in ("sequence", "index", "composite type")
+
 
 @dataclass(frozen=True, slots=True)
 class LiveSchema:

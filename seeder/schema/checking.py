@@ -94,14 +94,17 @@ def _of_privileges(wanted: Contract, live: LiveSchema) -> Iterator[Difference]:
             f"the role {role} may not use the schema",
             f"grant usage on schema {ident(wanted.schema)} to {role};",
         )
-    quoted_names = {table.name: qualified(table) for table in wanted.metadata.tables.values()}
-    for name, table in live.tables.items():
-        needed = [what for what in _NEEDS.get(name, ("select",)) if what not in table.privileges]
-        if needed:
+    names = {table.name: qualified(table) for table in wanted.metadata.tables.values()}
+    for name, quoted_name in (names | {VIEW: view_name(wanted)}).items():
+        table = live.tables.get(name)
+        if table is None or not table.holds_rows:
+            continue
+        denied = [what for what in _NEEDS.get(name, ("select",)) if what not in table.privileges]
+        if denied:
             yield Difference(
                 f"{wanted.schema}.{name}",
-                f"the role {role} may not {', '.join(needed)}",
-                f"grant {', '.join(needed)} on {quoted_names.get(name, view_name(wanted))} to {role};",
+                f"the role {role} may not {', '.join(denied)}",
+                f"grant {', '.join(denied)} on {quoted_name} to {role};",
             )
         for column in table.columns.values():
             if name in _NEEDS and column.closed_sequence:

@@ -50,7 +50,7 @@ def input_differences(wanted: Table, live: LiveTable | None) -> Iterator[Differe
     if live is None:
         yield _missing_table(wanted)
         return
-    if live.kind in ("sequence", "index", "composite type"):
+    if not live.holds_rows:
         yield _other_kind(wanted, live)
         return
     for column in wanted.columns:
@@ -150,8 +150,6 @@ def _index_differences(wanted: Table, live: LiveTable) -> Iterator[Difference]:
         keys = index_keys(index)
         if index.unique:
             unique_keys.add(keys)
-        if any(key.split()[0] not in live.columns for key in keys):
-            continue
         if any(one.usable and one.keys == keys and (one.unique or not index.unique) for one in live.indexes):
             continue
         in_the_way = next((one for one in live.indexes if one.name == index.name), None)
@@ -175,54 +173,53 @@ def _index_differences(wanted: Table, live: LiveTable) -> Iterator[Difference]:
 def _word_differences(
     connection: Connection, wanted: Table, live: LiveTable, constraint: CheckConstraint
 ) -> Iterator[Difference]:
-    """Whether the checks on a column of words let exactly these words pass: they are asked, not read, since
-    there are many ways to write one."""
+    """Whether the checks on a column of words let exactly these words pass. There are many ways to write such
+    a check, so it is not read but asked."""
     column = str(constraint.name).removeprefix(f"{wanted.name}_").removesuffix("_check")
     words = _WORDS[column]
-    # Of other types than text the type itself is the difference.
-    if column not in live.columns or live.columns[column].category != "S":
-        return
     found = [check for check in live.checks if check.columns == (column,)]
-    for check in found:
-        for word in words:
-            if not _passes(connection, check, column, word):
-                yield Difference(
-                    _where(wanted, column),
-                    f"the check {check.name} refuses {word!r}",
-                    f"alter table {qualified(wanted)} drop constraint {ident(check.name)};\n"
-                    + _add_check_anew(constraint, wanted),
-                )
-                return
-    others = [_NO_WORD, *(other for check in found for other in re.findall(r"'([^']*)'", check.expression))]
-    allowed = [
-        other
-        for other in others
-        if other not in words and all(_passes(connection, check, column, other) for check in found)
-    ]
-    if allowed:
-        listed = ", ".join(f"'{word}'" for word in words)
+    if column in live.columns and live.columns[column].category != "S":
+        # The type itself is the difference then.
+        return
+    listed = [word for check in found for word in re.findall(r"'([^']*)'", check.expression)]
+    others = [_NO_WORD, *(word for word in listed if word not in words)]
+    passing = {check.name: _passing(connection, check, column, [*words, *others]) for check in found}
+    for name, passed in passing.items():
+        if refused := [word for word in words if word not in passed]:
+            yield Difference(
+                _where(wanted, column),
+                f"the check {name} refuses '{refused[0]}'",
+                f"alter table {qualified(wanted)} drop constraint {ident(name)};\n"
+                + _add_check_anew(constraint, wanted),
+            )
+            return
+    if allowed := [word for word in others if all(word in passed for passed in passing.values())]:
+        ours = ", ".join(f"'{word}'" for word in words)
         yield Difference(
             _where(wanted, column),
-            f"the check that holds it to {listed} is missing"
+            f"the check that holds it to {ours} is missing"
             if _NO_WORD in allowed
-            else f"the check allows {allowed[0]!r} beside {listed}",
+            else f"the check allows '{allowed[0]}' beside {ours}",
             _add_check_anew(constraint, wanted),
         )
 
 
-def _passes(connection: Connection, check: LiveCheck, column: str, word: str) -> bool:
-    """Whether a row with this word would pass the check; one that fails on it refuses it too."""
+def _passing(connection: Connection, check: LiveCheck, column: str, words: list[str]) -> set[str]:
+    """The words with which a row would pass the check; one on which it fails is refused by it too."""
     expression = check.expression.replace("%", "%%")
+    name = ident(column)
     try:
         with connection.begin_nested():
-            passes = connection.exec_driver_sql(
-                f"select ({expression}) is not false "
-                f"from (values (%(word)s::text)) as new_row ({ident(column)})",
-                {"word": word},
-            ).scalar_one()
+            passed = connection.exec_driver_sql(
+                f"select {name} from unnest(%(words)s::text[]) as new_row ({name}) "
+                f"where ({expression}) is not false",
+                {"words": words},
+            )
+            return set(passed.scalars())
     except DBAPIError:
-        return False
-    return bool(passes)
+        if len(words) == 1:
+            return set()
+        return {word for one in words for word in _passing(connection, check, column, [one])}
 
 
 def _add_check_anew(constraint: CheckConstraint, table: Table) -> str:
