@@ -137,15 +137,15 @@ def fresh_broker(redis_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(postgres_url: str) -> Iterator[str]:
-    """A new, empty database on that server; dropped afterwards."""
+def fresh_database(postgres_url: str, options: str = "") -> Iterator[str]:
+    """A new, empty database on that server, made with these options; dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
     server = make_url(postgres_url)
     maintenance = psycopg2.connect(server.set(drivername="postgresql").render_as_string(hide_password=False))
     try:
         maintenance.autocommit = True
         with maintenance.cursor() as cursor:
-            cursor.execute(f"create database {name} template template0")
+            cursor.execute(f"create database {name} template template0 {options}")
             try:
                 yield server.set(database=name).render_as_string(hide_password=False)
             finally:

@@ -1,4 +1,4 @@
-"""A platform in small, without workers: a database with the contract's tables, and what reads and writes it."""
+"""A platform in small, without workers: a database with the contract's tables, its readers and writers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,6 +126,7 @@ def platform_on(url: str) -> Iterator[Platform]:
 
 def new_run(run_id: str, table_name: str = "sales", **columns: Any) -> NewRun:
     usual = {
-        "report_type": "custom", "manifest_id": 1, "report_name": "Sales", "agency_id": 7, "agency_slug": "ua",
+        "report_type": "custom", "manifest_id": 1, "report_name": "Sales", "agency_id": 7,
+        "agency_slug": "ua",
     }  # fmt: skip
     return NewRun(run_id=run_id, table_name=table_name, **{**usual, **columns})
