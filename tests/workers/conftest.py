@@ -10,10 +10,14 @@ from world import World
 
 @pytest.fixture(scope="module")
 def world(
-    module_database_url: str, module_broker_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    module_database_url: str,
+    module_broker_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
-    """The module's platform; tests keep out of each other's way by the names of their tables."""
-    world = World(module_database_url, module_broker_url, tmp_path_factory.mktemp("world"))
+    """The module's platform, with its SETTINGS; tests keep out of each other's way by their tables' names."""
+    settings = getattr(request.module, "SETTINGS", {})
+    world = World(module_database_url, module_broker_url, tmp_path_factory.mktemp("world"), **settings)
     yield world
     world.close()
 

@@ -124,7 +124,7 @@ class Process:
                 process.kill()
         self.popen.wait(30)
 
-    def restart(self, timeout: int = 30) -> None:
+    def restart(self, timeout: int = 30) -> None:  # noqa: ARG002 - pytest-celery passes it
         self.stop()
         self._start()
         self.ready()

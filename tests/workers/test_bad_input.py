@@ -1,6 +1,5 @@
 """Whatever is wrong with one manifest: its run says so in words, and the others run."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +72,7 @@ GOOD = {
 
 
 @pytest.fixture(scope="module")
-def ended(world: World, worker: Worker) -> Iterator[dict[str, Any]]:
+def ended(world: World, worker: Worker) -> dict[str, Any]:
     """The history rows of one seeding over all of them, by the manifest's key above."""
     world.sql("create view public.a_view as select 1 as one")
     world.sql("create function public.scribble() returns int language sql volatile as 'select 1'")
@@ -90,7 +89,7 @@ def ended(world: World, worker: Worker) -> Iterator[dict[str, Any]]:
     runs = world.wait_for_end({*seeding.run_ids, *seeding.refused} - set(seeding.not_recorded), seconds=60)
     by_manifest = {run.manifest_id: run for run in runs.values()}
     assert len(runs) == len(ids)
-    yield {key: by_manifest[number] for key, number in ids.items()}
+    return {key: by_manifest[number] for key, number in ids.items()}
 
 
 @pytest.mark.parametrize("key", BAD)

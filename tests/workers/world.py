@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from celery import Celery
 from processes import Process, Worker, celery, wait_until
 from psycopg2.extras import NamedTupleCursor
@@ -73,11 +74,10 @@ class World:
 
     @cached_property
     def settings(self) -> Settings:
-        names = {name.removeprefix("SEEDER_").lower(): value for name, value in self.environment.items()}
-        return load_settings(
-            **{name: value for name, value in names.items() if name != "allowed_functions"},
-            allowed_functions=("public.gate",),
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            return load_settings()
 
     @cached_property
     def app(self) -> Celery:
