@@ -5,23 +5,16 @@ start while developing, SEEDER_TEST_POSTGRES_URL, SEEDER_TEST_POSTGRES15_URL and
 name ones that run already.
 """
 
-import itertools
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg2
 import pytest
 from contract import Platform, platform_on
+from emptied import fresh_broker, fresh_database
 from homes import new_home, serving
-from redis import Redis
-from sqlalchemy.engine import make_url
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
-
-_database_numbers = itertools.count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -123,35 +116,6 @@ def broker_url(redis_url: str) -> Iterator[str]:
     """An empty Redis database for one test."""
     with fresh_broker(redis_url) as url:
         yield url
-
-
-@contextmanager
-def fresh_broker(redis_url: str) -> Iterator[str]:
-    """An empty Redis database, another one than the last test's, whose workers may still be on their way."""
-    number = next(_database_numbers) % 16
-    url = make_url(redis_url).set(database=str(number)).render_as_string(hide_password=False)
-    with Redis.from_url(url) as client:
-        client.flushdb()
-        yield url
-        client.flushdb()
-
-
-@contextmanager
-def fresh_database(postgres_url: str, options: str = "") -> Iterator[str]:
-    """A new, empty database on that server, made with these options; dropped afterwards."""
-    name = f"t_{secrets.token_hex(6)}"
-    server = make_url(postgres_url)
-    maintenance = psycopg2.connect(server.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        maintenance.autocommit = True
-        with maintenance.cursor() as cursor:
-            cursor.execute(f"create database {name} template template0 {options}")
-            try:
-                yield server.set(database=name).render_as_string(hide_password=False)
-            finally:
-                cursor.execute(f"drop database {name} with (force)")
-    finally:
-        maintenance.close()
 
 
 def _postgres_url(variable: str, binaries: Path | None) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from conftest import fresh_database
 from contract import Platform, new_run, platform_on
+from emptied import fresh_database
 
 from seeder.history import Figures, HistoryRepository, Refusal
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import fresh_database
 from contract import Platform, new_run, platform_on
+from emptied import fresh_database
 
 from seeder.database import Session
 from seeder.errors import SchemaIncomplete

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import fresh_database
+from emptied import fresh_database
 
 from seeder.database import Databases, Session
 from seeder.errors import FunctionRefused, QueryFailed

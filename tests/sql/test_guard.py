@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import fresh_database
+from emptied import fresh_database
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine

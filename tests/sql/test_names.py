@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import fresh_database
+from emptied import fresh_database
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
