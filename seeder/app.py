@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from seeder.database import Databases
 from seeder.embedded import endpoints
@@ -42,13 +42,18 @@ def equipment() -> Equipment:
 
 
 def configuration() -> dict[str, Any]:
+    """What the app reads at first use: the settings of this process, made Celery's."""
+    settings = current_settings()
+    return celery_settings(settings, endpoints(settings).broker_url)
+
+
+def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
     """Celery's settings; each one that differs from Celery's default says why.
 
     An operator's own choices belong in a ``celeryconfig.py`` in the working directory, which wins.
     """
-    settings = current_settings()
     return {
-        "broker_url": endpoints(settings).broker_url,
+        "broker_url": broker_url,
         # Only JSON comes in: a pickle is code that whoever reaches Redis would have us run.
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -86,7 +91,11 @@ def configuration() -> dict[str, Any]:
         },
         "task_default_queue": REFRESH_QUEUE,
         "task_default_priority": CONTROL_PRIORITY,
-        "task_queues": [Queue(CONTROL_QUEUE), Queue(REFRESH_QUEUE)],
+        # Each with an exchange of its own: both would else be bound to the default queue's, and a message
+        # sent to that exchange would go to both.
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name) for name in (CONTROL_QUEUE, REFRESH_QUEUE)
+        ],
         "task_routes": {
             "seeder.refresh_manifest": {"queue": REFRESH_QUEUE},
             "seeder.*": {"queue": CONTROL_QUEUE},

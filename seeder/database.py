@@ -22,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from seeder.errors import DatabaseUnreachable
+from seeder.failures import one_line
+from seeder.prepared import Prepared
 from seeder.resources import Meter, local_backend, meter
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
@@ -41,6 +43,7 @@ class Session:
     def __init__(self, connection: PoolProxiedConnection) -> None:
         self._connection = connection
         self._driver: Any = connection.driver_connection
+        self._riding_along: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def backend_pid(self) -> int:
@@ -58,10 +61,10 @@ class Session:
     def closed(self) -> bool:
         return bool(self._driver.closed)
 
-    def row(self, sql: str, **values: Any) -> Any:
+    def row(self, sql: str | Prepared, **values: Any) -> Any:
         """The first row of the (last) statement as a named tuple, or None."""
         with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(self._text(sql), values)
             return cursor.fetchone()
 
     def rows(self, sql: str, **values: Any) -> list[Any]:
@@ -70,17 +73,35 @@ class Session:
             cursor.execute(sql, values)
             return list(cursor.fetchall())
 
-    def run(self, sql: str, **values: Any) -> int:
+    def run(self, sql: str | Prepared, **values: Any) -> int:
         """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
         with self._driver.cursor() as cursor:
-            cursor.execute(sql, values)
+            text = cursor.mogrify(self._text(sql), values).decode()
+            for more, its_values in self._riding_along:
+                text += ";\n" + cursor.mogrify(more, its_values).decode()
+            self._riding_along.clear()
+            cursor.execute(text)
             return int(cursor.rowcount)
+
+    def with_next(self, sql: str, **values: Any) -> None:
+        """A statement that goes along with the next ``run``, in its round trip and its transaction."""
+        self._riding_along.append((sql, values))
 
     def run_text(self, sql: str) -> int:
         """Execute text that holds no values of ours: a ``%`` in it means nothing."""
         with self._driver.cursor() as cursor:
             cursor.execute(sql)
             return int(cursor.rowcount)
+
+    def _text(self, sql: str | Prepared) -> str:
+        if isinstance(sql, str):
+            return sql
+        # As long as the connection lives, so do the statements: its `info` is the place to remember them.
+        there = self._connection.info.setdefault("prepared", set())
+        if sql not in there:
+            self.run_text(sql.preparation)
+            there.add(sql)
+        return sql.call
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -159,6 +180,17 @@ class Databases:
             self.engine(database_id).dispose()
         session.release()
 
+    @contextmanager
+    def bare_connection(self) -> Iterator[psycopg2.extensions.connection]:
+        """A psycopg2 connection to the reporting database, outside the pool."""
+        connection = psycopg2.connect(
+            self._urls[None].set(drivername="postgresql").render_as_string(hide_password=False)
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     def verify(self, database_id: int | None = None) -> None:
         """Raises DatabaseUnreachable, for commands that would otherwise fail with a driver's words."""
         try:
@@ -168,7 +200,7 @@ class Databases:
             raise DatabaseUnreachable(
                 which="reporting" if database_id is None else f"other ({database_id})",
                 url=self.url(database_id),
-                reason=self.scrubbed(" ".join(str(error).split()).rstrip(".?!")),
+                reason=self.scrubbed(one_line(error)),
                 setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",
             ) from None
 
@@ -228,6 +260,9 @@ def _engine(url: URL) -> Engine:
 
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.autocommit = True
+    # What is prepared is looked up by keys; a plan for each value would be the same plan.
+    with connection.cursor() as cursor:
+        cursor.execute("set plan_cache_mode = force_generic_plan")
     if connection.info.server_version >= 140000:
         with connection.cursor() as cursor:
             cursor.execute(f"set client_connection_check_interval = '{CLIENT_CHECK}'")

@@ -93,6 +93,11 @@ class SchemaNotApplied(UserError):
     is in the way and the SQL that mends it."""
 
 
+class DemoRefused(UserError):
+    """The demo needs {place} for itself, but it is there already and not the demo's; nothing was touched.
+    Give the demo a database of its own: unset SEEDER_DATABASE_URL, or point it at an empty database."""
+
+
 class UnknownReportType(UserError):
     """There is no report type {report_type!r}: use 'custom' or 'canned'."""
 

@@ -130,19 +130,18 @@ class ManifestReader:
         """All manifests that count, owners first: custom before canned, then by id."""
         with expecting_contract():
             found = session.rows(f"{self._all} order by report_type desc, manifest_id")
-        return [self._manifest(row) for row in found]
+        return [self.manifest(row) for row in found]
 
-    def one(self, session: Session, report_type: str, manifest_id: int) -> Manifest | None:
-        """The manifest, or None where it is gone or switched off by now."""
-        row = session.row(
+    @property
+    def one(self) -> str:
+        """A query for one manifest by ``report_type`` and ``manifest_id``; no row where it is gone or off."""
+        return (
             f"select * from ({self._all}) m "
-            "where report_type = %(report_type)s and manifest_id = %(manifest_id)s",
-            report_type=report_type,
-            manifest_id=manifest_id,
+            "where m.report_type = %(report_type)s and m.manifest_id = %(manifest_id)s"
         )
-        return row and self._manifest(row)
 
-    def _manifest(self, row: Any) -> Manifest:
+    def manifest(self, row: Any) -> Manifest:
+        """A row of these queries as a value."""
         return Manifest(
             report_type=ReportType(row.report_type),
             manifest_id=row.manifest_id,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import psycopg2
 import structlog
 
-from seeder.failures import is_passing
+from seeder.failures import is_passing, one_line
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ def insist(write: Callable[[], object], what: str, *, patience: float = PATIENCE
         try:
             write()
         except psycopg2.Error as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             if not is_passing(error) or time.monotonic() >= deadline:
                 log.error("could not be recorded; the sweep settles it", what=what, reason=reason)
                 return False

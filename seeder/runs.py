@@ -7,7 +7,7 @@ it, so that at any moment the record says running if and only if somebody is at 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import psycopg2
 
@@ -111,13 +111,19 @@ class Desk:
         except MatviewBusy as busy:
             self._drop_if_alive_elsewhere(message, busy)
             raise
-        shared = session if self.databases.same_database(message.database_id) else None
-        status = self.history.start(message.run_id, message.table_name, shared)
-        if status is None:
+        row = self.history.start_beside(
+            self.manifests.one,
+            message.run_id,
+            message.table_name,
+            session if self.databases.same_database(message.database_id) else None,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+        )
+        if row.status is None:
             raise UnknownRun(run_id=message.run_id)
-        if status != RunStatus.RUNNING:
+        if row.status != RunStatus.RUNNING:
             raise Duplicate(run_id=message.run_id)
-        return Claim(self, message, matview, session, found, self._manifest(message, shared))
+        return Claim(self, message, matview, session, found, self._manifest(message, row))
 
     def _drop_if_alive_elsewhere(self, message: Message, busy: MatviewBusy) -> None:
         """The lock's holder is this very run: the message was delivered twice.
@@ -128,15 +134,12 @@ class Desk:
         if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
             raise Duplicate(run_id=message.run_id) from None
 
-    def _manifest(self, message: Message, shared: Session | None) -> Manifest:
-        if shared:
-            manifest = self.manifests.one(shared, message.report_type, message.manifest_id)
-        else:
-            with self.databases.session() as reporting:
-                manifest = self.manifests.one(reporting, message.report_type, message.manifest_id)
+    def _manifest(self, message: Message, row: Any) -> Manifest:
+        """The manifest as it is now, which must still be what was queued."""
         identity = f"{message.report_type}-{message.manifest_id}"
-        if manifest is None:
+        if row.manifest_id is None:
             raise ManifestGone(identity=identity)
+        manifest = self.manifests.manifest(row)
         if (manifest.table_name, manifest.database_id) != (message.table_name, message.database_id):
             raise ManifestMoved(identity=identity, queued=message.table_name, now=manifest.table_name)
         return manifest
@@ -156,13 +159,14 @@ class Desk:
 class Claim:
     """A run that this worker alone works on: the lock is held by ``session``."""
 
-    desk: "Desk"
+    desk: Desk
     message: Message
     matview: MatviewName
     session: Session
     found: Found
     manifest: Manifest
     result: RefreshResult | None = None
+    unlocked: bool = False
     released: bool = False
 
     def refresh(self) -> RefreshResult:
@@ -170,37 +174,42 @@ class Claim:
         return self.result
 
     def succeed(self) -> None:
-        run_id, table_name, result = self.message.run_id, self.message.table_name, self.result
+        result = self.result
         if result is None:
-            raise SeederError(what=f"{run_id} succeeded without a result")
-        self._record(
-            lambda session: self.desk.history.succeed(
-                run_id, table_name, result.figures, result.note, session
-            ),
-            "success",
-        )
+            raise SeederError(what=f"{self.message.run_id} succeeded without a result")
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.succeed(*run, result.figures, result.note, session), "success")
 
     def retry(self, errors: str) -> None:
-        run_id, table_name = self.message.run_id, self.message.table_name
-        self._record(lambda session: self.desk.history.retry(run_id, table_name, errors, session), "retry")
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.retry(*run, errors, session), "retry")
 
     def fail(self, errors: str) -> None:
-        run_id, table_name = self.message.run_id, self.message.table_name
-        self._record(lambda session: self.desk.history.fail(run_id, table_name, errors, session), "error")
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.fail(*run, errors, session), "error")
 
     def release(self) -> None:
+        """Let go of the lock and of the connection, if that hasn't happened."""
         if self.released:
             return
         self.released = True
-        self.desk.abandon(self.session, self.matview, self.message.database_id)
+        if self.unlocked:
+            self.desk.databases.give_back(self.session, self.message.database_id)
+        else:
+            self.desk.abandon(self.session, self.matview, self.message.database_id)
 
     def _record(self, write: Callable[[Session | None], None], what: str) -> None:
-        """Through the connection that holds the lock where it can, since it is at hand; then let go."""
+        """Record the end and let go; in one round trip where the lock is on the reporting database."""
+
+        def attempt() -> None:
+            if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
+                write(None)
+                return
+            lock.release_with_next(self.session, self.matview)
+            write(self.session)
+            self.unlocked = True
+
         try:
-            insist(lambda: write(self._own_session()), f"{what} of {self.message.run_id}")
+            insist(attempt, f"{what} of {self.message.run_id}")
         finally:
             self.release()
-
-    def _own_session(self) -> Session | None:
-        usable = not self.session.closed and self.desk.databases.same_database(self.message.database_id)
-        return self.session if usable else None

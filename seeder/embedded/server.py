@@ -61,7 +61,7 @@ class Server:
     @property
     def pid(self) -> int:
         """The server's process id now; its keeper starts it again when it dies. Raises ServerFailed."""
-        pid = _pid_in(self.pid_file)
+        pid = pid_in(self.pid_file)
         if pid is None:
             raise ServerFailed(title=self.title, what="is not running", log=self.log, lines=tail(self.log))
         return pid
@@ -230,7 +230,7 @@ def _is_free(port: int) -> bool:
 def _end_leftover(recipe: Recipe) -> None:
     """End a server of this very folder that outlived its keeper, and forget a process id that by now belongs
     to another program (PostgreSQL would take that one for a running server)."""
-    pid = _pid_in(recipe.pid_file)
+    pid = pid_in(recipe.pid_file)
     if pid is None:
         return
     try:
@@ -247,7 +247,8 @@ def _end_leftover(recipe: Recipe) -> None:
     recipe.pid_file.unlink(missing_ok=True)
 
 
-def _pid_in(pid_file: Path) -> int | None:
+def pid_in(pid_file: Path) -> int | None:
+    """The process id on the first line of a file; None where there is none."""
     try:
         return int(pid_file.read_text().split("\n", 1)[0])
     except (OSError, ValueError):

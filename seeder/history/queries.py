@@ -17,11 +17,12 @@ order by id desc
 limit %(limit)s
 """
 
-#: A seeding's runs are a range of the unique index on run_id; '/' is the character after '.'. The collation
-#: must be the index's own, so the bounds are left as they are and the exact prefix is checked beside them.
+#: A seeding's runs are a range of the unique index on run_id, in the database's own collation, which need not
+#: see punctuation (ICU's ka-shifted doesn't). So the bounds are set by the letters of canned and custom, which
+#: sort alike everywhere, and the exact prefix is checked beside them.
 RUNS_OF_SEEDING = """
 select {run_columns} from {history}
-where run_id >= %(seeding_id)s || '.' and run_id < %(seeding_id)s || '/'
+where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
   and split_part(run_id, '.', 1) = %(seeding_id)s
 """
 

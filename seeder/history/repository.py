@@ -4,18 +4,27 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import psycopg2
 
 from seeder.database import Databases, Session
-from seeder.failures import expecting_contract
+from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
+from seeder.prepared import Prepared
 from seeder.sql.names import quoted
+
+#: A query of no columns, for a start that reads nothing beside.
+NOTHING = "select"
 
 #: Rows per deletion when pruning: short transactions, and nobody waits for them.
 PRUNE_BATCH = 5000
+
+#: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
+#: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ABOUT_A_ROW = ("22", "23", "54")
 
 
 class HistoryRepository:
@@ -34,7 +43,6 @@ class HistoryRepository:
             "run_columns": queries.RUN_COLUMNS,
         }
         pieces = {
-            "lock_status": transitions.LOCK_STATUS.format(**tables),
             "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
             "show": transitions.SHOW.format(**tables),
         }
@@ -42,16 +50,22 @@ class HistoryRepository:
             name: text.format(**tables, **pieces)
             for module in (transitions, queries)
             for name, text in vars(module).items()
-            if name.isupper()
+            if name.isupper() and name != "STARTED"
         }
+        self._moves = {
+            name: Prepared(name.lower(), (self._sql["LOCK_STATUS"], self._sql[name]))
+            for name in ("RETRY", "SUCCEED", "FAIL")
+        }
+        self._start_beside = cache(self._prepared_start)
+        self._tables = tables
 
     # --- writing: each moves runs forward, never back ---------------------------------------------
 
     def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
         """Record runs as pending. Returns those the database refuses to hold, with its reason.
 
-        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id; it
-        costs only the rows it is about.
+        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id, or
+        from a value that no row can hold; it costs only the rows it is about.
         """
         return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
 
@@ -68,9 +82,20 @@ class HistoryRepository:
 
         Returns the status the run has now: a terminal one is left as it is; None is no such run.
         """
+        status: str | None = self.start_beside(NOTHING, run_id, table_name, session).status
+        return status
+
+    def start_beside(
+        self, beside: str, run_id: str, table_name: str, session: Session | None = None, **values: Any
+    ) -> Any:
+        """``start``, and in the same round trip a row of the query ``beside``, which takes ``values``.
+
+        Returns a row of ``status`` and the query's columns, null where it had no row.
+        """
         with self._session(session) as open_session:
-            row = open_session.row(self._sql["START"], run_id=run_id, table_name=table_name)
-        return row and str(row.status)
+            return open_session.row(
+                self._start_beside(beside), run_id=run_id, table_name=table_name, **values
+            )
 
     def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
         """running → pending: the run will be tried again; what failed is kept."""
@@ -152,28 +177,38 @@ class HistoryRepository:
 
     def _move(self, name: str, session: Session | None, **values: Any) -> None:
         with self._session(session) as open_session:
-            open_session.run(self._sql[name], **values)
+            open_session.run(self._moves[name], **values)
+
+    def _prepared_start(self, beside: str) -> Prepared:
+        read = transitions.STARTED.format(**self._tables, beside=beside)
+        return Prepared(
+            "start",
+            (self._sql["LOCK_STATUS"], self._sql["START"], read),
+            first=self._sql["START_FIRST"],
+        )
 
     def _runs(self, name: str, **values: Any) -> list[Run]:
         with self._session(None) as session:
             return [Run(*row) for row in session.rows(self._sql[name], **values)]
 
     def _insert(self, name: str, items: Sequence[Any], split: Any) -> list[tuple[NewRun, str]]:
-        """Insert all at once; where a constraint objects, halve until the culprits stand alone."""
+        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone."""
         if not items:
             return []
         runs = [split(item) for item in items]
         try:
             with self._session(None) as session:
                 session.run(
-                    self._sql[name],
+                    f"{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
                     tables=sorted({run.table_name for run, _ in runs}),
                     runs=json.dumps([row for _, row in runs]),
                     shown=[run.run_id for run, row in runs if row.get("shown", True)],
                 )
-        except psycopg2.IntegrityError as error:
+        except psycopg2.Error as error:
+            if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                raise
             if len(items) == 1:
-                return [(runs[0][0], " ".join(str(error).split()))]
+                return [(runs[0][0], one_line(error))]
             middle = len(items) // 2
             return self._insert(name, items[:middle], split) + self._insert(name, items[middle:], split)
         return []

@@ -1,16 +1,21 @@
-"""The statements that move a run, each text one round trip and one transaction.
+"""The statements that move a run, each with LOCK_STATUS before it in one round trip and one transaction.
 
-All have the same shape. The status row's lock comes first and serialises the writers of one table; it is a
-statement of its own, because at READ COMMITTED only the *next* statement sees what the lock's last holder
-wrote. Then `moved` changes the history row, and only if the change goes forward: a row already terminal, or
-moved by a twin, makes `moved` empty, and with it nothing else happens. That is what makes every transition
-safe to repeat, and what counts a failure once.
+The status row's lock serialises the writers of one table. It is a statement of its own, because at READ
+COMMITTED only the *next* statement sees what the lock's last holder wrote. In all the others
+`moved` changes the history row, and only if the change goes forward: a row already terminal, or moved by a
+twin, makes `moved` empty, and with it nothing else happens. That is what makes every transition safe to
+repeat, and what counts a failure once.
 
 `start_time` is when the run was queued until it starts, then when its latest attempt did.
 """
 
 LOCK_STATUS = """
-select from {status} where table_name = %(table_name)s for update;
+select from {status} where table_name = %(table_name)s for update
+"""
+
+#: Many at once. The locks are taken in one order by everyone, so that two fan-outs can't deadlock.
+LOCK_STATUSES = """
+select from {status} where table_name = any(%(tables)s) order by table_name for update
 """
 
 #: A run that a newer run of its table has overtaken still counts, but no longer shows.
@@ -56,9 +61,11 @@ coalesce((select consecutive_failures from {status} s where s.table_name = h.tab
 
 #: Its commit doesn't wait for the disk: a crash that loses it leaves the run pending, and its end is recorded
 #: from there just the same.
-START = """
+START_FIRST = """
 set local synchronous_commit to off;
-{lock_status}
+"""
+
+START = """
 with moved as (
     update {history} h
     set status = 'running',
@@ -67,12 +74,18 @@ with moved as (
         updated_at = clock_timestamp()
     where run_id = %(run_id)s and status in ('pending', 'running')
     returning h.*
-){show};
-select status from {history} where run_id = %(run_id)s
+){show}
+"""
+
+#: The status that the run has now, and beside it a row of something else that its start needs.
+STARTED = """
+select h.status, beside.*
+from (values (1)) as always_one_row
+left join {history} h on h.run_id = %(run_id)s
+left join lateral ({beside}) as beside on true
 """
 
 RETRY = """
-{lock_status}
 with moved as (
     update {history} h
     set status = 'pending',
@@ -85,7 +98,6 @@ with moved as (
 """
 
 SUCCEED = """
-{lock_status}
 with moved as (
     update {history} h
     set status = 'success',
@@ -104,7 +116,6 @@ with moved as (
 """
 
 FAIL = """
-{lock_status}
 with moved as (
     update {history} h
     set status = 'error',
@@ -118,10 +129,9 @@ with moved as (
 ){show}
 """
 
-#: Many at once. The locks are taken in one order by everyone, so that two fan-outs can't deadlock. A run_id
-#: that is there already is left as it is: a fan-out may be repeated after a crash half-way.
+#: After LOCK_STATUSES. A run_id that is there already is left as it is: a fan-out may be repeated after a
+#: crash half-way.
 QUEUE = """
-select from {status} where table_name = any(%(tables)s) order by table_name for update;
 with moved as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
@@ -140,7 +150,6 @@ with moved as (
 #: Runs whose manifest can't be used are born terminal. The failures in a row of a manifest whose table
 #: belongs to another are counted over its own history rows.
 REFUSE = """
-select from {status} where table_name = any(%(tables)s) order by table_name for update;
 with recorded as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,

@@ -12,6 +12,7 @@ from typing import Any
 
 from seeder.database import IDLE_NAME, Session
 from seeder.errors import MatviewBusy
+from seeder.prepared import Prepared
 from seeder.sql.names import MatviewName
 
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).
@@ -19,12 +20,15 @@ APPLICATION_NAME_BYTES = 63
 
 #: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
 #: what it sees of the matview is what the last holder left.
-TAKE = """
+TRY = """
 select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
        set_config('application_name', %(application_name)s, false),
        set_config('statement_timeout', %(statement_timeout_ms)s, false),
        set_config('lock_timeout', %(lock_timeout_ms)s, false),
-       set_config('search_path', %(search_path)s, false);
+       set_config('search_path', %(search_path)s, false)
+"""
+
+LOOK = """
 select current_setting('seeder.locked')::boolean as locked,
        c.oid,
        c.relkind::text as kind,
@@ -40,6 +44,8 @@ from (values (1)) as always_one_row
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
        on c.relname = %(name)s
 """
+
+TAKE = Prepared("take", (TRY, LOOK))
 
 RELEASE = """
 select pg_advisory_unlock(%(key)s), set_config('application_name', %(application_name)s, false)
@@ -117,6 +123,12 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> F
 
 def release(session: Session, matview: MatviewName) -> None:
     session.run(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def release_with_next(session: Session, matview: MatviewName) -> None:
+    """Let go of the lock by the next statement that is run. What is written there is not yet committed when
+    the lock goes; whoever takes the lock then waits for it at the status row."""
+    session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
 
 
 def holder(session: Session, matview: MatviewName) -> str | None:

@@ -2,14 +2,16 @@
 
 Run as a script by ``kept.py``, with the standard library only: ``python -I keeper.py LABEL PLAN``.
 
-The parent holds the other end of this process's standard input and speaks through it: ``k`` says that the
-program has come up and is to be kept up from now on (before that, its end is the keeper's end), and the end
-of the file, which comes even when the parent is killed with SIGKILL, says that the parent is gone. That works
-on every Unix, whichever thread of the parent started it, and whatever account the program runs as; Linux's
-PR_SET_PDEATHSIG alone fires when the *thread* that forked ends, and is cleared by a change of account.
-PR_SET_PDEATHSIG is set on the program nevertheless, for the case that this keeper itself is killed.
+The parent holds the other end of this process's standard input and speaks through it:
 
-SIGTERM asks it to stop the program; each further SIGTERM goes on to the next, harsher step of the plan.
+``k``   the program has come up: restart it from now on when it dies (before, its end is the keeper's end,
+        unless the plan says ``keep_up``)
+``s``   stop the program; each further one goes on to the next, harsher step of the plan (as SIGTERM does)
+end     the parent is gone, even by SIGKILL: stop the program
+
+That works on every Unix, whichever thread of the parent started it, and whatever account the program runs as;
+Linux's PR_SET_PDEATHSIG alone fires when the *thread* that forked ends, and is cleared by a change of account
+(prctl(2)). It is set on the program nevertheless, for the case that this keeper itself is killed.
 """
 
 import ctypes
@@ -39,7 +41,7 @@ class Keeper:
         self.steps: list[tuple[int, float]] = plan["steps"]
         self.if_orphaned: int = plan["if_orphaned"]
         self.first_delay: float = plan["first_delay"]
-        self.keep_up = False
+        self.keep_up: bool = plan["keep_up"]
         self.parent_gone = False
         self.stops_asked = 0
         self.pid = os.getpid()
@@ -56,11 +58,12 @@ class Keeper:
         self.stops_asked += 1
 
     def run(self) -> int:
-        """Keep the program until asked to stop; the exit code is that of its last run."""
+        """Keep the program until asked to stop; its exit code, or 0 when it wasn't running by then."""
         delay = self.first_delay
         while True:
             started = time.monotonic()
             code = self._run_once()
+            self._wait(started)  # hear what the parent said meanwhile, without waiting for more
             if self.stops_asked or not self.keep_up:
                 return code
             if time.monotonic() - started >= SETTLED_AFTER:
@@ -70,7 +73,7 @@ class Keeper:
             while time.monotonic() < again_at:
                 self._wait(again_at)
                 if self.stops_asked:
-                    return code
+                    return 0
             delay = min(delay * 2, LONGEST_DELAY)
 
     def _run_once(self) -> int:
@@ -91,15 +94,16 @@ class Keeper:
         step = 0
         deadline: float | None = None
         while program.poll() is None:
-            self._wait(deadline)
             late = deadline is not None and time.monotonic() >= deadline
-            if program.poll() is None and step < len(self.steps) and (self.stops_asked > step or late):
+            if step < len(self.steps) and (self.stops_asked > step or late):
                 number, seconds = self.steps[step]
                 step += 1
                 self._send(program, number)
-                deadline = time.monotonic() + (min(seconds, ORPHAN_GRACE) if self.parent_gone else seconds)
-                if step == len(self.steps):
-                    deadline = None
+                last = step == len(self.steps)
+                grace = min(seconds, ORPHAN_GRACE) if self.parent_gone else seconds
+                deadline = None if last else time.monotonic() + grace
+            else:
+                self._wait(deadline)
         # What it left behind in its own process group, such as the pool of a worker that was killed. macOS
         # answers EPERM for a group of which only zombies are left.
         with suppress(ProcessLookupError, PermissionError):
@@ -122,6 +126,7 @@ class Keeper:
         if 0 in ready:
             said = os.read(0, 4096)
             self.keep_up = self.keep_up or b"k" in said
+            self.stops_asked += said.count(b"s")
             if not said:
                 self.parent_gone = True
                 self.stops_asked = max(self.stops_asked, 1)

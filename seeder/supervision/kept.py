@@ -31,14 +31,17 @@ class Step:
 
 
 KILL = Step(signal.SIGKILL, 0.0)
+#: The exit code of a keeper whose program had to be killed.
+KILLED = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True)
 class Program:
     """What is to be kept.
 
-    ``label`` is what a process listing shows and what ``is_keeper`` looks for; ``if_orphaned`` is what the
-    program gets when its keeper is killed (Linux only), where nobody is left to take the steps.
+    ``label`` is what a process listing shows for the keeper. ``if_orphaned`` is what the program gets when
+    its keeper is killed (Linux only) and nobody is left to take the steps. ``keep_up``: whether it is
+    restarted from the start; else from ``Kept.keep_up()`` on.
     """
 
     label: str
@@ -48,6 +51,7 @@ class Program:
     account: Account | None = None
     env: Mapping[str, str] | None = None
     first_delay: float = 1.0
+    keep_up: bool = False
 
     def plan(self) -> str:
         account = self.account
@@ -58,6 +62,7 @@ class Program:
                 "steps": [(step.signal, step.seconds) for step in self.steps],
                 "if_orphaned": self.if_orphaned,
                 "first_delay": self.first_delay,
+                "keep_up": self.keep_up,
             }
         )
 
@@ -92,18 +97,21 @@ class Kept:
 
     def keep_up(self) -> None:
         """From now on the program is restarted when it dies."""
-        with suppress(BrokenPipeError):  # it ended this very moment; `ended` tells
-            self._channel.write(b"k")
-            self._channel.flush()
+        self._say(b"k")
 
     def ask_to_stop(self) -> None:
-        """Take the next step of stopping; returns at once."""
-        self.process.send_signal(signal.SIGTERM)
+        """Take the next, harsher step of stopping; returns at once."""
+        self._say(b"s")
 
     def stop(self) -> int:
         """Stop the program and wait until it has ended; returns its exit code."""
         self.ask_to_stop()
         return self.wait()
+
+    def _say(self, letter: bytes) -> None:
+        with suppress(BrokenPipeError):  # it has ended; `ended` tells
+            self._channel.write(letter)
+            self._channel.flush()
 
     def wait(self, seconds: float | None = None) -> int:
         code = self.process.wait(seconds)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from emptied import fresh_database
 
 from seeder.database import Databases, Session
 from seeder.errors import FunctionRefused, QueryFailed
@@ -33,13 +34,14 @@ set search_path = pg_catalog, app, pg_temp;
 """
 
 
-@pytest.fixture
-def session(any_database_url: str) -> Iterator[Session]:
-    databases = Databases(any_database_url)
-    with databases.session() as session:
-        session.run_text(WORLD)
-        yield session
-    databases.dispose()
+@pytest.fixture(scope="module", params=["postgres_url", "postgres15_url"], ids=["pg18", "pg15"])
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    with fresh_database(request.getfixturevalue(request.param)) as url:
+        databases = Databases(url)
+        with databases.session() as session:
+            session.run_text(WORLD)
+            yield session
+        databases.dispose()
 
 
 def refuse(session: Session, sql: str, *allowed: str) -> None:

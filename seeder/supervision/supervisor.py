@@ -1,0 +1,138 @@
+"""Runs several services until told to stop: one log, restarts with backoff, no process left behind.
+
+Each service has a keeper of its own (``keeper.py``), which restarts it and ends it when we are gone, even by
+SIGKILL. This file starts the keepers in order, shows what they say, and stops them in reverse order.
+"""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, cast
+
+from seeder.supervision.kept import KILL, KILLED, Kept, Program, Step
+from seeder.supervision.loglines import LogLines
+
+_POLL_SECONDS = 0.1
+_READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program to be kept running.
+
+    ``env`` is added to our environment. The services after it start once ``ready`` is true (at most 30 s
+    later). ``grace`` is how many seconds it has to end after SIGTERM; then its process group gets SIGKILL.
+    ``first_delay`` is the pause before its first restart, in seconds; it doubles up to 30 s, and begins anew
+    after a minute of life.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] | None = None
+    ready: Callable[[], bool] | None = None
+    grace: float = 10.0
+    first_delay: float = 1.0
+
+
+def supervise(services: Sequence[Service], when_up: Callable[[], None] | None = None) -> int:
+    """Run the services until SIGINT, SIGTERM or SIGHUP, or until nobody reads our output any more.
+
+    ``when_up`` is called once all are started and ready. A second signal hurries: what is left is killed.
+    Must be called in the main thread. Returns 0, or 1 when a service didn't end in its grace.
+    """
+    supervisor = _Supervisor(services)
+    with supervisor.signals():
+        try:
+            supervisor.start_all()
+            if when_up is not None and not supervisor.stopping:
+                when_up()
+            supervisor.watch()
+        finally:
+            clean = supervisor.stop_all()
+    return 0 if clean else 1
+
+
+class _Supervisor:
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.services = services
+        self.log = LogLines([service.name for service in services])
+        self.kept: dict[str, Kept] = {}
+        self.copiers: list[threading.Thread] = []
+        self.signals_seen = 0
+
+    @property
+    def stopping(self) -> bool:
+        return self.signals_seen > 0 or self.log.unread
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        def seen(*_: object) -> None:
+            self.signals_seen += 1
+
+        previous = {
+            number: signal.signal(number, seen) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def start_all(self) -> None:
+        for service in self.services:
+            if self.stopping:
+                return
+            self.start(service)
+            deadline = time.monotonic() + _READY_SECONDS
+            while service.ready is not None and not self.stopping and not service.ready():
+                if time.monotonic() > deadline:
+                    self.log.write(service.name, f"[seeder] not ready after {_READY_SECONDS:.0f} s; going on")
+                    break
+                time.sleep(_POLL_SECONDS)
+
+    def start(self, service: Service) -> None:
+        program = Program(
+            label=service.name,
+            argv=service.argv,
+            steps=(Step(signal.SIGTERM, service.grace), KILL),
+            # Python buffers what it prints into a pipe; a log wants it at once.
+            env={"PYTHONUNBUFFERED": "1", **(service.env or {})},
+            first_delay=service.first_delay,
+            keep_up=True,
+        )
+        kept = Kept(program, subprocess.PIPE)
+        self.kept[service.name] = kept
+        self.copiers.append(self.log.copy(service.name, cast("IO[bytes]", kept.process.stdout)))
+
+    def watch(self) -> None:
+        while not self.stopping:
+            time.sleep(_POLL_SECONDS)
+            for service in self.services:
+                kept = self.kept[service.name]
+                if kept.ended is not None and not self.stopping:
+                    # A keeper ends by itself only when somebody kills it, and its program goes with it.
+                    kept.close()
+                    self.log.write(service.name, "[seeder] its keeper was killed; starting both again")
+                    self.start(service)
+
+    def stop_all(self) -> bool:
+        """Stop in reverse order; whether everything ended by itself in its grace, as far as it was given."""
+        clean = True
+        for name in reversed(self.kept):
+            kept = self.kept[name]
+            kept.ask_to_stop()
+            while kept.ended is None and self.signals_seen < 2:
+                time.sleep(_POLL_SECONDS / 2)
+            hurried = kept.ended is None
+            if hurried:
+                kept.ask_to_stop()
+            if kept.wait() == KILLED and not hurried:
+                self.log.write(name, "[seeder] did not end in its grace and was killed")
+                clean = False
+        for copier in self.copiers:
+            copier.join(1.0)
+        return clean
