@@ -4,6 +4,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from scripts import run_script
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
@@ -40,10 +41,6 @@ select relname, relkind::text, oid from pg_class
 where relnamespace = (select oid from pg_namespace where nspname = 'reporting')
 order by relname
 """
-
-
-def run_script(connection: Connection, sql: str) -> None:
-    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def test_applying_twice_changes_nothing_the_second_time(connection: Connection) -> None:

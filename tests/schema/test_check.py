@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from scripts import run_script
 from sqlalchemy import Connection, Engine, text
 
 from seeder.models import contract
@@ -19,10 +20,6 @@ VIEW_MISSING = (VIEW, "the view is missing")
 
 def found(connection: Connection) -> list[tuple[str, str]]:
     return [(one.where, one.what) for one in check(connection, "reporting", "public.agency")]
-
-
-def run_script(connection: Connection, sql: str) -> None:
-    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def mend(connection: Connection, differences: list[Difference]) -> None:

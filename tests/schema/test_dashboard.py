@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scripts import run_script
 from sqlalchemy import Connection, text
 
 from seeder.manifests import Manifest
@@ -192,7 +193,7 @@ def test_the_agencys_name_comes_from_its_table_where_there_is_one(
     connection.execute(text(f"create table {made} ({columns})"))
     number = "gen_random_uuid()" if "uuid" in columns else "1"
     connection.execute(text(f"insert into {made} values ({number}, 'United')"))
-    connection.exec_driver_sql(ddl("reporting", agency_table), execution_options={"no_parameters": True})
+    run_script(connection, ddl("reporting", agency_table))
     custom(connection, 1)
     custom(connection, 2, agency_id=2)
     assert [row["agency_name"] for row in rows(connection)] == [name, None]
@@ -370,7 +371,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_history_is_only_ever_looked_up_through_its_indexes(
     connection: Connection, analyzed: bool
 ) -> None:
-    connection.exec_driver_sql(MANY, execution_options={"no_parameters": True})
+    run_script(connection, MANY)
     if analyzed:
         connection.execute(text("analyze"))
     plan = connection.execute(
