@@ -14,6 +14,7 @@ LAYOUT = [" ", "\n", "\t ", "\r\n", " -- c'\"$\n", "/**/", " /* a /* b */ ; */ "
 SUBJECTS = [
     "select 1",
     "table sale",
+    "select é'a', ñ'b', ü$$c$$",
     "with a as materialized (select distinct 'ß', Été from T), b as (table a) select * from a natural join b",
     "select rank() over (partition by a order by b rows between 1 preceding and current row) from x limit 2",
     "select extract(year from At), at at time zone 'UTC', position('a' in B), json_object('k': 1) from Sale",

@@ -42,6 +42,12 @@ def test_a_long_but_flat_query_is_accepted() -> None:
     assert judge("select " + " || ".join(["a"] * 300))
 
 
+def test_names_outside_ascii_do_not_slow_the_scanner_down() -> None:
+    started = time.perf_counter()
+    assert judge("select " + "é, " * 20_000 + "1")
+    assert time.perf_counter() - started < 5
+
+
 def test_a_value_may_not_lengthen_the_query_beyond_the_cap() -> None:
     with pytest.raises(QueryRefused, match="the most is 262,144"):
         check(render_query("select :agency_slug", {"agency_slug": "x" * LONGEST_QUERY}))
