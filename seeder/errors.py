@@ -45,7 +45,7 @@ class UserError(SeederError):
 
 
 class BadSetting(UserError):
-    """{name} can't be used: {problem}. Correct it in the environment or in .env; `seeder check` shows
+    """{name} can't be used: {problem}. Correct it in the environment or in .env; docs/configuration.md lists
     all settings."""
 
 
@@ -62,6 +62,11 @@ class DatabaseUnreachable(UserError):
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
     SEEDER_BROKER_URL is right."""
+
+
+class NotPublished(UserError):
+    """Seeding {seeding_id} is recorded, but its {count} runs can't be queued: the broker at {url} can't be
+    reached ({reason}). They stay pending; once Redis is back, a worker's sweep queues them within minutes."""
 
 
 class HomeUnusable(UserError):
@@ -81,6 +86,16 @@ class ServerFailed(UserError):
 class SchemaIncomplete(UserError):
     """The database lacks {missing}. `seeder schema check` lists every difference from the contract,
     `seeder schema show` prints the SQL that creates it."""
+
+
+class SchemaNotApplied(UserError):
+    """The schema could not be applied, and nothing was changed: {reason}. `seeder schema check` lists what
+    is in the way and the SQL that mends it."""
+
+
+class DemoRefused(UserError):
+    """The demo needs {place} for itself, but it is there already and not the demo's; nothing was touched.
+    Give the demo a database of its own: unset SEEDER_DATABASE_URL, or point it at an empty database."""
 
 
 class UnknownReportType(UserError):
@@ -145,6 +160,21 @@ class TableTaken(ManifestError):
     of the two."""
 
 
+class QueryChanged(ManifestError):
+    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Drop the
+    materialized view to have it made anew, or set SEEDER_ON_QUERY_CHANGE=keep to go on refreshing it as it
+    is."""
+
+
+class ManifestMoved(ManifestError):
+    """The manifest {identity} was queued as {queued} but is {now} by now. Refresh it again."""
+
+
+class ManifestGone(ManifestError):
+    """The manifest {identity} was deleted or switched off after this run was queued; its matview was left as
+    it is."""
+
+
 class QueryFailed(ManifestError):
     """{report}"""
 
@@ -164,5 +194,8 @@ class MatviewBusy(TemporaryError):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
 
 
-class RecordUnwritable(TemporaryError):
-    """The run's start could not be recorded: {reason}."""
+# --- not a failure -----------------------------------------------------------------------------------
+
+
+class Duplicate(SeederError):
+    """The run {run_id} is over, or alive elsewhere; this message is dropped."""

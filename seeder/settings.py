@@ -90,6 +90,13 @@ def _schema(value: str) -> str:
     return value
 
 
+def _relation(value: str) -> str:
+    part = r'([a-zA-Z_][\w$]*|"([^"]|"")+")'
+    if not re.fullmatch(rf"{part}(\.{part})?", value):
+        raise ValueError('write a table as in SQL, such as public.agency or "Core"."Agency"')
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 
@@ -121,7 +128,7 @@ class Settings(BaseSettings):
         "The schema of the contract's tables, and of matviews whose table_name is a bare name.",
         alias="SEEDER_SCHEMA",
     )
-    agency_table: str = _setting(
+    agency_table: Annotated[str, AfterValidator(_relation)] = _setting(
         "public.agency", "The table with the agencies' names (columns id and name); it may be absent."
     )
     manifest_role: str | None = _setting(

@@ -5,22 +5,21 @@ start while developing, SEEDER_TEST_POSTGRES_URL, SEEDER_TEST_POSTGRES15_URL and
 name ones that run already.
 """
 
-import itertools
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg2
 import pytest
+from contract import Platform, platform_on
+from emptied import fresh_broker, fresh_database
 from homes import new_home, serving
-from redis import Redis
-from sqlalchemy.engine import make_url
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
-_database_numbers = itertools.count()
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow comes last: a plain mistake shows within seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture
@@ -71,33 +70,52 @@ def any_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def platform_of_module(postgres_url: str) -> Iterator[Platform]:
+    with fresh_database(postgres_url) as url, platform_on(url) as platform:
+        yield platform
+
+
+@pytest.fixture
+def platform(platform_of_module: Platform) -> Iterator[Platform]:
+    """A database with the contract's tables, emptied after each test."""
+    yield platform_of_module
+    platform_of_module.empty()
+
+
+@pytest.fixture(scope="module", params=["pg18", "pg15"])
+def any_platform_of_module(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    server = request.getfixturevalue({"pg18": "postgres_url", "pg15": "postgres15_url"}[request.param])
+    with fresh_database(server) as url, platform_on(url) as platform:
+        yield platform
+
+
+@pytest.fixture
+def any_platform(any_platform_of_module: Platform) -> Iterator[Platform]:
+    """The same on each supported PostgreSQL in turn."""
+    yield any_platform_of_module
+    any_platform_of_module.empty()
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh, empty database for all tests of a module."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_broker_url(redis_url: str) -> Iterator[str]:
+    """An empty Redis database for all tests of a module."""
+    with fresh_broker(redis_url) as url:
+        yield url
+
+
 @pytest.fixture
 def broker_url(redis_url: str) -> Iterator[str]:
-    """An empty Redis database, another one than the last test's, whose workers may still be on their way."""
-    number = next(_database_numbers) % 16
-    url = make_url(redis_url).set(database=str(number)).render_as_string(hide_password=False)
-    with Redis.from_url(url) as client:
-        client.flushdb()
+    """An empty Redis database for one test."""
+    with fresh_broker(redis_url) as url:
         yield url
-        client.flushdb()
-
-
-@contextmanager
-def fresh_database(postgres_url: str) -> Iterator[str]:
-    """A new, empty database on that server; dropped afterwards."""
-    name = f"t_{secrets.token_hex(6)}"
-    server = make_url(postgres_url)
-    maintenance = psycopg2.connect(server.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        maintenance.autocommit = True
-        with maintenance.cursor() as cursor:
-            cursor.execute(f"create database {name} template template0")
-            try:
-                yield server.set(database=name).render_as_string(hide_password=False)
-            finally:
-                cursor.execute(f"drop database {name} with (force)")
-    finally:
-        maintenance.close()
 
 
 def _postgres_url(variable: str, binaries: Path | None) -> Iterator[str]:

@@ -1,0 +1,98 @@
+"""``python -m benchmarks``: measure, and print what came out. Writes nothing but its temporary folder."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import real, tiny
+from benchmarks.arena import Arena, BenchmarkFailed, arena
+from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
+from benchmarks.printing import machine, show
+from seeder.errors import UserError
+
+REPETITIONS = {"tiny": 7, "real": 5}
+CONCURRENCY = 4
+#: Of the tables; a pipe would otherwise cut them to 80 columns.
+WIDTH = 110
+OTHER_POOLS = ("prefork",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: measured; 1: something failed. A missed goal is a result, not a failure."""
+    asked = _parser().parse_args(arguments)
+    out = Console(stderr=asked.json, width=WIDTH)
+    try:
+        with arena() as place:
+            facts = machine(place)
+            results = _measured(place, asked, lambda words: out.print(words, highlight=False))
+    except (BenchmarkFailed, UserError) as failure:
+        sys.stderr.write(f"benchmarks: {failure}\n")
+        return 1
+    show(out, facts, results)
+    if asked.json:
+        print(json.dumps({"machine": facts, "workloads": [_as_json(result) for result in results]}, indent=2))
+    return 0
+
+
+def _measured(place: Arena, asked: argparse.Namespace, say: Say) -> list[Result]:
+    results = []
+    if asked.only in (None, "tiny"):
+        say("tiny: finding the query that takes 2.5 ms")
+        workload = tiny.prepare(place, asked.views or tiny.VIEWS)
+        pools = (DEFAULT_POOL, *OTHER_POOLS)
+        repetitions = asked.repetitions or REPETITIONS["tiny"]
+        result = measure(place, workload, pools, repetitions, asked.concurrency, 1, say)
+        results.append(count(place, workload, result, 3, say))
+    if asked.only in (None, "real"):
+        say("real: generating and loading TPC-H data")
+        workload = real.prepare(place, asked.views, asked.scale_factor)
+        repetitions = asked.repetitions or REPETITIONS["real"]
+        result = measure(place, workload, (DEFAULT_POOL,), repetitions, asked.concurrency, 4, say)
+        results.append(count(place, workload, result, 5, say))
+    return results
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    """All legs as measured, and the ratios made of them."""
+    return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Throughput of seeder with all recording, over that of a bare psycopg2 loop.",
+    )
+    parser.add_argument("--only", choices=("tiny", "real"), help="one of the two workloads")
+    parser.add_argument(
+        "--repetitions", type=_positive, help=f"passes per contestant (default: {REPETITIONS})"
+    )
+    parser.add_argument(
+        "--views", type=_positive, help=f"views per workload (default: {tiny.VIEWS} tiny, all real ones)"
+    )
+    parser.add_argument(
+        "--concurrency", type=_positive, default=CONCURRENCY, help="threads and connections (default: 4)"
+    )
+    parser.add_argument(
+        "--scale-factor",
+        type=float,
+        default=real.SCALE_FACTOR,
+        help="of the TPC-H data; 1 is about 1 GB (default: 0.1)",
+    )
+    parser.add_argument("--json", action="store_true", help="every measurement as JSON; the tables on stderr")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

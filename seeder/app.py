@@ -1,0 +1,110 @@
+"""The Celery app and what its tasks work with. Its configuration is read at first use, not at import."""
+
+from functools import cache
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from seeder.database import Databases
+from seeder.embedded import endpoints
+from seeder.history import HistoryRepository
+from seeder.manifests import ManifestReader
+from seeder.matviews.policy import policy_of
+from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
+from seeder.runs import Desk
+from seeder.schedule import beat_schedule
+from seeder.settings import Settings, current_settings
+from seeder.sweeping import Sweep
+
+REFRESH_QUEUE = "seeder.refresh"
+CONTROL_QUEUE = "seeder.control"
+
+
+class Equipment:
+    """Everything a process needs, made once from its settings."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self.settings = settings
+        self.databases = Databases(database_url, settings.databases)
+        self.history = HistoryRepository(self.databases, settings.db_schema)
+        self.manifests = ManifestReader(settings.db_schema)
+        self.desk = Desk(
+            self.databases, self.history, self.manifests, policy_of(settings), settings.db_schema
+        )
+        self.sweep = Sweep(self.databases, self.history, settings.db_schema, settings.max_retries)
+
+
+@cache
+def equipment() -> Equipment:
+    settings = current_settings()
+    return Equipment(settings, endpoints(settings).database_url)
+
+
+def configuration() -> dict[str, Any]:
+    """What the app reads at first use: the settings of this process, made Celery's."""
+    settings = current_settings()
+    return celery_settings(settings, endpoints(settings).broker_url)
+
+
+def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
+    """Celery's settings; each one that differs from Celery's default says why.
+
+    An operator's own choices belong in a ``celeryconfig.py`` in the working directory, which wins.
+    """
+    return {
+        "broker_url": broker_url,
+        # Only JSON comes in: a pickle is code that whoever reaches Redis would have us run.
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        # Nothing reads results; storing them costs a third of a worker's throughput (measured on 5.7.0).
+        "task_ignore_result": True,
+        # A message is acknowledged when its task starts, and from then on the record in PostgreSQL and the
+        # advisory lock say where the run is. With late acknowledgement a worker process exits when Redis
+        # restarts under a running task, and a refresh longer than the visibility timeout is delivered again
+        # while it runs (Celery and kombu 5.7.0).
+        "task_acks_late": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # A worker holds no message that it hasn't started: priorities then hold over all workers, and a
+        # worker's death strands nothing. Redis only; new in Celery 5.6.
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        # A refresh waits for PostgreSQL, so threads do, in one process; and threads without prefetch need
+        # the pool that wakes the event loop. docs/performance.md has the comparison with prefork.
+        "worker_pool": "seeder.pool:TaskPool",
+        "worker_concurrency": 4,
+        "broker_connection_retry_on_startup": True,
+        # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            # Only a retry that waits for its time sits unacknowledged in a worker. If that worker dies,
+            # another takes the message over after this many seconds.
+            "visibility_timeout": max(600, 2 * settings.retry_backoff_max),
+            # kombu looks for such messages every interval * throttle seconds, 100 s by default.
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 3,
+            "priority_steps": list(PRIORITY_STEPS),
+            "queue_order_strategy": "priority",
+            # A half-open connection is found out, rather than waited on for ever.
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        "task_default_queue": REFRESH_QUEUE,
+        "task_default_priority": CONTROL_PRIORITY,
+        # Each with an exchange of its own: both would else be bound to the default queue's, and a message
+        # sent to that exchange would go to both.
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name) for name in (CONTROL_QUEUE, REFRESH_QUEUE)
+        ],
+        "task_routes": {
+            "seeder.refresh_manifest": {"queue": REFRESH_QUEUE},
+            "seeder.*": {"queue": CONTROL_QUEUE},
+        },
+        "timezone": settings.timezone,
+        "beat_schedule": beat_schedule(settings),
+    }
+
+
+app = Celery("seeder")
+app.add_defaults(configuration)
+app.config_from_object("celeryconfig", silent=True)

@@ -1,0 +1,84 @@
+"""How things look in a terminal, and as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
+
+#: Where the output is no terminal nothing is folded: whoever greps wants whole lines.
+PIPE_WIDTH = 1000
+
+
+def console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """Values of ours as JSON: dataclasses as objects, moments in ISO 8601 with offset."""
+    json.dump(value, sys.stdout, default=_plain, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
+    """A table with these columns; those in ``whole`` hold names to be copied and are never folded."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column in whole or column in right,
+        )
+    return made
+
+
+def text(value: str | None) -> str:
+    """Text of others, which may hold what rich would take for markup or a terminal for commands."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in value or ""))
+
+
+def status_text(status: str | None) -> str:
+    if status is None:
+        return "[dim]never run[/]"
+    return f"[{STYLES[status]}]{status}[/]"
+
+
+def number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that reads best, with the names and steps of pg_size_pretty."""
+    if value is None:
+        return ""
+    amount = float(value)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 10240:
+            return f"{amount:,.0f} {unit}"
+        amount /= 1024
+    return f"{amount:,.0f} TB"
+
+
+def moment(value: datetime | None) -> str:
+    return "" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def first_line(value: str | None) -> str:
+    return (value or "").partition("\n")[0]
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)

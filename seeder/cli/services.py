@@ -1,0 +1,68 @@
+"""The programs a running seeder consists of, as ``seeder up`` and the demo start them."""
+
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seeder.app import CONTROL_QUEUE, REFRESH_QUEUE
+from seeder.supervision import Service
+
+FLOWER_PORT = 5555
+
+
+@dataclass(frozen=True)
+class Flower:
+    """Where Flower listens and whom it lets in; it has buttons that stop workers."""
+
+    port: int
+    user: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+
+
+def celery(*arguments: str) -> Sequence[str]:
+    return (sys.executable, "-m", "celery", "-A", "seeder", "--quiet", *arguments)
+
+
+def refresh_worker() -> Sequence[str]:
+    """-E sends the events Flower shows tasks by."""
+    return celery("worker", "-E", "-l", "INFO", "-n", "refresh@%h", "-Q", REFRESH_QUEUE)
+
+
+def services(home: Path, flower: Flower) -> list[Service]:
+    return [
+        Service("refresh", refresh_worker(), grace=30),
+        # Fan-outs and sweeps have a worker to themselves, so that no long refresh holds them up.
+        Service(
+            "control",
+            celery("worker", "-E", "-l", "INFO", "-n", "control@%h", "-Q", CONTROL_QUEUE, "-c", "1"),
+            ready=None,
+        ),
+        Service(
+            "beat", celery("beat", "-l", "INFO", "--schedule", str(home / "beat-schedule"), "--pidfile=")
+        ),
+        Service(
+            "flower",
+            celery("flower", "--address=127.0.0.1", f"--port={flower.port}", "--logging=warning"),
+            # In the environment, where other users' `ps` doesn't show it.
+            env={"FLOWER_BASIC_AUTH": f"{flower.user}:{flower.password}"},
+        ),
+    ]
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port of 127.0.0.1, or where that is taken one that the system gives."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    return wanted

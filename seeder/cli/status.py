@@ -1,0 +1,63 @@
+"""``seeder status``: the latest status of every manifest. What needs attention comes last, where a terminal
+leaves it in sight."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from seeder.app import equipment
+from seeder.cli.printing import (
+    console,
+    first_line,
+    moment,
+    number,
+    print_json,
+    size,
+    status_text,
+    table,
+    text,
+)
+from seeder.errors import UnknownAgency, UnknownTable
+from seeder.history import Job
+from seeder.planning import Selection
+
+ATTENTION = {None: 0, "success": 1, "pending": 2, "running": 3, "error": 4}
+
+
+def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
+    Selection(report_type, agency, table_name)
+    equipment().databases.verify()
+    jobs = equipment().history.jobs(agency_slug=agency, report_type=report_type, table_name=table_name)
+    if not jobs and table_name:
+        raise UnknownTable(table_name=table_name)
+    if not jobs and agency:
+        raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
+    if as_json:
+        print_json(jobs)
+    else:
+        show(console(), jobs)
+    return 1 if any(job.status == "error" and job.enabled for job in jobs) else 0
+
+
+def show(out: Console, jobs: Sequence[Job]) -> None:
+    rows = table(
+        "agency", "table", "report", "status", "started", "took", "rows", "size", "failures", "error",
+        right=("took", "rows", "size", "failures"), whole=("agency", "table", "started"),
+    )  # fmt: skip
+    for job in sorted(jobs, key=lambda one: (ATTENTION[one.status], one.agency_slug, one.table_name)):
+        rows.add_row(
+            text(job.agency_slug),
+            text(job.table_name),
+            text(job.report_name),
+            status_text(job.status) if job.enabled else "[dim]disabled[/]",
+            moment(job.start_time),
+            "" if job.duration_seconds is None or job.status is None else f"{job.duration_seconds} s",
+            number(job.records_processed),
+            size(job.bytes_processed),
+            number(job.consecutive_failures or None),
+            text(first_line(job.last_errors)),
+        )
+    out.print(rows)
+    counts = Counter((job.status or "never run") if job.enabled else "disabled" for job in jobs)
+    out.print(", ".join(f"{count} {status}" for status, count in counts.most_common()) or "No manifests yet.")

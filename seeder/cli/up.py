@@ -1,0 +1,72 @@
+"""``seeder up``: everything in one terminal, until Ctrl-C."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from seeder import embedded, schema
+from seeder.app import equipment
+from seeder.cli.printing import console, text
+from seeder.cli.services import FLOWER_PORT, Flower, free_port, services
+from seeder.database import masked, masked_broker
+from seeder.embedded import Servers
+from seeder.settings import Settings, current_settings
+from seeder.supervision import supervise
+
+
+def run() -> int:
+    out = console()
+    settings = current_settings()
+    with embedded_servers(settings, out):
+        prepare_schema(settings, out)
+        flower = Flower(free_port(FLOWER_PORT), "seeder", secrets.token_urlsafe(12))
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return supervise(services(settings.home, flower), when_up=lambda: _say_where(out, settings, flower))
+
+
+@contextmanager
+def embedded_servers(settings: Settings, out: Console) -> Iterator[Servers | None]:
+    """The embedded servers for what isn't configured; stopped at the end if this process started them."""
+    with_postgres, with_redis = settings.database_url is None, settings.broker_url is None
+    if not (with_postgres or with_redis):
+        yield None
+        return
+    servers = embedded.start(settings.home, with_postgres=with_postgres, with_redis=with_redis)
+    try:
+        for server in servers.all:
+            how = "joined, it was running" if server.joined else "started"
+            out.print(
+                f"{server.title} on 127.0.0.1:{server.port} ({how}), data in {text(str(server.folder))}"
+            )
+        yield servers
+    finally:
+        embedded.stop(servers)
+
+
+def prepare_schema(settings: Settings, out: Console) -> None:
+    """Apply the contract to the embedded database; a configured one is its owners', and only looked at."""
+    databases = equipment().databases
+    databases.verify()
+    if settings.database_url is None:
+        with databases.engine().connect() as connection:
+            schema.apply(connection, settings.db_schema, settings.agency_table)
+        return
+    with databases.engine().connect() as connection:
+        failures = [
+            one for one in schema.check(connection, settings.db_schema, settings.agency_table) if one.failure
+        ]
+    if failures:
+        out.print(
+            f"[yellow]The database differs from the contract in {len(failures)} places:[/] "
+            "seeder schema check lists them."
+        )
+
+
+def _say_where(out: Console, settings: Settings, flower: Flower) -> None:
+    found = embedded.endpoints(settings)
+    out.print(f"[bold]Flower[/] (workers and tasks)   {flower.url}")
+    out.print(f"[bold]Database[/]                     {text(masked(found.database_url))}")
+    out.print(f"[bold]Broker[/]                       {text(masked_broker(found.broker_url))}")
+    out.print("[bold]In another terminal[/]          seeder status, seeder refresh --wait. Ctrl-C stops all.")

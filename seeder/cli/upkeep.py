@@ -1,0 +1,26 @@
+"""``seeder sweep`` and ``seeder prune``: at once what beat does from time to time."""
+
+from seeder.app import app, equipment
+from seeder.cli.printing import console, print_json
+from seeder.resettling import sweep_and_requeue
+
+
+def sweep_now(*, as_json: bool) -> int:
+    equipment().databases.verify()
+    done = sweep_and_requeue(app, equipment())
+    if as_json:
+        print_json(done)
+    else:
+        console().print(f"{done['requeued']} runs queued again, {done['ended']} given up.")
+    return 0
+
+
+def prune_now(*, as_json: bool) -> int:
+    equipment().databases.verify()
+    days = equipment().settings.history_days
+    deleted = equipment().history.prune(days)
+    if as_json:
+        print_json({"deleted": deleted})
+    else:
+        console().print(f"{deleted} runs older than {days} days deleted.")
+    return 0

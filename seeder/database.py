@@ -1,0 +1,268 @@
+"""Connections: one engine per database, made at first use, safe over forks and threads.
+
+SQLAlchemy keeps the pools; a ``Session`` is one of their connections with just the verbs that seeder's own
+statements need. It works at the driver's level because a run's few statements are the platform's hot path,
+and because psycopg2 sends a text of several statements in one round trip, as one transaction
+(https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT), and returns the
+last one's rows.
+"""
+
+import os
+import re
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import NamedTupleCursor
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from seeder.errors import DatabaseUnreachable
+from seeder.failures import one_line
+from seeder.prepared import Prepared
+from seeder.resources import Meter, local_backend, meter
+
+#: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
+KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+#: How long PostgreSQL lets a statement run on whose client is gone. Without it a refresh runs to its end for
+#: nobody (https://www.postgresql.org/docs/current/runtime-config-connection.html, version 14 and later).
+CLIENT_CHECK = "2s"
+
+#: What connections that do no run are called in pg_stat_activity.
+IDLE_NAME = "seeder"
+
+
+class Session:
+    """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self._connection = connection
+        self._driver: Any = connection.driver_connection
+        self._riding_along: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def backend_pid(self) -> int:
+        return int(self._driver.info.backend_pid)
+
+    def meter(self) -> Meter:
+        """Start measuring what the backend behind this connection uses."""
+        # Found once per connection: `info` lives and dies with it.
+        info = self._connection.info
+        if "backend" not in info:
+            info["backend"] = local_backend(self.backend_pid, self._driver.fileno())
+        return meter(info["backend"])
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._driver.closed)
+
+    def row(self, sql: str | Prepared, **values: Any) -> Any:
+        """The first row of the (last) statement as a named tuple, or None."""
+        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            cursor.execute(self._text(sql), values)
+            return cursor.fetchone()
+
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        """All rows of the (last) statement as named tuples."""
+        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+
+    def run(self, sql: str | Prepared, **values: Any) -> int:
+        """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
+        with self._driver.cursor() as cursor:
+            text = cursor.mogrify(self._text(sql), values).decode()
+            for more, its_values in self._riding_along:
+                text += ";\n" + cursor.mogrify(more, its_values).decode()
+            self._riding_along.clear()
+            cursor.execute(text)
+            return int(cursor.rowcount)
+
+    def with_next(self, sql: str, **values: Any) -> None:
+        """A statement that goes along with the next ``run``, in its round trip and its transaction."""
+        self._riding_along.append((sql, values))
+
+    def run_text(self, sql: str) -> int:
+        """Execute text that holds no values of ours: a ``%`` in it means nothing."""
+        with self._driver.cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+
+    def _text(self, sql: str | Prepared) -> str:
+        if isinstance(sql, str):
+            return sql
+        # As long as the connection lives, so do the statements: its `info` is the place to remember them.
+        there = self._connection.info.setdefault("prepared", set())
+        if sql not in there:
+            self.run_text(sql.preparation)
+            there.add(sql)
+        return sql.call
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several statements in one transaction; an exception rolls it back."""
+        self.run_text("begin")
+        try:
+            yield
+            self.run_text("commit")
+        except BaseException:
+            if not self.closed:
+                try:
+                    self.run_text("rollback")
+                except psycopg2.Error:
+                    self.close()
+            raise
+
+    def close(self) -> None:
+        self._driver.close()
+
+    def release(self) -> None:
+        """Give the connection back to its pool; one in an unknown state is closed instead."""
+        if not self.closed and self._driver.info.transaction_status == 0:
+            self._connection.close()
+        else:
+            self._connection.invalidate()
+
+
+class Databases:
+    """Every database this process talks to, by ``database_id``; None is the reporting database."""
+
+    def __init__(self, reporting_url: str, others: dict[int, str] | None = None) -> None:
+        self._urls: dict[int | None, URL] = {None: driver_url(reporting_url)}
+        self._urls.update({number: driver_url(url) for number, url in (others or {}).items()})
+        self._engines: dict[int | None, Engine] = {}
+        forget = weakref.WeakMethod(self._forget_engines)
+        # A forked child must not use, nor close, its parent's sockets.
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+
+    def __contains__(self, database_id: object) -> bool:
+        return database_id in self._urls
+
+    def url(self, database_id: int | None = None) -> str:
+        """The database's URL with its password masked."""
+        return masked(self._urls[database_id])
+
+    def same_database(self, database_id: int | None) -> bool:
+        """Whether a number means the reporting database itself."""
+        return self._urls[database_id] == self._urls[None]
+
+    def engine(self, database_id: int | None = None) -> Engine:
+        if database_id is not None and self.same_database(database_id):
+            database_id = None
+        if database_id not in self._engines:
+            self._engines[database_id] = _engine(self._urls[database_id])
+        return self._engines[database_id]
+
+    def open(self, database_id: int | None = None) -> Session:
+        """A connection that the caller releases; psycopg2.OperationalError where there is none to be had."""
+        engine = self.engine(database_id)
+        try:
+            return Session(engine.raw_connection())
+        except DBAPIError as error:
+            raise (error.orig or error) from None
+
+    @contextmanager
+    def session(self, database_id: int | None = None) -> Iterator[Session]:
+        """A connection for a block. One that broke takes its idle siblings with it: they broke together."""
+        session = self.open(database_id)
+        try:
+            yield session
+        finally:
+            self.give_back(session, database_id)
+
+    def give_back(self, session: Session, database_id: int | None = None) -> None:
+        if session.closed:
+            self.engine(database_id).dispose()
+        session.release()
+
+    @contextmanager
+    def bare_connection(self) -> Iterator[psycopg2.extensions.connection]:
+        """A psycopg2 connection to the reporting database, outside the pool."""
+        connection = psycopg2.connect(
+            self._urls[None].set(drivername="postgresql").render_as_string(hide_password=False)
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def verify(self, database_id: int | None = None) -> None:
+        """Raises DatabaseUnreachable, for commands that would otherwise fail with a driver's words."""
+        try:
+            with self.session(database_id) as session:
+                session.row("select 1")
+        except psycopg2.Error as error:
+            raise DatabaseUnreachable(
+                which="reporting" if database_id is None else f"other ({database_id})",
+                url=self.url(database_id),
+                reason=self.scrubbed(one_line(error)),
+                setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",
+            ) from None
+
+    def scrubbed(self, text: str) -> str:
+        """The text without any of the databases' passwords."""
+        for url in self._urls.values():
+            for secret in (url.password, url.query.get("password")):
+                if secret:
+                    text = text.replace(str(secret), "***")
+        return text
+
+    def dispose(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+    def _forget_engines(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose(close=False)
+        self._engines.clear()
+
+
+def driver_url(url: str) -> URL:
+    """The URL for psycopg2, whatever driver it names; with none, SQLAlchemy 2.1 would take psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg2")
+
+
+def masked(url: str | URL) -> str:
+    """The URL for people: no password, neither before the @ nor among the parameters."""
+    url = make_url(url)
+    if "password" in url.query:
+        url = url.update_query_dict({"password": "***"})
+    return url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def masked_broker(url: str) -> str:
+    """A Redis URL without its password."""
+    return re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=QueuePool,
+        # 0 is no limit: the number of a worker's threads is one already.
+        pool_size=0,
+        # The connection used last is used next, so that idle ones show themselves.
+        pool_use_lifo=True,
+        # In autocommit there is never anything to roll back.
+        pool_reset_on_return=None,
+        connect_args={**KEEPALIVES, "connect_timeout": 10, "application_name": IDLE_NAME},
+    )
+    event.listen(engine, "connect", _on_connect)
+    return engine
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.autocommit = True
+    # What is prepared is looked up by keys; a plan for each value would be the same plan.
+    with connection.cursor() as cursor:
+        cursor.execute("set plan_cache_mode = force_generic_plan")
+    if connection.info.server_version >= 140000:
+        with connection.cursor() as cursor:
+            cursor.execute(f"set client_connection_check_interval = '{CLIENT_CHECK}'")

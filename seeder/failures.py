@@ -1,0 +1,72 @@
+"""What PostgreSQL's errors mean for a run: final, or worth another try; and how a person reads them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete, SeederError
+
+#: SQLSTATEs (or their two-letter classes) that time may mend
+#: (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+PASSING = {
+    "08": "connection exception",
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "53": "out of connections, memory or disk",
+    "55P03": "lock timeout",
+    "57P01": "server shutting down, or the backend was terminated",
+    "57P02": "another backend crashed",
+    "57P03": "server starting up",
+}
+
+#: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
+Locate = Callable[[int], tuple[int, int] | None]
+
+
+@contextmanager
+def expecting_contract() -> Iterator[None]:
+    """Around statements over the contract's tables: what is missing there, whoever runs seeder mends."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode not in (errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN):
+            raise
+        missing = (error.diag.message_primary or "").removesuffix(" does not exist")
+        raise SchemaIncomplete(missing=missing) from error
+
+
+def is_passing(error: psycopg2.Error) -> bool:
+    """Whether a retry may help. A lost or refused connection carries no SQLSTATE at all."""
+    if error.pgcode is None:
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return error.pgcode in PASSING or error.pgcode[:2] in PASSING
+
+
+def judged(error: psycopg2.Error, locate: Locate | None = None) -> SeederError:
+    """The error of our tree for one of psycopg2's."""
+    kind = DatabaseTrouble if is_passing(error) else QueryFailed
+    return kind(report=report(error, locate))
+
+
+def one_line(error: BaseException) -> str:
+    """A driver's words as part of a sentence of ours."""
+    return " ".join(str(error).split()).rstrip(".?!")
+
+
+def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
+    """SQLSTATE, message, detail, hint and place, as a person needs them; one fact a line."""
+    said = error.diag
+    if said.message_primary is None:
+        return f"The connection to the database failed: {one_line(error)}."
+    lines = [f"{error.pgcode}: {said.message_primary}"]
+    if said.message_detail:
+        lines.append(f"Detail: {said.message_detail}")
+    if said.message_hint:
+        lines.append(f"Hint: {said.message_hint}")
+    if said.context:
+        lines.append(f"Context: {said.context}")
+    if said.statement_position and locate and (place := locate(int(said.statement_position))):
+        lines.append(f"At line {place[0]}, column {place[1]} of the manifest's query")
+    return "\n".join(lines)

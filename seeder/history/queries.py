@@ -1,0 +1,83 @@
+"""The statements that read the record, each through an index of the contract, however long the history."""
+
+RUN_COLUMNS = """
+run_id, table_name, report_name, report_type, manifest_id, agency_slug, status, start_time, finish_time,
+duration_seconds, records_processed, bytes_processed, memory_usage_mb, cpu_percentage,
+consecutive_failures, errors
+"""
+
+ONE_RUN = """
+select {run_columns} from {history} where run_id = %(run_id)s
+"""
+
+RUNS_OF_TABLE = """
+select {run_columns} from {history}
+where table_name = %(table_name)s
+order by id desc
+limit %(limit)s
+"""
+
+#: A seeding's runs are a range of the unique index on run_id, in the database's own collation, which need not
+#: see punctuation (ICU's ka-shifted doesn't). So the bounds are set by the letters of canned and custom, which
+#: sort alike everywhere, and the exact prefix is checked beside them.
+RUNS_OF_SEEDING = """
+select {run_columns} from {history}
+where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
+  and split_part(run_id, '.', 1) = %(seeding_id)s
+"""
+
+PROGRESS = """
+select count(*) filter (where status = 'pending') as pending,
+       count(*) filter (where status = 'running') as running,
+       count(*) filter (where status = 'success') as success,
+       count(*) filter (where status = 'error') as error
+from {history}
+where run_id = any(%(run_ids)s)
+"""
+
+ENDED = """
+select {run_columns} from {history}
+where run_id = any(%(run_ids)s) and status in ('success', 'error')
+"""
+
+STILL_PENDING = """
+select run_id from {history} where run_id = any(%(run_ids)s) and status = 'pending'
+"""
+
+#: The window keeps this a short range of the index on start_time.
+UNFINISHED = """
+select {run_columns} from {history}
+where start_time > now() - make_interval(days => %(days)s)
+  and status in ('pending', 'running')
+  and updated_at < clock_timestamp() - make_interval(secs => %(quiet_seconds)s)
+order by id
+"""
+
+USUAL_SECONDS = """
+select table_name, coalesce(duration_seconds, 0) as duration_seconds from {status}
+"""
+
+JOBS = """
+select report_type, manifest_id, table_name, report_name, agency_id, agency_slug, agency_name, enabled,
+       status, duration_seconds, start_time, finish_time, records_processed, bytes_processed,
+       consecutive_failures, last_run_id, last_errors
+from {dashboard}
+where (%(agency_slug)s::text is null or agency_slug = %(agency_slug)s)
+  and (%(report_type)s::text is null or report_type = %(report_type)s)
+  and (%(table_name)s::text is null or table_name = %(table_name)s)
+order by agency_slug, table_name, report_type, manifest_id
+"""
+
+#: A table's last run is never pruned: the status row points at it.
+PRUNE = """
+with old as (
+    select h.id
+    from {history} h
+    where h.start_time < now() - make_interval(days => %(days)s)
+      and h.status in ('success', 'error')
+      and not exists (select from {status} s where s.last_run_id = h.run_id)
+    order by h.start_time
+    limit %(batch)s
+)
+delete from {history} h using old where h.id = old.id
+"""

@@ -1,0 +1,223 @@
+"""``HistoryRepository``: the only writer of runs and status, and their reader."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import psycopg2
+
+from seeder.database import Databases, Session
+from seeder.failures import expecting_contract, one_line
+from seeder.history import queries, transitions
+from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
+from seeder.prepared import Prepared
+from seeder.sql.names import quoted
+
+#: A query of no columns, for a start that reads nothing beside.
+NOTHING = "select"
+
+#: Rows per deletion when pruning: short transactions, and nobody waits for them.
+PRUNE_BATCH = 5000
+
+#: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
+#: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ABOUT_A_ROW = ("22", "23", "54")
+
+
+class HistoryRepository:
+    """The record of all runs, in the reporting database.
+
+    Every method that moves a run takes the session to write through, or opens one of its own; each is one
+    round trip and one transaction, and harmless when repeated.
+    """
+
+    def __init__(self, databases: Databases, schema: str) -> None:
+        self._databases = databases
+        tables = {
+            "history": f"{quoted(schema)}.seeder_run_history",
+            "status": f"{quoted(schema)}.seeder_job_status",
+            "dashboard": f"{quoted(schema)}.seeder_dashboard",
+            "run_columns": queries.RUN_COLUMNS,
+        }
+        pieces = {
+            "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
+            "show": transitions.SHOW.format(**tables),
+        }
+        self._sql = {
+            name: text.format(**tables, **pieces)
+            for module in (transitions, queries)
+            for name, text in vars(module).items()
+            if name.isupper() and name != "STARTED"
+        }
+        self._moves = {
+            name: Prepared(name.lower(), (self._sql["LOCK_STATUS"], self._sql[name]))
+            for name in ("RETRY", "SUCCEED", "FAIL")
+        }
+        self._start_beside = cache(self._prepared_start)
+        self._tables = tables
+
+    # --- writing: each moves runs forward, never back ---------------------------------------------
+
+    def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
+        """Record runs as pending. Returns those the database refuses to hold, with its reason.
+
+        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id, or
+        from a value that no row can hold; it costs only the rows it is about.
+        """
+        return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
+
+    def refuse(self, refusals: Sequence[Refusal]) -> list[tuple[NewRun, str]]:
+        """Record runs that end as error before they begin. Returns those the database refuses to hold."""
+        return self._insert(
+            "REFUSE",
+            refusals,
+            lambda one: (one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}),
+        )
+
+    def start(self, run_id: str, table_name: str, session: Session | None = None) -> str | None:
+        """pending → running, by a caller that holds the matview's advisory lock.
+
+        Returns the status the run has now: a terminal one is left as it is; None is no such run.
+        """
+        status: str | None = self.start_beside(NOTHING, run_id, table_name, session).status
+        return status
+
+    def start_beside(
+        self, beside: str, run_id: str, table_name: str, session: Session | None = None, **values: Any
+    ) -> Any:
+        """``start``, and in the same round trip a row of the query ``beside``, which takes ``values``.
+
+        Returns a row of ``status`` and the query's columns, null where it had no row.
+        """
+        with self._session(session) as open_session:
+            return open_session.row(
+                self._start_beside(beside), run_id=run_id, table_name=table_name, **values
+            )
+
+    def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
+        """running → pending: the run will be tried again; what failed is kept."""
+        self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=errors)
+
+    def succeed(
+        self,
+        run_id: str,
+        table_name: str,
+        figures: Figures,
+        note: str | None = None,
+        session: Session | None = None,
+    ) -> None:
+        """running → success; ``note`` is what a person should know nevertheless."""
+        self._move("SUCCEED", session, run_id=run_id, table_name=table_name, note=note, **asdict(figures))
+
+    def fail(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
+        """→ error, which counts as one more failure in a row."""
+        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+
+    def prune(self, days: int) -> int:
+        """Delete finished runs older than that many days, but each table's last; returns how many."""
+        deleted = 0
+        with self._session(None) as session:
+            while count := session.run(self._sql["PRUNE"], days=days, batch=PRUNE_BATCH):
+                deleted += count
+        return deleted
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def run(self, run_id: str, session: Session | None = None) -> Run | None:
+        """One run, or None where nothing of that id was ever recorded."""
+        with self._session(session) as open_session:
+            row = open_session.row(self._sql["ONE_RUN"], run_id=run_id)
+        return row and Run(*row)
+
+    def runs_of_table(self, table_name: str, limit: int = 20) -> list[Run]:
+        """A table's newest runs, newest first."""
+        return self._runs("RUNS_OF_TABLE", table_name=table_name, limit=limit)
+
+    def runs_of_seeding(self, seeding_id: str) -> list[Run]:
+        """All runs of a seeding, in no order."""
+        return self._runs("RUNS_OF_SEEDING", seeding_id=seeding_id)
+
+    def ended(self, run_ids: Iterable[str]) -> list[Run]:
+        """Those of the runs that are terminal."""
+        return self._runs("ENDED", run_ids=list(run_ids))
+
+    def progress(self, run_ids: Iterable[str]) -> Progress:
+        """How many of the runs are in which status."""
+        with self._session(None) as session:
+            return Progress(*session.row(self._sql["PROGRESS"], run_ids=list(run_ids)))
+
+    def still_pending(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of the runs that wait to be taken by a worker."""
+        with self._session(None) as session:
+            return {row.run_id for row in session.rows(self._sql["STILL_PENDING"], run_ids=list(run_ids))}
+
+    def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
+        """Pending and running rows of the last days that nobody has written for that long."""
+        return self._runs("UNFINISHED", days=days, quiet_seconds=quiet_seconds)
+
+    def usual_seconds(self) -> dict[str, int]:
+        """table_name → how long its last finished run took."""
+        with self._session(None) as session:
+            return {row.table_name: row.duration_seconds for row in session.rows(self._sql["USUAL_SECONDS"])}
+
+    def jobs(
+        self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
+    ) -> list[Job]:
+        """One row per manifest with its latest status, never-run ones included."""
+        with self._session(None) as session:
+            found = session.rows(
+                self._sql["JOBS"], agency_slug=agency_slug, report_type=report_type, table_name=table_name
+            )
+        return [Job(*row) for row in found]
+
+    # --- how --------------------------------------------------------------------------------------
+
+    def _move(self, name: str, session: Session | None, **values: Any) -> None:
+        with self._session(session) as open_session:
+            open_session.run(self._moves[name], **values)
+
+    def _prepared_start(self, beside: str) -> Prepared:
+        read = transitions.STARTED.format(**self._tables, beside=beside)
+        return Prepared(
+            "start",
+            (self._sql["LOCK_STATUS"], self._sql["START"], read),
+            first=self._sql["START_FIRST"],
+        )
+
+    def _runs(self, name: str, **values: Any) -> list[Run]:
+        with self._session(None) as session:
+            return [Run(*row) for row in session.rows(self._sql[name], **values)]
+
+    def _insert(self, name: str, items: Sequence[Any], split: Any) -> list[tuple[NewRun, str]]:
+        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone."""
+        if not items:
+            return []
+        runs = [split(item) for item in items]
+        try:
+            with self._session(None) as session:
+                session.run(
+                    f"{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
+                    tables=sorted({run.table_name for run, _ in runs}),
+                    runs=json.dumps([row for _, row in runs]),
+                    shown=[run.run_id for run, row in runs if row.get("shown", True)],
+                )
+        except psycopg2.Error as error:
+            if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                raise
+            if len(items) == 1:
+                return [(runs[0][0], one_line(error))]
+            middle = len(items) // 2
+            return self._insert(name, items[:middle], split) + self._insert(name, items[middle:], split)
+        return []
+
+    @contextmanager
+    def _session(self, session: Session | None) -> Iterator[Session]:
+        with expecting_contract():
+            if session is not None:
+                yield session
+            else:
+                with self._databases.session() as own:
+                    yield own

@@ -1,0 +1,106 @@
+"""What goes into the record and what comes out of it, as frozen values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is about to be queued."""
+
+    run_id: str
+    report_type: str
+    manifest_id: int
+    table_name: str
+    report_name: str
+    agency_id: int
+    agency_slug: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A run that ends before it begins: its manifest can't be used.
+
+    ``shown`` is False where the table's status row belongs to another manifest and is left alone.
+    """
+
+    run: NewRun
+    errors: str
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one refresh did. None means that it could not be known, never a guess."""
+
+    #: Rows in the matview after the run.
+    records: int | None
+    #: Total size of the relation with indexes and TOAST, in bytes.
+    total_bytes: int | None
+    #: Resident memory of the PostgreSQL backend that did the work, in MiB.
+    memory_mb: int | None = None
+    #: CPU time of that backend over wall time, in per cent of one processor.
+    cpu_percentage: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the run history."""
+
+    run_id: str
+    table_name: str
+    report_name: str
+    report_type: str
+    manifest_id: int
+    agency_slug: str
+    status: str
+    start_time: datetime
+    finish_time: datetime | None
+    duration_seconds: int | None
+    records_processed: int | None
+    bytes_processed: int | None
+    memory_usage_mb: int | None
+    cpu_percentage: int | None
+    consecutive_failures: int
+    errors: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One manifest with its latest status, as the dashboard view has it; ``status`` None is never run."""
+
+    report_type: str
+    manifest_id: int
+    table_name: str
+    report_name: str
+    agency_id: int | None
+    agency_slug: str
+    agency_name: str | None
+    enabled: bool
+    status: str | None
+    duration_seconds: int | None
+    start_time: datetime | None
+    finish_time: datetime | None
+    records_processed: int | None
+    bytes_processed: int | None
+    consecutive_failures: int | None
+    last_run_id: str | None
+    last_errors: str | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many runs of a seeding are in which status."""
+
+    pending: int
+    running: int
+    success: int
+    error: int
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.running + self.success + self.error
+
+    @property
+    def finished(self) -> int:
+        return self.success + self.error

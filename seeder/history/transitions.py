@@ -1,0 +1,173 @@
+"""The statements that move a run, each with LOCK_STATUS before it in one round trip and one transaction.
+
+The status row's lock serialises the writers of one table. It is a statement of its own, because at READ
+COMMITTED only the *next* statement sees what the lock's last holder wrote. In all the others
+`moved` changes the history row, and only if the change goes forward: a row already terminal, or moved by a
+twin, makes `moved` empty, and with it nothing else happens. That is what makes every transition safe to
+repeat, and what counts a failure once.
+
+`start_time` is when the run was queued until it starts, then when its latest attempt did.
+"""
+
+LOCK_STATUS = """
+select from {status} where table_name = %(table_name)s for update
+"""
+
+#: Many at once. The locks are taken in one order by everyone, so that two fan-outs can't deadlock.
+LOCK_STATUSES = """
+select from {status} where table_name = any(%(tables)s) order by table_name for update
+"""
+
+#: A run that a newer run of its table has overtaken still counts, but no longer shows.
+SHOW = """
+, overtaken as (
+    select m.run_id
+    from moved m
+    join {status} s on s.table_name = m.table_name
+    join {history} newer on newer.run_id = s.last_run_id and newer.id > m.id
+), counted as (
+    update {status} s
+    set consecutive_failures = m.consecutive_failures, updated_at = m.updated_at
+    from moved m join overtaken using (run_id)
+    where s.table_name = m.table_name
+)
+insert into {status} as s
+    (table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
+     start_time, consecutive_failures, last_run_id, last_errors, updated_at)
+select table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
+       start_time, consecutive_failures, run_id, errors, updated_at
+from moved
+where run_id not in (select run_id from overtaken)
+on conflict (table_name) do update
+set manifest_id = excluded.manifest_id,
+    report_name = excluded.report_name,
+    report_type = excluded.report_type,
+    agency_id = excluded.agency_id,
+    agency_slug = excluded.agency_slug,
+    status = excluded.status,
+    -- Until a run has ended, the duration shown is that of the last one.
+    duration_seconds = coalesce(excluded.duration_seconds, s.duration_seconds),
+    start_time = excluded.start_time,
+    consecutive_failures = excluded.consecutive_failures,
+    last_run_id = excluded.last_run_id,
+    -- What failed last stays in sight until something has succeeded.
+    last_errors = case when excluded.status = 'success' then excluded.last_errors
+                       else coalesce(excluded.last_errors, s.last_errors) end,
+    updated_at = excluded.updated_at
+"""
+
+FAILURES_SO_FAR = """\
+coalesce((select consecutive_failures from {status} s where s.table_name = h.table_name), 0)"""
+
+#: Its commit doesn't wait for the disk: a crash that loses it leaves the run pending, and its end is recorded
+#: from there just the same.
+START_FIRST = """
+set local synchronous_commit to off;
+"""
+
+START = """
+with moved as (
+    update {history} h
+    set status = 'running',
+        start_time = clock_timestamp(),
+        consecutive_failures = {failures_so_far},
+        updated_at = clock_timestamp()
+    where run_id = %(run_id)s and status in ('pending', 'running')
+    returning h.*
+){show}
+"""
+
+#: The status that the run has now, and beside it a row of something else that its start needs.
+STARTED = """
+select h.status, beside.*
+from (values (1)) as always_one_row
+left join {history} h on h.run_id = %(run_id)s
+left join lateral ({beside}) as beside on true
+"""
+
+RETRY = """
+with moved as (
+    update {history} h
+    set status = 'pending',
+        errors = %(errors)s,
+        consecutive_failures = {failures_so_far},
+        updated_at = clock_timestamp()
+    where run_id = %(run_id)s and status in ('pending', 'running')
+    returning h.*
+){show}
+"""
+
+SUCCEED = """
+with moved as (
+    update {history} h
+    set status = 'success',
+        finish_time = clock_timestamp(),
+        duration_seconds = ceil(extract(epoch from clock_timestamp() - start_time)),
+        records_processed = %(records)s,
+        bytes_processed = %(total_bytes)s,
+        memory_usage_mb = %(memory_mb)s,
+        cpu_percentage = %(cpu_percentage)s,
+        consecutive_failures = 0,
+        errors = %(note)s,
+        updated_at = clock_timestamp()
+    where run_id = %(run_id)s and status in ('pending', 'running')
+    returning h.*
+){show}
+"""
+
+FAIL = """
+with moved as (
+    update {history} h
+    set status = 'error',
+        finish_time = clock_timestamp(),
+        duration_seconds = ceil(extract(epoch from clock_timestamp() - start_time)),
+        consecutive_failures = {failures_so_far} + 1,
+        errors = %(errors)s,
+        updated_at = clock_timestamp()
+    where run_id = %(run_id)s and status in ('pending', 'running')
+    returning h.*
+){show}
+"""
+
+#: After LOCK_STATUSES. A run_id that is there already is left as it is: a fan-out may be repeated after a
+#: crash half-way.
+QUEUE = """
+with moved as (
+    insert into {history}
+        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
+         consecutive_failures)
+    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
+           {failures_so_far}
+    from jsonb_to_recordset(%(runs)s) as h
+        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
+         agency_slug text, report_type text)
+    order by table_name
+    on conflict (run_id) do nothing
+    returning *
+){show}
+"""
+
+#: Runs whose manifest can't be used are born terminal. The failures in a row of a manifest whose table
+#: belongs to another are counted over its own history rows.
+REFUSE = """
+with recorded as (
+    insert into {history}
+        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
+         finish_time, duration_seconds, errors, consecutive_failures)
+    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'error',
+           now(), 0, errors,
+           1 + case when shown then {failures_so_far}
+               else coalesce((select own.consecutive_failures from {history} own
+                              where own.table_name = h.table_name and own.report_type = h.report_type
+                                and own.manifest_id = h.manifest_id
+                              order by own.id desc limit 1), 0) end
+    from jsonb_to_recordset(%(runs)s) as h
+        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
+         agency_slug text, report_type text, errors text, shown boolean)
+    order by table_name
+    on conflict (run_id) do nothing
+    returning *
+), moved as (
+    select * from recorded where run_id = any(%(shown)s)
+){show}
+"""

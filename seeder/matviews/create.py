@@ -1,0 +1,53 @@
+"""A matview that isn't there yet: made with its rows, its stamp and its statistics in one transaction."""
+
+from dataclasses import dataclass
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.failures import judged
+from seeder.matviews import stamp as stamps
+from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.policy import Policy
+from seeder.matviews.stamp import Stamp
+from seeder.sql.guard import SafeQuery
+from seeder.sql.names import MatviewName
+
+#: The line break ends a comment that the query may end with.
+CREATE = "create materialized view {matview} as\n{query}\nwith data"
+
+FINISH = """
+comment on materialized view {matview} is %(comment)s;
+analyze {matview};
+select c.oid, pg_total_relation_size(c.oid) as total_bytes
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(name)s
+"""
+
+
+@dataclass(frozen=True)
+class Created:
+    records: int
+    total_bytes: int
+
+
+def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stamp, policy: Policy) -> Created:
+    """Create the matview; raises ManifestError or TemporaryError, and then nothing is left of it."""
+    refuse_volatile(session, query, policy.allowed_functions, policy.set_role)
+    text = CREATE.format(matview=matview.quoted, query=query.text)
+    offset = text.index(query.text)
+    with session.transaction():
+        if policy.role:
+            session.run_text(policy.set_role)
+        try:
+            # The command tag, "SELECT 1000", is the number of rows.
+            records = session.run_text(text)
+        except psycopg2.Error as error:
+            raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+        done = session.row(
+            FINISH.format(matview=matview.quoted),
+            comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),
+            schema=matview.schema,
+            name=matview.name,
+        )
+    return Created(records, int(done.total_bytes))

@@ -1,0 +1,137 @@
+"""One refresh of a matview at any time, over all workers and machines: a session-level advisory lock.
+
+The lock lives on the matview's own database and ends with the backend that holds it, so it is the proof of
+life of a run too: a run recorded as running whose lock nobody holds is dead. Session-level, not
+transaction-level, because a run is several transactions, its record included.
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from seeder.database import IDLE_NAME, Session
+from seeder.errors import MatviewBusy
+from seeder.prepared import Prepared
+from seeder.sql.names import MatviewName
+
+#: PostgreSQL cuts application_name there (NAMEDATALEN - 1).
+APPLICATION_NAME_BYTES = 63
+
+#: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
+#: what it sees of the matview is what the last holder left.
+TRY = """
+select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
+       set_config('application_name', %(application_name)s, false),
+       set_config('statement_timeout', %(statement_timeout_ms)s, false),
+       set_config('lock_timeout', %(lock_timeout_ms)s, false),
+       set_config('search_path', %(search_path)s, false)
+"""
+
+LOOK = """
+select current_setting('seeder.locked')::boolean as locked,
+       c.oid,
+       c.relkind::text as kind,
+       c.relispopulated as populated,
+       obj_description(c.oid, 'pg_class') as comment,
+       exists (
+           -- What REFRESH … CONCURRENTLY asks for (matview.c, is_usable_unique_index).
+           select from pg_index i
+           where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
+             and i.indpred is null and i.indexprs is null
+       ) as keyed
+from (values (1)) as always_one_row
+left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
+       on c.relname = %(name)s
+"""
+
+TAKE = Prepared("take", (TRY, LOOK))
+
+RELEASE = """
+select pg_advisory_unlock(%(key)s), set_config('application_name', %(application_name)s, false)
+"""
+
+#: A bigint key is shown in two halves, and objsubid 1 tells it from a pair of integers (pg_locks' page).
+HOLDER = """
+select a.application_name, a.pid
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select oid from pg_database where datname = current_database())
+  and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run's statements may take, in seconds (0 is no limit), and where they find unqualified names."""
+
+    statement_timeout: float
+    lock_timeout: float
+    search_path: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The relation that bears the matview's name, as the catalogue had it when the lock was taken."""
+
+    oid: int | None
+    kind: str | None
+    populated: bool | None
+    comment: str | None
+    #: There is a unique index that CONCURRENTLY can use.
+    keyed: bool
+
+
+def key_of(matview: MatviewName) -> int:
+    """The advisory lock's key: 64 bits of a hash, so that 10,000 matviews hardly ever share one (1e-12)."""
+    digest = hashlib.blake2b(f"seeder:{matview}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def application_name(run_id: str, attempt: int) -> str:
+    """``seeder <run_id> <attempt>``: who works, for people and for the next message of the same run."""
+    return f"{IDLE_NAME} {run_id} {attempt}"[:APPLICATION_NAME_BYTES]
+
+
+def read_application_name(name: str) -> tuple[str, int] | None:
+    """The run_id and attempt in an application_name, or None where it isn't one of a run."""
+    words = name.split(" ")
+    if len(words) != 3 or words[0] != IDLE_NAME or not words[2].isdecimal():
+        return None
+    return words[1], int(words[2])
+
+
+def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> Found:
+    """Take the matview's lock in this session, name the session, and look at what is there.
+
+    Raises MatviewBusy where another session holds the lock; ``holder`` is then its application_name.
+    """
+    row: Any = session.row(
+        TAKE,
+        key=key_of(matview),
+        application_name=name,
+        statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
+        lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
+        search_path=limits.search_path,
+        schema=matview.schema,
+        name=matview.name,
+    )
+    if not row.locked:
+        raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
+    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed)
+
+
+def release(session: Session, matview: MatviewName) -> None:
+    session.run(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def release_with_next(session: Session, matview: MatviewName) -> None:
+    """Let go of the lock by the next statement that is run. What is written there is not yet committed when
+    the lock goes; whoever takes the lock then waits for it at the status row."""
+    session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def holder(session: Session, matview: MatviewName) -> str | None:
+    """The application_name of the session that holds the lock, or None: nobody does."""
+    row = session.row(HOLDER, key=key_of(matview))
+    return row and str(row.application_name)

@@ -1,0 +1,33 @@
+"""A manifest's query as PostgreSQL understands it: a temporary view that is never executed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.failures import judged
+from seeder.sql.guard import SafeQuery
+
+#: The line break ends a comment that the query may end with.
+PROBE = "create temporary view seeder_probe as\n{query}\n"
+
+
+@contextmanager
+def probe(session: Session, query: SafeQuery, set_role: str = "") -> Iterator[None]:
+    """Have the view for the length of the block, made by the role that the matview belongs to.
+
+    It goes with its transaction, which is rolled back. A query that PostgreSQL can't resolve (a table is
+    missing) raises QueryFailed with its place in the manifest.
+    """
+    text = PROBE.format(query=query.text)
+    offset = text.index(query.text)
+    try:
+        session.run_text("begin;\n" + set_role)
+        session.run_text(text)
+        yield
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+    finally:
+        if not session.closed:
+            session.run_text("rollback")

@@ -1,0 +1,44 @@
+"""The stamp: what seeder knows of a matview, as one line of JSON at the end of its comment.
+
+It travels with the matview through dumps and restores, which a table of ours would not. A person's own
+comment before it is kept.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+_PREFIX = '{"seeder": '
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Whose matview it is, and of which SQL."""
+
+    #: The manifest's identity, ``custom-12``.
+    manifest: str
+    #: Hash of everything the SQL was made from; equal means that nothing needs to be looked at.
+    source: str
+    #: Hash of the rendered SQL's tokens; equal means that only the layout has changed.
+    fingerprint: str
+    #: Rows when the planner's statistics were last gathered.
+    analyzed_rows: int | None
+
+
+def read(comment: str | None) -> Stamp | None:
+    """The stamp in a comment, or None where there is none that can be read."""
+    last_line = (comment or "").rpartition("\n")[2]
+    if not last_line.startswith(_PREFIX):
+        return None
+    try:
+        return Stamp(**json.loads(last_line)["seeder"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def written(comment: str | None, stamp: Stamp) -> str:
+    """The comment with this stamp, the person's own text before it untouched."""
+    own, _, last_line = (comment or "").rpartition("\n")
+    if not last_line.startswith(_PREFIX):
+        own = comment or ""
+    line = json.dumps({"seeder": asdict(stamp)}, separators=(", ", ": "))
+    return f"{own}\n{line}" if own else line

@@ -1,0 +1,54 @@
+"""Statements that each connection parses and plans once: planning the record's statements takes longer than
+executing them (0.6 against 0.3 ms, PostgreSQL 18).
+
+psycopg2 has no prepared statements of its own, so SQL's PREPARE and EXECUTE do it
+(https://www.postgresql.org/docs/current/sql-prepare.html). They live as long as the connection, and so don't
+go with a pooler in transaction mode; nor do session-level advisory locks.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+_VALUE = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Statements in psycopg2's ``%(name)s`` style, sent together: one round trip, one transaction.
+
+    ``first`` is sent as it is, before them; it is for what can't be prepared, such as SET.
+    """
+
+    name: str
+    statements: tuple[str, ...]
+    first: str = ""
+
+    @cached_property
+    def preparation(self) -> str:
+        """PREPARE for each of them, to be executed once per connection."""
+        return ";\n".join(f"prepare {name} as {_numbered(statement)}" for name, statement in self._named)
+
+    @cached_property
+    def call(self) -> str:
+        """EXECUTE for each of them, with psycopg2's placeholders for the values."""
+        return self.first + ";\n".join(
+            f"execute {name}({', '.join(f'%({value})s' for value in _values(statement))})"
+            if _values(statement)
+            else f"execute {name}"
+            for name, statement in self._named
+        )
+
+    @property
+    def _named(self) -> list[tuple[str, str]]:
+        return [(f"seeder_{self.name}_{number}", text) for number, text in enumerate(self.statements, 1)]
+
+
+def _values(statement: str) -> list[str]:
+    """The names of its values, each once, in the order they come in."""
+    return list(dict.fromkeys(_VALUE.findall(statement)))
+
+
+def _numbered(statement: str) -> str:
+    numbers = {name: f"${number}" for number, name in enumerate(_values(statement), 1)}
+    return _VALUE.sub(lambda found: numbers[found[1]], statement)

@@ -1,0 +1,38 @@
+"""The sweep with its consequences: what it wants queued again is queued."""
+
+from typing import Any
+
+from celery import Celery
+
+from seeder.app import REFRESH_QUEUE, Equipment
+from seeder.history import NewRun
+from seeder.planning import RUN_PRIORITIES, Planned
+from seeder.queueing import on_their_way, publish
+
+
+def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
+    """Settle lost runs; returns how many were queued again and how many ended."""
+    with equipment.databases.session() as session:
+        manifests = equipment.manifests.every(session)
+    database_of = {one.identity: one.database_id for one in manifests}
+    swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, [REFRESH_QUEUE]))
+    publish(
+        app,
+        [
+            Planned(
+                NewRun(
+                    run.run_id,
+                    run.report_type,
+                    run.manifest_id,
+                    run.table_name,
+                    run.report_name,
+                    agency_id=0,
+                    agency_slug=run.agency_slug,
+                ),
+                database_of.get(f"{run.report_type}-{run.manifest_id}"),
+                RUN_PRIORITIES[0],
+            )
+            for run in swept.requeue
+        ],
+    )
+    return {"requeued": len(swept.requeue), "ended": len(swept.ended)}

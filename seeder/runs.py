@@ -1,0 +1,215 @@
+"""One run, from the message that a worker took to the record of how it ended.
+
+``Desk.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
+exactly one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of
+it, so that at any moment the record says running if and only if somebody is at work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg2
+
+from seeder.database import Databases, Session
+from seeder.errors import (
+    Duplicate,
+    ManifestGone,
+    ManifestMoved,
+    MatviewBusy,
+    SeederError,
+    UnknownDatabase,
+    UnknownRun,
+)
+from seeder.failures import judged
+from seeder.history import HistoryRepository
+from seeder.manifests import Manifest, ManifestReader
+from seeder.matviews import lock
+from seeder.matviews.lock import Found
+from seeder.matviews.policy import Policy
+from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.models import RunStatus
+from seeder.recording import insist
+from seeder.sql.names import MatviewName, matview_name
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a refresh message carries: ids, and where the matview's lock is to be found."""
+
+    run_id: str
+    attempt: int
+    report_type: str
+    manifest_id: int
+    table_name: str
+    database_id: int | None
+
+    @classmethod
+    def of(
+        cls,
+        run_id: str,
+        attempt: int,
+        report_type: str,
+        manifest_id: int,
+        table_name: str,
+        database_id: int | None = None,
+    ) -> Self:
+        """From a task's id, its retries and its arguments."""
+        return cls(run_id, attempt, report_type, manifest_id, table_name, database_id)
+
+
+@dataclass(frozen=True)
+class NotClaimed:
+    """A run that could not be claimed, and why."""
+
+    error: Exception
+
+    def refresh(self) -> RefreshResult:
+        raise self.error
+
+
+class Desk:
+    """What a worker process needs to take runs on."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        manifests: ManifestReader,
+        policy: Policy,
+        schema: str,
+    ) -> None:
+        self.databases = databases
+        self.history = history
+        self.manifests = manifests
+        self.policy = policy
+        self._schema = schema
+
+    def claim(self, message: Message) -> "Claim":
+        """Take the matview's lock and record the run as running.
+
+        Raises Duplicate where there is nothing to do, MatviewBusy where another run has the lock,
+        ManifestError and TemporaryError where the run can't begin.
+        """
+        if message.database_id is not None and message.database_id not in self.databases:
+            raise UnknownDatabase(database_id=message.database_id)
+        matview = matview_name(message.table_name, self._schema)
+        try:
+            session = self.databases.open(message.database_id)
+            try:
+                return self._claimed(message, matview, session)
+            except BaseException:
+                self.abandon(session, matview, message.database_id)
+                raise
+        except psycopg2.Error as error:
+            raise judged(error) from error
+
+    def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
+        name = lock.application_name(message.run_id, message.attempt)
+        try:
+            found = lock.take(session, matview, name, self.policy.limits)
+        except MatviewBusy as busy:
+            self._drop_if_alive_elsewhere(message, busy)
+            raise
+        row = self.history.start_beside(
+            self.manifests.one,
+            message.run_id,
+            message.table_name,
+            session if self.databases.same_database(message.database_id) else None,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+        )
+        if row.status is None:
+            raise UnknownRun(run_id=message.run_id)
+        if row.status != RunStatus.RUNNING:
+            raise Duplicate(run_id=message.run_id)
+        return Claim(self, message, matview, session, found, self._manifest(message, row))
+
+    def _drop_if_alive_elsewhere(self, message: Message, busy: MatviewBusy) -> None:
+        """The lock's holder is this very run: the message was delivered twice.
+
+        Unless this is the next attempt of the run, whose message may overtake the record of the last one.
+        """
+        holder = lock.read_application_name(busy.facts["holder"])
+        if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
+            raise Duplicate(run_id=message.run_id) from None
+
+    def _manifest(self, message: Message, row: Any) -> Manifest:
+        """The manifest as it is now, which must still be what was queued."""
+        identity = f"{message.report_type}-{message.manifest_id}"
+        if row.manifest_id is None:
+            raise ManifestGone(identity=identity)
+        manifest = self.manifests.manifest(row)
+        if (manifest.table_name, manifest.database_id) != (message.table_name, message.database_id):
+            raise ManifestMoved(identity=identity, queued=message.table_name, now=manifest.table_name)
+        return manifest
+
+    def abandon(self, session: Session, matview: MatviewName, database_id: int | None) -> None:
+        """Let go of the lock, if it is held, and of the connection."""
+        try:
+            if not session.closed:
+                lock.release(session, matview)
+        except psycopg2.Error:
+            session.close()
+        finally:
+            self.databases.give_back(session, database_id)
+
+
+@dataclass
+class Claim:
+    """A run that this worker alone works on: the lock is held by ``session``."""
+
+    desk: Desk
+    message: Message
+    matview: MatviewName
+    session: Session
+    found: Found
+    manifest: Manifest
+    result: RefreshResult | None = None
+    unlocked: bool = False
+    released: bool = False
+
+    def refresh(self) -> RefreshResult:
+        self.result = bring_up_to_date(self.session, self.manifest, self.found, self.desk.policy)
+        return self.result
+
+    def succeed(self) -> None:
+        result = self.result
+        if result is None:
+            raise SeederError(what=f"{self.message.run_id} succeeded without a result")
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.succeed(*run, result.figures, result.note, session), "success")
+
+    def retry(self, errors: str) -> None:
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.retry(*run, errors, session), "retry")
+
+    def fail(self, errors: str) -> None:
+        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
+        self._record(lambda session: history.fail(*run, errors, session), "error")
+
+    def release(self) -> None:
+        """Let go of the lock and of the connection, if that hasn't happened."""
+        if self.released:
+            return
+        self.released = True
+        if self.unlocked:
+            self.desk.databases.give_back(self.session, self.message.database_id)
+        else:
+            self.desk.abandon(self.session, self.matview, self.message.database_id)
+
+    def _record(self, write: Callable[[Session | None], None], what: str) -> None:
+        """Record the end and let go; in one round trip where the lock is on the reporting database."""
+
+        def attempt() -> None:
+            if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
+                write(None)
+                return
+            lock.release_with_next(self.session, self.matview)
+            write(self.session)
+            self.unlocked = True
+
+        try:
+            insist(attempt, f"{what} of {self.message.run_id}")
+        finally:
+            self.release()

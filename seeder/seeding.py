@@ -1,0 +1,80 @@
+"""A seeding from request to queue: read, plan, record, publish. In this order, so that no run is ever lost:
+what is recorded and not published is found by the sweep."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from seeder.app import Equipment
+from seeder.errors import BrokerUnreachable, NotPublished
+from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
+from seeder.queueing import publish
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """What a fan-out did, as its caller is told."""
+
+    seeding_id: str
+    queued: int
+    #: Manifests that can't be used: run_id → why. They are in the history as errors.
+    refused: dict[str, str]
+    #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
+    not_recorded: dict[str, str]
+    #: The runs that were queued.
+    run_ids: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "seeding_id": self.seeding_id,
+            "queued": self.queued,
+            "refused": self.refused,
+            "not_recorded": self.not_recorded,
+        }
+
+
+def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: bool = False) -> Seeding:
+    """Start a seeding. Repeating a scheduled one, whole or half done, completes it and doubles nothing.
+
+    Raises UserError: unknown agency, table or type, incomplete schema, Redis out of reach.
+    """
+    now = datetime.now(UTC)
+    seeding_id = scheduled_seeding_id(equipment.settings, now) if scheduled else adhoc_seeding_id(now)
+    with equipment.databases.session() as session:
+        manifests = equipment.manifests.every(session)
+    made = plan(seeding_id, manifests, selection, equipment.databases, equipment.history.usual_seconds())
+    not_recorded = equipment.history.queue([one.run for one in made.planned])
+    not_recorded += equipment.history.refuse(made.refusals)
+    waiting = _waiting(equipment, made.planned)
+    try:
+        publish(app, waiting)
+    except BrokerUnreachable as error:
+        raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
+    unheld = {run.run_id: reason for run, reason in not_recorded}
+    run_ids = tuple(one.run.run_id for one in made.planned if one.run.run_id not in unheld)
+    seeding = Seeding(
+        seeding_id,
+        queued=len(run_ids),
+        refused={one.run.run_id: one.errors for one in made.refusals},
+        not_recorded=unheld,
+        run_ids=run_ids,
+    )
+    log.info("seeding queued", seeding_id=seeding_id, queued=seeding.queued, refused=len(seeding.refused))
+    for run_id, reason in seeding.not_recorded.items():
+        log.error("run not recorded, so not queued", run_id=run_id, reason=reason)
+    return seeding
+
+
+def _waiting(equipment: Equipment, planned: tuple[Planned, ...]) -> list[Planned]:
+    """Those recorded and not yet taken: of a repeated fan-out most are over by now."""
+    pending = equipment.history.still_pending(_ids(planned))
+    return [one for one in planned if one.run.run_id in pending]
+
+
+def _ids(planned: tuple[Planned, ...]) -> list[str]:
+    return [one.run.run_id for one in planned]

@@ -1,0 +1,100 @@
+"""Celery's signals to the record: the task works, these tell. They fire in the task's process and thread.
+
+Celery swallows what a handler raises, so none of them may leave a run half told: what can't be claimed is
+kept for the task to raise, and what can't be recorded is tried again and then left to the sweep.
+"""
+
+from typing import Any
+
+import structlog
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery import signals
+
+from seeder.app import app, equipment
+from seeder.errors import MatviewBusy, SeederError
+from seeder.recording import insist
+from seeder.runs import Claim, Message, NotClaimed
+from seeder.tasks import refresh_manifest
+
+log = structlog.get_logger(__name__)
+
+
+@signals.task_prerun.connect(sender=refresh_manifest)
+def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: Any) -> None:
+    """→ running, with the matview's lock."""
+    try:
+        message = Message.of(task_id, task.request.retries, *args, **kwargs)
+        task.request.run = equipment().desk.claim(message)
+    except Exception as error:  # noqa: BLE001 - Celery would swallow it; the task raises it
+        task.request.run = NotClaimed(error)
+
+
+@signals.task_success.connect(sender=refresh_manifest)
+def record_success(sender: Any, **_: Any) -> None:
+    """→ success."""
+    sender.request.run.succeed()
+
+
+@signals.task_retry.connect(sender=refresh_manifest)
+def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
+    """→ pending. A run that only waits for its turn was pending all along."""
+    error = getattr(reason, "exc", reason)
+    if isinstance(error, MatviewBusy):
+        return
+    words = f"Try {request.retries + 1} failed; it is tried again.\n{_told(error)}"
+    run = request.run
+    if isinstance(run, Claim):
+        run.retry(words)
+    else:
+        _record_unclaimed("retry", request.id, words)
+
+
+@signals.task_failure.connect(sender=refresh_manifest)
+def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
+    """→ error. A lost pool process is told of in the worker's main process; the sweep takes that run up."""
+    if isinstance(exception, WorkerLostError | TimeLimitExceeded):
+        log.error("the process of a run died; the sweep takes the run up", run_id=task_id)
+        return
+    run = getattr(sender.request, "run", None)
+    if isinstance(run, Claim):
+        run.fail(_told(exception))
+    else:
+        _record_unclaimed("fail", task_id, _told(exception))
+
+
+@signals.task_revoked.connect(sender=refresh_manifest)
+def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
+    """→ error, for a revoke from Flower or `celery control`."""
+    how = "terminated" if terminated else "revoked before it started"
+    _record_unclaimed("fail", request.id, f"The run was {how} through Celery (revoke).")
+
+
+@signals.task_postrun.connect(sender=refresh_manifest)
+def let_go(task: Any, **_: Any) -> None:
+    """Whatever happened, the lock doesn't outlive the task."""
+    run = getattr(task.request, "run", None)
+    if isinstance(run, Claim):
+        run.release()
+
+
+@signals.worker_ready.connect
+def sweep_at_start(**_: Any) -> None:
+    """A worker that comes back settles what the last one left."""
+    app.send_task("seeder.sweep")
+
+
+def _record_unclaimed(move: str, run_id: str, words: str) -> None:
+    """For a run that holds no lock, through a connection of its own."""
+    history = equipment().history
+
+    def write() -> None:
+        if run := history.run(run_id):
+            getattr(history, move)(run_id, run.table_name, words)
+
+    insist(write, f"{move} of {run_id}")
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, SeederError):
+        return equipment().databases.scrubbed(str(error))
+    return f"{type(error).__name__}: {error}. This is a bug in seeder; the worker's log has the details."

@@ -1,0 +1,77 @@
+"""PostgreSQL's own scanner over a manifest's SQL, and the positions in it.
+
+What is a string, a comment, a quoted identifier or a cast is never guessed here: libpg_query is PostgreSQL's
+scan.l, compiled (https://github.com/pganalyze/libpg_query), and pglast calls it.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pglast import parser
+from pglast.parser import Token
+
+from seeder.errors import QueryRefused
+
+#: Longer SQL is refused before it is scanned. Far above any report's query, and it bounds the time: the worst
+#: text of this length that was found takes under two seconds from text to verdict (docs/manifests.md).
+LONGEST_QUERY = 256 * 1024
+
+#: PostgreSQL's scanner takes the square of a run's length in time when the run is comments: 48 s for 260,000
+#: characters of /**//**/….
+_LONGEST_OPERATOR_RUN = 4_000
+_OPERATOR_RUN = re.compile(r"[-+*/<>=~!@#%^&|`?]+")  # scan.l: op_chars
+_COMMENTS = ("SQL_COMMENT", "C_COMMENT")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+class Position(NamedTuple):
+    """Where in a text, as an editor counts: lines and characters, both from 1."""
+
+    line: int
+    column: int
+
+
+def position(text: str, offset: int) -> Position:
+    """Line and column of the character at `offset`; at the end of the text, of what would come next."""
+    before = text[: max(offset, 0)]
+    return Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def refusal(reason: str, where: Position) -> QueryRefused:
+    return QueryRefused(reason=reason, line=where.line, column=where.column)
+
+
+def scan(text: str, locate: Callable[[int], Position]) -> list[Token]:
+    """The tokens of `text`, comments left out; a token's `start` and `end` are those of its first and last
+    character.
+
+    Raises QueryRefused, at the position `locate` gives for an offset, when the text is too long, holds a NUL
+    or a lone surrogate, or ends inside a string, a comment or a quoted identifier.
+    """
+    if len(text) > LONGEST_QUERY:
+        raise refusal(
+            f"it has {len(text):,} characters and the most is {LONGEST_QUERY:,}; put long lists of values "
+            "into a table",
+            locate(0),
+        )
+    if len(text) > _LONGEST_OPERATOR_RUN:
+        for run in _OPERATOR_RUN.finditer(text):
+            if len(run[0]) > _LONGEST_OPERATOR_RUN:
+                raise refusal(f"{len(run[0]):,} operator characters stand in a row", locate(run.start()))
+    if "\x00" in text:
+        raise refusal("it holds a NUL character", locate(text.index("\x00")))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise refusal("it holds half of a surrogate pair", locate(error.start)) from None
+    # To the scanner every character outside ASCII is a letter. Standing a q in for each (no q begins a
+    # string or a number, as e, x or n do) keeps pglast 8.8 from looking each offset up in a list of all such
+    # characters, which takes minutes for a long text full of them.
+    try:
+        found = parser.scan(text if text.isascii() else _NON_ASCII.sub("q", text))
+    except parser.ParseError as error:
+        message, offset = error.args
+        reason = str(message).partition(" at or near ")[0]
+        raise refusal(reason, locate(len(text) if offset is None else offset)) from None
+    return [token for token in found if token.name not in _COMMENTS]

@@ -1,0 +1,101 @@
+"""Runs that can't settle themselves: whose worker died, or whose message was lost."""
+
+import re
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+
+import psycopg2
+import structlog
+
+from seeder.database import Databases
+from seeder.errors import NameRefused
+from seeder.history import HistoryRepository, Run
+from seeder.matviews import lock
+from seeder.models import RunStatus
+from seeder.sql.names import matview_name
+
+log = structlog.get_logger(__name__)
+
+#: Runs queued longer ago than this are past help; their rows are still settled by hand.
+WINDOW_DAYS = 7
+
+#: A row that was written this recently is somebody's business already. It also covers the moment between
+#: the record of a fan-out and its messages.
+QUIET_SECONDS = 60.0
+
+DIED = "Lost {count} time(s): the worker or its connection died in the middle of the run; it is tried again."
+GONE = "Its message was lost {count} time(s) (a worker or Redis died with it); it is queued again."
+GIVEN_UP = "Given up after {count} tries that ended with the worker's death or the message's loss."
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did: runs to be queued again, and runs that ended."""
+
+    requeue: tuple[Run, ...]
+    ended: tuple[Run, ...]
+
+
+class Sweep:
+    """Settles runs. Two sweeps at a time are harmless: every transition checks the row again."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        schema: str,
+        max_retries: int,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
+        self._databases = databases
+        self._history = history
+        self._schema = schema
+        self._max_retries = max_retries
+        self._quiet_seconds = quiet_seconds
+
+    def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
+        """Look at every unfinished run that has been quiet for a while.
+
+        ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids that are in a
+        queue or with a worker, and is asked only if there are pending ones.
+        """
+        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
+        dead = [run for run in quiet if run.status == RunStatus.RUNNING and self._is_dead(run, database_of)]
+        waiting = [run for run in quiet if run.status == RunStatus.PENDING]
+        on_its_way = queued() if waiting else ()
+        lost = [run for run in waiting if run.run_id not in on_its_way]
+        requeue, ended = [], []
+        for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
+            count = times_lost(run.errors) + 1
+            if count > self._max_retries:
+                self._history.fail(run.run_id, run.table_name, GIVEN_UP.format(count=count))
+                ended.append(run)
+            else:
+                self._history.retry(run.run_id, run.table_name, words.format(count=count))
+                requeue.append(run)
+            log.warning(
+                "settled by the sweep", run_id=run.run_id, table_name=run.table_name, times_lost=count
+            )
+        return Swept(tuple(requeue), tuple(ended))
+
+    def _is_dead(self, run: Run, database_of: Mapping[str, int | None]) -> bool:
+        """Nobody holds the matview's lock in this run's name. A database that is down tells nothing."""
+        identity = f"{run.report_type}-{run.manifest_id}"
+        database_id = database_of.get(identity)
+        if database_id is not None and database_id not in self._databases:
+            return True
+        try:
+            with self._databases.session(database_id) as session:
+                holder = lock.holder(session, matview_name(run.table_name, self._schema))
+        except NameRefused:
+            return True
+        except psycopg2.Error:
+            return False
+        at_work = lock.read_application_name(holder or "")
+        return at_work is None or at_work[0] != run.run_id
+
+
+def times_lost(errors: str | None) -> int:
+    """How often a run was lost already, as its record says: the contract has no column for it."""
+    found = re.match(r"(?:Lost|Its message was lost) (\d+) time", errors or "")
+    return int(found[1]) if found else 0

@@ -1,0 +1,68 @@
+"""The tasks: each takes its arguments and calls one thing. What becomes of a run is recorded by signals."""
+
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore
+from celery.utils.time import get_exponential_backoff_interval
+
+from seeder.app import app, equipment
+from seeder.errors import Duplicate, ManifestError, MatviewBusy, TemporaryError, UserError
+from seeder.planning import Selection
+from seeder.resettling import sweep_and_requeue
+from seeder.seeding import seed
+
+#: Seconds until a run looks again whether the matview's other run is done.
+TURN_SECONDS = 5
+
+
+@app.task(name="seeder.refresh_all", throws=(UserError,))
+def refresh_all(report_type: str | None = None, *, scheduled: bool = False) -> dict[str, Any]:
+    """Refresh everything, or all of one type. ``scheduled``: for the schedule's latest tick, once."""
+    return seed(app, equipment(), Selection(report_type=report_type), scheduled=scheduled).as_dict()
+
+
+@app.task(name="seeder.refresh_agency", throws=(UserError,))
+def refresh_agency(agency_slug: str, report_type: str | None = None) -> dict[str, Any]:
+    """Refresh the reports of one agency."""
+    selection = Selection(agency_slug=agency_slug, report_type=report_type)
+    return seed(app, equipment(), selection).as_dict()
+
+
+@app.task(name="seeder.refresh_table", throws=(UserError,))
+def refresh_table(table_name: str) -> dict[str, Any]:
+    """Refresh one matview, named as in its manifest or with its placeholders filled in."""
+    return seed(app, equipment(), Selection(table_name=table_name)).as_dict()
+
+
+@app.task(name="seeder.refresh_manifest", bind=True, throws=(ManifestError, TemporaryError, UserError))
+def refresh_manifest(
+    self: Task, report_type: str, manifest_id: int, table_name: str, database_id: int | None = None
+) -> dict[str, Any]:
+    """One run. Its task id is its run_id; task_prerun has claimed it, or found out why it can't be."""
+    try:
+        return dict(self.request.run.refresh().as_dict())
+    except Duplicate:
+        raise Ignore from None
+    except MatviewBusy as busy:
+        # Waiting for one's turn is no failure and uses up no retry.
+        self.request.retries -= 1
+        raise self.retry(exc=busy, countdown=TURN_SECONDS, max_retries=None) from None
+    except TemporaryError as error:
+        settings = equipment().settings
+        pause = get_exponential_backoff_interval(
+            1, self.request.retries, round(settings.retry_backoff_max), full_jitter=True
+        )
+        raise self.retry(exc=error, countdown=pause, max_retries=settings.max_retries) from None
+
+
+@app.task(name="seeder.sweep", throws=(UserError,))
+def sweep() -> dict[str, Any]:
+    """Settle the runs whose worker died or whose message was lost."""
+    return sweep_and_requeue(app, equipment())
+
+
+@app.task(name="seeder.prune", throws=(UserError,))
+def prune() -> dict[str, Any]:
+    """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last."""
+    return {"deleted": equipment().history.prune(equipment().settings.history_days)}

@@ -1,0 +1,80 @@
+"""The benchmark itself, with a handful of views: does it measure what it says, and leave nothing behind?"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.real import REPORTS
+from seeder.sql.guard import check
+from seeder.sql.placeholders import render_query
+
+ROOT = Path(__file__).parents[2]
+VALUES = {"agency_id": 7, "agency_slug": "germany", "manifest_id": 1}
+
+
+@pytest.mark.slow
+def test_both_workloads_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
+    # As root the servers run as another account, which must be able to reach the folder.
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o711)
+    arguments = "--views 5 --repetitions 1 --concurrency 2 --scale-factor 0.01 --json".split()
+    before = set(ROOT.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    measured = json.loads(done.stdout)
+    assert [one["workload"] for one in measured["workloads"]] == ["tiny", "real"]
+    for one in measured["workloads"]:
+        assert one["views"] == 5
+        assert len(one["bare"]) == 1
+        for pool, legs in one["pools"].items():
+            assert [leg["seconds"] > leg["fan_out_seconds"] > 0 for leg in legs] == [True]
+            assert one["ratios"][pool] == [one["bare"][0]["seconds"] / legs[0]["seconds"]]
+            assert legs[0]["cpu_seconds"].keys() == {"worker", "postgres", "redis"}
+        # The bare loop is known to take exactly one of each, which shows that the counting counts.
+        assert one["counted_bare"] == {"round_trips": 1.0, "waiting_commits": 1.0}
+        assert one["counted_seeder"]["round_trips"] > 1.0
+        assert one["counted_seeder"]["waiting_commits"] >= 2.0
+    assert list(measured["workloads"][0]["pools"]) == ["threads", "prefork"]
+    assert list(measured["workloads"][1]["pools"]) == ["threads"]
+
+    assert list(tmp_path.iterdir()) == []
+    assert {path for path in ROOT.rglob("*") if path not in before and ".git" not in path.parts} == set()
+    left = [one.pid for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(one.info["cmdline"])]
+    assert left == []
+
+
+def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
+    reports = sorted(REPORTS.glob("*.sql"))
+    assert len(reports) >= 20
+    for report in reports:
+        text = report.read_text()
+        assert text.startswith("-- "), report.name
+        rendered = check(render_query(text, VALUES))
+        assert rendered.text != text, f"{report.name} names no agency"
+
+
+def test_a_wrong_option_is_told_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--views", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--views" in done.stderr
+    assert "Traceback" not in done.stderr

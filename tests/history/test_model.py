@@ -1,0 +1,141 @@
+"""The two tables against a small model in Python, over anything that can be reported in any order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contract import Platform, new_run
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from seeder.history import Figures, Refusal
+
+TABLES = st.sampled_from(["sales", "fleet"])
+NIGHTS = st.integers(1, 4)
+WORDS = st.sampled_from(["division by zero", "lost the connection"])
+OPEN = ("pending", "running")
+
+
+@dataclass
+class ModelRun:
+    number: int
+    table: str
+    status: str
+    failures: int
+    errors: str | None = None
+
+
+@dataclass
+class ModelStatus:
+    run: str
+    status: str
+    failures: int
+    errors: str | None
+
+
+class Model:
+    """What the record must say, told as simply as can be: one run after the other, in memory."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, ModelRun] = {}
+        self.jobs: dict[str, ModelStatus] = {}
+
+    def add(self, run_id: str, table: str, status: str, errors: str | None = None) -> None:
+        if run_id not in self.runs:
+            failures = self.so_far(table) + (status == "error")
+            self.runs[run_id] = ModelRun(len(self.runs), table, status, failures, errors)
+            self.show(run_id)
+
+    def move(self, run_id: str, status: str, errors: str | None, *, keep: bool = False) -> None:
+        run = self.runs.get(run_id)
+        if run is None or run.status not in OPEN:
+            return
+        run.status = status
+        run.errors = run.errors if keep else errors
+        run.failures = 0 if status == "success" else self.so_far(run.table) + (status == "error")
+        self.show(run_id)
+
+    def so_far(self, table: str) -> int:
+        return self.jobs[table].failures if table in self.jobs else 0
+
+    def show(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        job = self.jobs.get(run.table)
+        if job and self.runs[job.run].number > run.number:
+            job.failures = run.failures
+            return
+        last_errors = job.errors if job else None
+        errors = run.errors if run.status == "success" else run.errors or last_errors
+        self.jobs[run.table] = ModelStatus(run_id, run.status, run.failures, errors)
+
+
+class Record(RuleBasedStateMachine):
+    """Drives the real tables and the model by the same reports."""
+
+    platform: Platform
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.platform.empty()
+        self.model = Model()
+
+    @rule(nights=st.lists(st.tuples(NIGHTS, TABLES), min_size=1, max_size=4, unique_by=lambda one: one[1]))
+    def queue(self, nights: list[tuple[int, str]]) -> None:
+        # A fan-out's runs go in by the tables' names.
+        for night, table in sorted(nights, key=lambda one: one[1]):
+            self.model.add(f"{night}.{table}", table, "pending")
+        self.platform.history.queue([new_run(f"{night}.{table}", table) for night, table in nights])
+
+    @rule(night=NIGHTS, table=TABLES, words=WORDS)
+    def refuse(self, night: int, table: str, words: str) -> None:
+        self.model.add(f"{night}.{table}", table, "error", words)
+        self.platform.history.refuse([Refusal(new_run(f"{night}.{table}", table), words)])
+
+    @rule(night=NIGHTS, table=TABLES)
+    def start(self, night: int, table: str) -> None:
+        self.model.move(f"{night}.{table}", "running", None, keep=True)
+        run = self.model.runs.get(f"{night}.{table}")
+        assert self.platform.history.start(f"{night}.{table}", table) == (run and run.status)
+
+    @rule(night=NIGHTS, table=TABLES, words=WORDS)
+    def retry(self, night: int, table: str, words: str) -> None:
+        self.model.move(f"{night}.{table}", "pending", words)
+        self.platform.history.retry(f"{night}.{table}", table, words)
+
+    @rule(night=NIGHTS, table=TABLES, words=WORDS)
+    def fail(self, night: int, table: str, words: str) -> None:
+        self.model.move(f"{night}.{table}", "error", words)
+        self.platform.history.fail(f"{night}.{table}", table, words)
+
+    @rule(night=NIGHTS, table=TABLES, note=st.none() | st.just("Refreshed plain."))
+    def succeed(self, night: int, table: str, note: str | None) -> None:
+        self.model.move(f"{night}.{table}", "success", note)
+        self.platform.history.succeed(f"{night}.{table}", table, Figures(1, 1), note)
+
+    @invariant()
+    def the_tables_say_what_the_model_says(self) -> None:
+        runs = self.platform.sql("""
+            select run_id, table_name, status, consecutive_failures, errors
+            from reporting.seeder_run_history order by id
+        """)
+        assert runs == [
+            (run_id, one.table, one.status, one.failures, one.errors)
+            for run_id, one in self.model.runs.items()
+        ]
+        jobs: list[Any] = self.platform.sql("""
+            select table_name, last_run_id, status, consecutive_failures, last_errors
+            from reporting.seeder_job_status order by table_name
+        """)
+        assert jobs == [
+            (table, job.run, job.status, job.failures, job.errors)
+            for table, job in sorted(self.model.jobs.items())
+        ]
+
+
+def test_the_record_agrees_with_the_model_whatever_is_reported(platform: Platform) -> None:
+    run_state_machine_as_test(
+        type("RecordHere", (Record,), {"platform": platform}),
+        settings=settings(
+            max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -1,0 +1,75 @@
+"""The gate runs what the README names, in order, and stops at the first failure.
+
+It is run here beside a Makefile that only says what was asked of it, and without apt-get on the PATH.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STEPS = ["env", "lint", "test", "demo", "demo"]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    folder = tmp_path / "a clone"
+    (folder / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", folder / ".ci")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "dirname", "make", "sh", "sleep", "timeout"):
+        found = shutil.which(name)
+        assert found, name
+        (programs / name).symlink_to(found)
+    return folder
+
+
+def run(clone: Path, recipe: str) -> subprocess.CompletedProcess[str]:
+    (clone / "Makefile").write_text(f"%:\n\t@echo CI=$$CI make $@\n\t@{recipe}\n")
+    return subprocess.run(
+        [clone / ".ci/run"],
+        cwd="/",
+        env={"PATH": str(clone.parent / "programs")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def asked(output: str) -> list[str]:
+    return [line.removeprefix("CI=true make ") for line in output.splitlines() if line.startswith("CI=")]
+
+
+@pytest.mark.skipif(not Path("/usr/bin/env").exists(), reason="the gate's first line needs /usr/bin/env")
+def test_the_gate_checks_tests_and_runs_the_demo_twice(clone: Path) -> None:
+    done = run(clone, ":")
+    assert done.returncode == 0, done.stdout
+    assert asked(done.stdout) == STEPS
+    assert done.stdout.splitlines()[-1].startswith("=== all done in ")
+
+
+@pytest.mark.parametrize("failing", STEPS[:4])
+def test_the_gate_stops_at_the_first_failure(clone: Path, failing: str) -> None:
+    failed = run(clone, f"test $@ != {failing}")
+    assert failed.returncode == 1
+    assert asked(failed.stdout) == STEPS[: STEPS.index(failing) + 1]
+    last = failed.stdout.splitlines()[-1]
+    assert last.startswith("=== FAILED after ")
+    assert f"(make {failing})" in last
+
+
+def test_the_gate_can_be_started_as_a_program() -> None:
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_the_gate_and_the_makefile_know_the_commands_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    gate = (ROOT / ".ci/run").read_text()
+    for command in ("make demo", "make test"):
+        assert command in readme
+        assert f"({command})' {command}" in gate

@@ -1,0 +1,184 @@
+"""The layers: a file imports only from lines above its own, and importing one does no work."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "seeder"
+
+#: From the bottom up: each line may import the lines above it and nothing of its own line, except that the
+#: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
+LAYERS = """
+errors
+settings models sql resources logs failures prepared supervision
+database recording embedded
+schema manifests history
+matviews planning
+sweeping runs queueing
+schedule pool
+app
+seeding resettling
+tasks
+signals
+celery
+web demo
+cli
+__main__
+"""
+
+LAYER = {name: number for number, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+
+
+def part(module: str) -> str:
+    """The line's word for a module: ``seeder.sql.names`` belongs to ``sql``; the package itself to none."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def source(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imported(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and module of every import of ours, those inside functions too."""
+    package = module if source(module).name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*parents, *filter(None, [node.module])]) if node.level else str(node.module)
+            # What comes straight from the package is a file of its own, or a name like __version__.
+            found = [
+                f"{base}.{alias.name}" if base == "seeder" and f"seeder.{alias.name}" in MODULES else base
+                for alias in node.names
+            ]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in found if name.split(".")[0] == "seeder")
+
+
+def violations(module: str, text: str) -> list[str]:
+    own = part(module)
+    return [
+        f"{source(module).relative_to(ROOT)}:{line} imports {name}, which is not below it"
+        for line, name in imported(module, ast.parse(text))
+        if part(name) not in ("", own) and LAYER.get(part(name), len(LAYER)) >= LAYER.get(own, -1)
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_imports_only_from_lower_layers(module: str) -> None:
+    assert not part(module) or part(module) in LAYER, (
+        f"{part(module)} is new: give it its place in LAYERS of {Path(__file__).name}"
+    )
+    assert violations(module, source(module).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("seeder.errors", "from seeder.settings import Settings"),
+        ("seeder.settings", "import seeder.models"),
+        ("seeder.sql.names", "def lazily():\n    from seeder.cli import main"),
+        ("seeder.sql.names", "from .. import database"),
+        ("seeder.history.rows", "from ..manifests import Manifest"),
+        ("seeder.models", "from seeder import app, errors"),
+        ("seeder.cli.status", "import seeder.nowhere"),
+    ],
+)
+def test_an_import_upwards_or_sideways_is_found(module: str, text: str) -> None:
+    assert len(violations(module, text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("seeder.sql.names", "from seeder.sql.tokens import scan"),
+        ("seeder.sql.names", "from . import tokens"),
+        ("seeder.sql.names", "from ..errors import NameRefused"),
+        ("seeder.manifests", "from seeder import __version__\nimport sqlalchemy"),
+    ],
+)
+def test_imports_downwards_and_within_a_folder_are_let_pass(module: str, text: str) -> None:
+    assert violations(module, text) == []
+
+
+# --- importing does no work ------------------------------------------------------------------------------
+
+#: What `python -m seeder` and `celery -A seeder` load in order to run it.
+PROGRAMS = {"__main__", "celery"}
+
+#: Imports each module in turn and prints what it did meanwhile that reaches outside its own memory.
+WATCH = r"""
+import importlib, os, sys, threading
+
+importing = None
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+DEEDS = {
+    "socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec",
+    "os.system", "os.posix_spawn", "os.mkdir", "os.remove", "os.rename", "os.putenv",
+}
+
+def watch(event, arguments):
+    opens = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+    if importing and (opens or event in DEEDS):
+        sys.__stdout__.write(f"{importing}: {event} {arguments!r}\n")
+
+def watched_start(thread, start=threading.Thread.start):
+    # No audit event tells of a thread before Python 3.12.
+    sys.__stdout__.write(f"{importing}: starts {thread!r}\n")
+    start(thread)
+
+threading.Thread.start = watched_start
+sys.addaudithook(watch)
+for importing in sys.argv[1:]:
+    importlib.import_module(importing)
+importing = None
+"""
+
+
+def deeds(modules: list[str], folder: Path, path: Path = ROOT) -> str:
+    """What importing the modules does in a process without any environment, in an empty folder."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", WATCH, *modules],
+        cwd=folder,
+        env={"PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
+    return done.stdout
+
+
+def test_importing_any_module_does_no_work(tmp_path: Path) -> None:
+    assert deeds([module for module in MODULES if part(module) not in PROGRAMS], tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "import socket; socket.socket().connect_ex(('127.0.0.1', 9))",
+        "open('/dev/null', 'w')",
+        "import subprocess; subprocess.run(['true'])",
+        "import threading; threading.Thread(target=print, daemon=True).start()",
+    ],
+)
+def test_work_done_by_an_import_is_found(work: str, tmp_path: Path) -> None:
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker" / "busy.py").write_text(work)
+    (tmp_path / "empty").mkdir()
+    assert "busy: " in deeds(["busy"], tmp_path / "empty", tmp_path / "worker")

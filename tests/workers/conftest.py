@@ -1,0 +1,41 @@
+"""A world and a worker for a whole module, since a worker takes two seconds to start."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from processes import STARTED, Worker
+from world import World
+
+
+@pytest.fixture(scope="module")
+def world(
+    request: pytest.FixtureRequest,
+    module_database_url: str,
+    module_broker_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """The module's platform, with its SETTINGS; tests keep out of each other's way by their tables' names."""
+    settings = getattr(request.module, "SETTINGS", {})
+    world = World(module_database_url, module_broker_url, tmp_path_factory.mktemp("world"), **settings)
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def worker(world: World) -> Iterator[Worker]:
+    """A worker with the default pool, four refreshes at a time."""
+    with world.worker() as worker:
+        yield worker
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A failed test shows what the processes in it said last."""
+    report = yield
+    if report.failed:
+        for process in STARTED:
+            if call.start - 60 < process.log.stat().st_mtime:
+                lines = process.log.read_text(errors="replace").splitlines()[-60:]
+                report.sections.append((f"log of {process.name}", "\n".join(lines)))
+    return report
