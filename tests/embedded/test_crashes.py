@@ -20,7 +20,9 @@ from redis import Redis
 
 from seeder import embedded
 from seeder.embedded import postgres, redis
+from seeder.embedded import servers as servers_module
 from seeder.embedded.place import locked, prepare
+from seeder.errors import ServerFailed
 
 Serve = Callable[..., AbstractContextManager[Any]]
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
@@ -71,12 +73,37 @@ def test_no_server_outlives_the_sigkill_of_whoever_started_it(used_home: Path, s
 
 def test_who_starts_while_the_old_servers_are_going_waits_for_that(used_home: Path, serve: Serve) -> None:
     with serve(used_home) as process:
+        keepers = [server["keeper"] for server in process.servers.values()]
+        for keeper in keepers:
+            os.kill(keeper, signal.SIGSTOP)
         process.process.kill()
         process.process.wait()
+        resume = threading.Timer(0.7, lambda: [os.kill(keeper, signal.SIGCONT) for keeper in keepers])
+        resume.start()
         with serving(used_home) as servers:
             assert not any(server.joined for server in servers.all)
-            time.sleep(0.5)
-            assert answer_within(0.1, servers)
+            assert not {server.pid for server in servers.all} & set(process.pids)
+            assert answer_within(1, servers)
+        resume.join()
+    last_log = (used_home / "postgres.log.1").read_text()
+    assert "received fast shutdown request" in last_log
+    assert "received immediate shutdown request" not in last_log
+
+
+def test_a_server_of_another_process_that_hangs_is_said_to_be_that(
+    used_home: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers_module, "_RESTART_SECONDS", 0.1)
+    with serve(used_home) as process:
+        os.kill(process.servers["redis"]["pid"], signal.SIGSTOP)
+        try:
+            with pytest.raises(ServerFailed) as failure:
+                embedded.start(used_home)
+            said = f"The embedded Redis of process {process.process.pid} does not answer; stop that process"
+            assert said in str(failure.value)
+        finally:
+            os.kill(process.servers["redis"]["pid"], signal.SIGCONT)
+        process.stop()
 
 
 @linux_only
@@ -120,10 +147,19 @@ def test_a_stale_state_whose_process_id_is_somebody_elses_now_is_recognised(
     with serve(used_home) as process:
         state = json.loads((used_home / "postgres.json").read_text())
         process.stop()
-    (used_home / "postgres.json").write_text(json.dumps({**state, "keeper": os.getpid()}))
+    (used_home / "postgres.json").write_text(
+        json.dumps({**state, "keeper": os.getpid(), "parent": os.getppid()})
+    )
     assert embedded.running(used_home) is None
+    with serving(used_home, with_redis=False) as servers:
+        assert not servers.all[0].joined
+
+
+def test_a_state_file_that_was_cut_short_is_not_taken_for_a_running_server(used_home: Path) -> None:
     (used_home / "postgres.json").write_text('{"cut sh')
     assert embedded.running(used_home) is None
+    with serving(used_home, with_redis=False) as servers:
+        assert not servers.all[0].joined
 
 
 def test_a_process_id_that_postgresql_takes_for_a_running_server_does_not_stop_it(used_home: Path) -> None:
