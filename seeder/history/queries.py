@@ -17,8 +17,8 @@ order by id desc
 limit %(limit)s
 """
 
-#: A seeding's runs are a range of the unique index on run_id, in the database's own collation, which need not
-#: see punctuation (ICU's ka-shifted doesn't). So the bounds are set by the letters of canned and custom, which
+#: A seeding's runs are a range of the unique index on run_id, in the database's own collation, which may pass
+#: over punctuation (ICU's ka-shifted does). So the bounds are set by the letters of canned and custom, which
 #: sort alike everywhere, and the exact prefix is checked beside them.
 RUNS_OF_SEEDING = """
 select {run_columns} from {history}

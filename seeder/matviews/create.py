@@ -19,7 +19,7 @@ CREATE = "create materialized view {matview} as\n{query}\nwith data"
 FINISH = """
 comment on materialized view {matview} is %(comment)s;
 analyze {matview};
-select c.oid, pg_total_relation_size(c.oid) as total_bytes
+select pg_total_relation_size(c.oid) as total_bytes
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = %(name)s
 """
@@ -36,18 +36,22 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
     refuse_volatile(session, query, policy.allowed_functions, policy.set_role)
     text = CREATE.format(matview=matview.quoted, query=query.text)
     offset = text.index(query.text)
-    with session.transaction():
-        if policy.role:
-            session.run_text(policy.set_role)
-        try:
+
+    def locate(position: int) -> tuple[int, int]:
+        return query.source_position(position - 1 - offset)
+
+    try:
+        with session.transaction():
+            if policy.role:
+                session.run_text(policy.set_role)
             # The command tag, "SELECT 1000", is the number of rows.
             records = session.run_text(text)
-        except psycopg2.Error as error:
-            raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
-        done = session.row(
-            FINISH.format(matview=matview.quoted),
-            comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),
-            schema=matview.schema,
-            name=matview.name,
-        )
+            done = session.row(
+                FINISH.format(matview=matview.quoted),
+                comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),
+                schema=matview.schema,
+                name=matview.name,
+            )
+    except psycopg2.Error as error:
+        raise judged(error, locate) from error
     return Created(records, int(done.total_bytes))

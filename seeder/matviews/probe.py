@@ -23,11 +23,12 @@ def probe(session: Session, query: SafeQuery, set_role: str = "") -> Iterator[No
     text = PROBE.format(query=query.text)
     offset = text.index(query.text)
     try:
-        session.run_text("begin;\n" + set_role)
-        session.run_text(text)
-        yield
+        try:
+            session.run_text("begin;\n" + set_role)
+            session.run_text(text)
+            yield
+        finally:
+            if not session.closed:
+                session.run_text("rollback")
     except psycopg2.Error as error:
         raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
-    finally:
-        if not session.closed:
-            session.run_text("rollback")
