@@ -31,7 +31,7 @@ def check(
     """
     wanted = contract(schema)
     names = [*(table.name for table in wanted.metadata.tables.values()), VIEW]
-    with _undone(connection):
+    with _transaction(connection):
         live = read(connection, schema, names, VIEW)
         found = [*_of_schema(wanted, live), *_of_tables(connection, wanted, live)]
         if agency_fk:
@@ -46,20 +46,16 @@ def check(
 
 
 @contextmanager
-def _undone(connection: Connection) -> Iterator[None]:
-    """A transaction, or a part of the caller's, that is rolled back at the end."""
-    if getattr(connection.connection.driver_connection, "autocommit", False):
-        connection.exec_driver_sql("begin")
-        try:
-            yield
-        finally:
-            connection.exec_driver_sql("rollback")
-    else:
-        part = connection.begin_nested()
-        try:
-            yield
-        finally:
-            part.rollback()
+def _transaction(connection: Connection) -> Iterator[None]:
+    """Comparisons use savepoints, and a connection in autocommit begins no transaction to hold them."""
+    if not getattr(connection.connection.driver_connection, "autocommit", False):
+        yield
+        return
+    connection.exec_driver_sql("begin")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("rollback")
 
 
 def _of_schema(wanted: Contract, live: LiveSchema) -> Iterator[Difference]:

@@ -423,6 +423,7 @@ def test_rows_of_manifests_that_are_gone_are_notes(connection: Connection) -> No
     tables = contract("reporting")
     # Ids collide between the two types: a canned manifest 1 is no parent of a custom run 1.
     connection.execute(tables.canned_manifest.insert(), {"id": 1})
+    connection.execute(tables.custom_manifest.insert(), {"id": 2})
     connection.execute(tables.history.insert(), [RUN, RUN | {"run_id": "t.custom-1"}])
     connection.execute(tables.history.insert(), RUN | {"run_id": "t.canned-1", "report_type": "canned"})
     connection.execute(tables.status.insert(), {key: RUN[key] for key in RUN if key != "run_id"})

@@ -276,8 +276,8 @@ def test_a_refusal_shows_even_where_the_table_never_had_a_run(connection: Connec
 def test_ids_of_the_two_types_are_not_confused(connection: Connection) -> None:
     custom(connection, 1, table_name="shared")
     canned(connection, 1, "shared")
-    record(connection, "a.custom-1", "shared")
     record(connection, "a.canned-1", "shared", shown=False, status="error", errors="another's")
+    record(connection, "a.custom-1", "shared")
     assert [row["last_run_id"] for row in rows(connection)] == ["a.custom-1", "a.canned-1"]
 
 
