@@ -109,7 +109,7 @@ def test_a_failed_refresh_keeps_the_old_rows(bench: Bench) -> None:
     manifest = bench.manifest("select id, 100 / amount as share from sale")
     bench.refresh(manifest)
     bench.sql("update sale set amount = 0 where id = 50")
-    with pytest.raises(QueryFailed, match="^22012: division by zero"):
+    with pytest.raises(QueryFailed, match=r"^22012: division by zero"):
         bench.refresh(manifest)
     assert bench.value("select count(*) from reporting.sales") == 100
     bench.sql("update sale set amount = 1")
@@ -225,7 +225,8 @@ def test_notes_of_both_kinds_are_told_together(bench: Bench) -> None:
 
 def test_a_matview_without_a_stamp_is_adopted_when_it_means_the_same(bench: Bench) -> None:
     bench.sql(
-        'create materialized view reporting.sales as select s.id,\n sum(s.amount) "sum" from public.sale s group by 1'
+        "create materialized view reporting.sales as select s.id,\n"
+        ' sum(s.amount) "sum" from public.sale s group by 1'
     )
     manifest = bench.manifest("SELECT s.id, sum(s.amount) FROM sale AS s GROUP BY s.id")
     bench.refresh(manifest)
