@@ -25,10 +25,10 @@ def command(platform: Platform, broker_url: str, monkeypatch: pytest.MonkeyPatch
     def forget() -> None:
         seeder_app.equipment.cache_clear()
         current_settings.cache_clear()
-        # The app keeps the configuration it read first.
+        # The app keeps the configuration and the connections of the test before; a forked child must forget
+        # its parent's connections, so Celery has a way to.
         seeder_app.app.conf.broker_url = broker_url
-        seeder_app.app.pool.force_close_all()
-        seeder_app.app.set_current()
+        seeder_app.app._after_fork()
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["seeder", *arguments])
