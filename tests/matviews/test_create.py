@@ -39,7 +39,7 @@ BAD = {
     "select 1 as a, 2 as a": r"^42701: column \"a\" specified more than once$",
     "select * from nowhere": r"^42P01: relation \"nowhere\" does not exist\nAt line 1, column 15 of",
     "select amount + '{}'::int[] from sale": r"^42883: operator does not exist.*\nHint: ",
-    "select 'a' as \"\u00e4\", amount::date from sale": r"^42846: cannot cast .*\nAt line 1, column 24 of",
+    "select 'a' as \"\u00e4\", amount::date from sale": r"^42846: cannot cast .*\nAt line 1, column 26 of",
 }
 
 
