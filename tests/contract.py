@@ -96,7 +96,8 @@ class Platform:
 
     def manifest(self, report_type: str, number: int) -> Manifest | None:
         with self.databases.session() as session:
-            return self.manifests.one(session, report_type, number)
+            row = session.row(self.manifests.one, report_type=report_type, manifest_id=number)
+            return row and self.manifests.manifest(row)
 
     def status(self, table_name: str) -> Any:
         with self.databases.session() as session:

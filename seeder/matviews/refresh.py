@@ -18,6 +18,10 @@ PLAIN = "refresh materialized view {matview};\n"
 CONCURRENTLY = "refresh materialized view concurrently {matview};\n"
 
 
+#: What PostgreSQL answers without a usable unique index, and for a matview that holds no rows (matview.c).
+NOT_CONCURRENTLY = (errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE, errorcodes.FEATURE_NOT_SUPPORTED)
+
+
 class How(StrEnum):
     """What PostgreSQL was asked to do."""
 
@@ -42,7 +46,7 @@ def refresh(session: Session, matview: MatviewName, found: Found, policy: Policy
     try:
         return _execute(session, matview, found, policy, how, note)
     except psycopg2.Error as error:
-        if how is How.CONCURRENTLY and error.pgcode == errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE:
+        if how is How.CONCURRENTLY and error.pgcode in NOT_CONCURRENTLY:
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
         else:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 from psycopg2 import extensions
+from sqlalchemy.engine import make_url
 
 from seeder.demo import load
 from seeder.demo.pack import DATA, KEPT_WHOLE, check_derivable, main, pack
@@ -116,7 +117,8 @@ def test_loading_keeps_what_a_person_added(copy_url: str) -> None:
 def test_what_is_somebody_elses_is_refused_and_not_touched(
     database_url: str, theirs: str, place: str, table: str
 ) -> None:
-    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+    plain_url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with closing(psycopg2.connect(plain_url)) as connection, connection.cursor() as cursor:
         cursor.execute(f"{theirs}; insert into {table} values (7)")
         connection.commit()
         with pytest.raises(DemoRefused, match=place):

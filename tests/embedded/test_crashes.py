@@ -25,6 +25,7 @@ from seeder.embedded.place import locked, prepare
 from seeder.errors import ServerFailed
 
 Serve = Callable[..., AbstractContextManager[Any]]
+pytestmark = pytest.mark.slow
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 
 

@@ -1,0 +1,168 @@
+"""The commands over a real database, in this process."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from contract import Platform
+
+from seeder import app as seeder_app
+from seeder import cli
+from seeder.cli.refresh import summarise, watch
+from seeder.history import Figures, Run
+from seeder.settings import current_settings
+
+QUERY = "select 1 as one"
+
+
+@pytest.fixture
+def command(platform: Platform, broker_url: str, monkeypatch: pytest.MonkeyPatch, capsys) -> Iterator:
+    """Calls ``seeder …`` and returns exit code, stdout and stderr."""
+    monkeypatch.setenv("SEEDER_DATABASE_URL", platform.url)
+    monkeypatch.setenv("SEEDER_BROKER_URL", broker_url)
+
+    def forget() -> None:
+        seeder_app.equipment.cache_clear()
+        current_settings.cache_clear()
+        # The app keeps the configuration and the connections of the test before; a forked child must forget
+        # its parent's connections, so Celery has a way to.
+        seeder_app.app.conf.broker_url = broker_url
+        seeder_app.app._after_fork()
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["seeder", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    forget()
+    yield call
+    seeder_app.equipment().databases.dispose()
+    forget()
+
+
+@pytest.fixture
+def sales(platform: Platform) -> None:
+    platform.custom(1, table_name="sales", query=QUERY)
+
+
+def test_a_refresh_records_and_queues_and_says_so(command, sales) -> None:
+    code, out, _ = command("refresh", "--agency", "ua")
+    assert code == 0
+    assert "1 run queued" in out
+
+
+def test_a_refused_manifest_makes_the_exit_code_1(command, platform: Platform, sales) -> None:
+    platform.custom(2, table_name='a"b', query=QUERY)
+    code, out, _ = command("refresh", "--json")
+    assert code == 1
+    said = json.loads(out)
+    assert said["queued"] == 1
+    assert "holds a quote" in next(iter(said["refused"].values()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("refresh", "--agency", "nobody"), "belongs to agency 'nobody'"),
+        (("refresh", "--table", "nothing"), "has the table 'nothing'"),
+        (("refresh", "--type", "tinned"), "no report type 'tinned'"),
+        (("status", "--agency", "nobody"), "belongs to agency 'nobody'"),
+        (("status", "--table", "nothing"), "has the table 'nothing'"),
+        (("history", "nothing"), "has the table 'nothing'"),
+    ],
+)
+def test_what_is_unknown_is_named(command, sales, arguments, words) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: Platform, sales) -> None:
+    code, out, _ = command("status")
+    assert code == 0
+    assert "never run" in out
+    command("refresh")
+    (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
+    platform.history.fail(run.run_id, "sales", "42P01: no such [red]table[/]\nHint: none")
+    code, out, _ = command("status")
+    assert code == 1
+    assert "42P01: no such [red]table[/]" in out
+    assert json.loads(command("status", "--json")[1])[0]["consecutive_failures"] == 1
+
+
+def test_history_shows_the_whole_error(command, platform: Platform, sales) -> None:
+    assert "never been refreshed" in command("history", "sales")[1]
+    command("refresh")
+    (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
+    platform.history.fail(run.run_id, "sales", "42P01: missing\nHint: make it")
+    code, out, _ = command("history", "sales")
+    assert code == 0
+    assert "Hint: make it" in out
+    assert json.loads(command("history", "sales", "--json")[1])[0]["run_id"] == run.run_id
+
+
+def test_check_finds_what_would_fail(command, platform: Platform, sales) -> None:
+    assert command("check") == (0, "1 manifests checked, 0 problems found.\n", "")
+    platform.custom(2, table_name="writes", query="delete from sale")
+    platform.custom(3, table_name="sales", query="select 2 as two")
+    code, out, _ = command("check", "--json")
+    assert code == 1
+    assert {one["where"] for one in json.loads(out)["problems"]} == {"custom-2 writes", "custom-3 sales"}
+    assert "it is not a SELECT but DELETE" in command("check")[1]
+
+
+def test_the_schema_is_shown_applied_and_checked(command, platform: Platform) -> None:
+    assert "create table if not exists" in command("schema", "show")[1].lower()
+    assert command("schema", "apply")[0] == 0
+    assert command("schema", "check")[0] == 0
+    with platform.databases.session() as session:
+        session.run_text("drop index reporting.seeder_run_history_run_id_idx")
+    code, out, _ = command("schema", "check")
+    assert code == 1
+    assert "seeder_run_history" in out
+    assert json.loads(command("schema", "check", "--json")[1])
+    assert command("schema", "apply")[0] == 0
+    assert command("schema", "check")[0] == 0
+
+
+def test_sweep_and_prune_say_what_they_did(command) -> None:
+    assert command("sweep")[1] == "0 runs queued again, 0 given up.\n"
+    assert json.loads(command("sweep", "--json")[1]) == {"requeued": 0, "ended": 0}
+    assert command("prune")[1] == "0 runs older than 90 days deleted.\n"
+    assert json.loads(command("prune", "--json")[1]) == {"deleted": 0}
+
+
+def test_waiting_ends_with_the_runs_and_tells_each_failure(
+    command, platform: Platform, sales, capsys
+) -> None:
+    platform.custom(2, table_name="broken", query=QUERY)
+    from seeder.cli.printing import console
+    from seeder.planning import Selection
+    from seeder.seeding import seed
+
+    seeding = seed(seeder_app.app, seeder_app.equipment(), Selection())
+    good, bad = sorted(seeding.run_ids)
+    platform.history.succeed(good, "sales", Figures(1, 8192))
+    platform.history.fail(bad, "broken", "22012: division by zero\nmore")
+    ended = watch(console(), platform.history, seeding)
+    out = capsys.readouterr().out
+    assert {run.run_id for run in ended} == {good, bad}
+    assert "error broken (agency ua): 22012: division by zero\n" in out
+    assert "1 succeeded, 1 failed" in out
+
+
+def test_a_summary_of_nothing_but_successes_has_no_hint(capsys) -> None:
+    from seeder.cli.printing import console
+
+    summarise(console(), [_run()], 1.0)
+    assert "1 succeeded in 1.0 s." in capsys.readouterr().out
+
+
+def _run() -> Run:
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC)
+    return Run("r", "sales", "Sales", "custom", 1, "ua", "success", now, now, 1, 1, 1, None, None, 0, None)

@@ -1,0 +1,71 @@
+"""Wrong use and configuration: one line on stderr that says what to do, exit code 2, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOTHING_THERE = "postgresql://someone:geheim@127.0.0.1:1/reporting"
+
+
+def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: str):
+    """The command in a process of its own, as a user has it, with only these settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEEDER_")}
+    return subprocess.run(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env={**clean, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (["status"], {}, ["SEEDER_DATABASE_URL is not set", "`seeder up`"]),
+        (["refresh"], {"SEEDER_MAX_RETRIES": "many"}, ["SEEDER_MAX_RETRIES", "valid integer"]),
+        (["status"], {"SEEDER_SCHEDULE": "at noon"}, ["SEEDER_SCHEDULE", "0 2 * * *"]),
+        (["status"], {"SEEDER_DATABASES": "{"}, ["SEEDER_DATABASES", "JSON"]),
+        (
+            ["status"],
+            {"SEEDER_DATABASE_URL": "mysql://me:geheim@host/x"},
+            ["SEEDER_DATABASE_URL", "postgresql://"],
+        ),
+        (
+            ["status"],
+            {"SEEDER_DATABASE_URL": NOTHING_THERE, "SEEDER_BROKER_URL": "redis://127.0.0.1:1"},
+            ["someone:***@127.0.0.1:1", "SEEDER_DATABASE_URL"],
+        ),
+        (
+            ["demo"],
+            {"SEEDER_DATABASE_URL": NOTHING_THERE},
+            ["SEEDER_DATABASE_URL is set", "seeder demo load"],
+        ),
+        (["refresh", "--table", "a", "--agency", "b"], {}, ["--table", "--agency"]),
+    ],
+)
+def test_it_is_told_in_one_line(tmp_path: Path, arguments, settings, words) -> None:
+    done = seeder(tmp_path, *arguments, **settings)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("seeder: ")
+    assert done.stderr.count("\n") == 1
+    assert "geheim" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_celerys_own_command_tells_it_in_one_line_too(tmp_path: Path) -> None:
+    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"))
+    assert done.returncode == 2
+    assert "SEEDER_DATABASE_URL is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_option_is_wrong_use(tmp_path: Path) -> None:
+    assert seeder(tmp_path, "status", "--colour").returncode == 2
