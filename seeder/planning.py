@@ -6,13 +6,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cronsim import CronSim
-
 from seeder.errors import ManifestError, SharedTableConflict, UnknownAgency, UnknownReportType, UnknownTable
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
 from seeder.settings import Settings
+from seeder.ticks import latest_tick
 
 #: Redis' priorities, 0 first; kombu keeps one list per step.
 #: https://docs.celeryq.dev/en/stable/userguide/routing.html#redis-message-priorities
@@ -117,8 +116,8 @@ def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
 
 def scheduled_seeding_id(settings: Settings, now: datetime) -> str:
     """The seeding of the schedule's latest tick, ``20261123T0200Z``, however often that tick fires."""
-    latest = next(CronSim(settings.schedule, (now + CLOCK_TOLERANCE).astimezone(settings.zone), reverse=True))
-    return latest.astimezone(UTC).strftime("%Y%m%dT%H%MZ")
+    latest = latest_tick(settings.schedule, settings.zone, now + CLOCK_TOLERANCE)
+    return latest.strftime("%Y%m%dT%H%MZ")
 
 
 def adhoc_seeding_id(now: datetime) -> str:

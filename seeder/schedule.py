@@ -1,20 +1,20 @@
 """When beat sends what: its entries as data made from the settings, and the kind of tick they go by."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery.schedules import BaseSchedule, crontab, schedstate
-from cronsim import CronSim
 
 from seeder.settings import Settings
+from seeder.ticks import next_tick
 
 #: Seconds between two sweeps.
 SWEEP_EVERY = 60.0
 
 
 class Ticks(BaseSchedule):
-    """The ticks of a cron expression in a time zone, by cronsim, as ``planning`` reads them too.
+    """The ticks of a cron expression in a time zone, as ``planning`` reads them too.
 
     Celery's own crontab takes a day of the month and a day of the week as *and* where cron takes them as
     *or*, and in autumn leaves out the repeated hour's second pass of entries finer than a day (5.7.0).
@@ -32,7 +32,7 @@ class Ticks(BaseSchedule):
         return schedstate(due, (self._after(now if due else last_run_at) - now).total_seconds())
 
     def _after(self, moment: datetime) -> datetime:
-        return next(CronSim(self.expression, moment.astimezone(ZoneInfo(self.zone)))).astimezone(UTC)
+        return next_tick(self.expression, ZoneInfo(self.zone), moment)
 
     # Beat keeps its entries in a file, and asks whether the configured one is still the one it kept.
 

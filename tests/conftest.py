@@ -13,6 +13,11 @@ import pytest
 from contract import Platform, platform_on
 from emptied import fresh_broker, fresh_database
 from homes import new_home, serving
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("seeder", deadline=None)
+settings.load_profile("seeder")
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 

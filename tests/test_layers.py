@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-settings models sql resources logs failures prepared supervision
+settings ticks models sql resources logs failures prepared supervision
 database recording embedded
 schema manifests history
 matviews planning

@@ -1,0 +1,35 @@
+"""Ticks of a cron expression in a time zone: the one reading of the schedule, which beat and planning share.
+
+cronsim follows Debian's cron: where clocks are set back, an entry for fixed hours runs in the first pass of
+the repeated hour only; where they are set forward, right after the gap. A finer one goes by the time that
+passes.
+"""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+#: Where the search for the latest tick begins. It goes on 24 times as far back each time: 2 days, 7 weeks,
+#: 3 years, 75 years.
+_NEAR = timedelta(hours=2)
+
+
+def next_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
+    """The first tick after an aware moment, in UTC."""
+    # In the second pass of a repeated hour cronsim (2.8) begins with ticks of the first, which are over.
+    ticks = (tick.astimezone(UTC) for tick in CronSim(expression, moment.astimezone(zone)))
+    return next(tick for tick in ticks if tick > moment)
+
+
+def latest_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
+    """The last tick that is not after an aware moment, in UTC.
+
+    Found by going forward: cronsim's way back from the second pass leaves out ticks of the first.
+    """
+    back = _NEAR
+    while (tick := next_tick(expression, zone, moment - back)) > moment:
+        back *= 24
+    while (following := next_tick(expression, zone, tick)) <= moment:
+        tick = following
+    return tick
