@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
@@ -35,6 +36,10 @@ CLIENT_CHECK = "2s"
 
 #: What connections that do no run are called in pg_stat_activity.
 IDLE_NAME = "seeder"
+
+#: libpq's password, sslpassword and oauth_client_secret
+#: (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+_SECRET_PARAMETER = re.compile("password|secret", re.IGNORECASE)
 
 
 class Session:
@@ -98,9 +103,11 @@ class Session:
             return sql
         # As long as the connection lives, so do the statements: its `info` is the place to remember them.
         there = self._connection.info.setdefault("prepared", set())
-        if sql not in there:
-            self.run_text(sql.preparation)
-            there.add(sql)
+        # One at a time: a rollback takes no PREPARE back, and the next try must know how far this one came.
+        for name, preparation in sql.preparations.items():
+            if name not in there:
+                self.run_text(preparation)
+                there.add(name)
         return sql.call
 
     @contextmanager
@@ -155,7 +162,8 @@ class Databases:
         if database_id is not None and self.same_database(database_id):
             database_id = None
         if database_id not in self._engines:
-            self._engines[database_id] = _engine(self._urls[database_id])
+            # Two threads may both come here; they must leave with the same engine, whose pool they share.
+            self._engines.setdefault(database_id, _engine(self._urls[database_id]))
         return self._engines[database_id]
 
     def open(self, database_id: int | None = None) -> Session:
@@ -205,11 +213,12 @@ class Databases:
             ) from None
 
     def scrubbed(self, text: str) -> str:
-        """The text without any of the databases' passwords."""
-        for url in self._urls.values():
-            for secret in (url.password, url.query.get("password")):
-                if secret:
-                    text = text.replace(str(secret), "***")
+        """The text without any of the databases' passwords, as they are or as a URL writes them."""
+        secrets = {secret for url in self._urls.values() for secret in _secrets(url)}
+        spelled = {spell(secret) for secret in secrets for spell in (str, quote, quote_plus, _quoted_whole)}
+        # The longest first: one may be a part of another.
+        for secret in sorted(spelled, key=len, reverse=True):
+            text = text.replace(secret, "***")
         return text
 
     def dispose(self) -> None:
@@ -231,14 +240,37 @@ def driver_url(url: str) -> URL:
 def masked(url: str | URL) -> str:
     """The URL for people: no password, neither before the @ nor among the parameters."""
     url = make_url(url)
-    if "password" in url.query:
-        url = url.update_query_dict({"password": "***"})
+    if hidden := {name: "***" for name in url.query if _SECRET_PARAMETER.search(name)}:
+        url = url.update_query_dict(hidden)
+    url = url.set(host=_behind_at(url.host), database=_behind_at(url.database))
     return url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
 def masked_broker(url: str) -> str:
-    """A Redis URL without its password."""
-    return re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
+    """A Redis URL, or several, without password; what stands between the first : and the last @ is taken for
+    one, since an unescaped / or @ in it is what a person who reads this may have to find."""
+    url = re.sub(r"(?i)(?<=password=)[^&;]*", "***", url)
+    return re.sub(r"(?s)(?<=://)([^:@]*):.*@", r"\1:***@", url)
+
+
+def _secrets(url: URL) -> Iterator[str]:
+    if url.password:
+        yield str(url.password)
+    for name, values in url.normalized_query.items():
+        if _SECRET_PARAMETER.search(name):
+            yield from filter(None, values)
+    for part in (url.host, url.database):
+        if part and (rest := part.rpartition("@")[0]):
+            yield rest
+
+
+def _behind_at(part: str | None) -> str | None:
+    """Of a password with an unescaped @ the URL's parser takes what is behind it for host or database."""
+    return part and part.rpartition("@")[2]
+
+
+def _quoted_whole(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _engine(url: URL) -> Engine:

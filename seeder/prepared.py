@@ -6,6 +6,7 @@ psycopg2 has no prepared statements of its own, so SQL's PREPARE and EXECUTE do 
 go with a pooler in transaction mode; nor do session-level advisory locks.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,9 +26,9 @@ class Prepared:
     first: str = ""
 
     @cached_property
-    def preparation(self) -> str:
-        """PREPARE for each of them, to be executed once per connection."""
-        return ";\n".join(f"prepare {name} as {_numbered(statement)}" for name, statement in self._named)
+    def preparations(self) -> dict[str, str]:
+        """Name → PREPARE for each of them, to be executed once per connection."""
+        return {name: f"prepare {name} as {_numbered(statement)}" for name, statement in self._named}
 
     @cached_property
     def call(self) -> str:
@@ -41,12 +42,17 @@ class Prepared:
 
     @property
     def _named(self) -> list[tuple[str, str]]:
-        return [(f"seeder_{self.name}_{number}", text) for number, text in enumerate(self.statements, 1)]
+        # One name never means two statements on a connection: a start is read beside this query or that.
+        return [(f"seeder_{self.name}_{_short_hash(text)}", text) for text in self.statements]
 
 
 def _values(statement: str) -> list[str]:
     """The names of its values, each once, in the order they come in."""
     return list(dict.fromkeys(_VALUE.findall(statement)))
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _numbered(statement: str) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
+from kombu.connection import Connection
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -42,7 +43,9 @@ class OnQueryChange(StrEnum):
 
 def _seconds(value: Any) -> Any:
     """'90', '90s', '15min', '2h' or '1d' as seconds, the units PostgreSQL's own settings use."""
-    if isinstance(value, str) and (found := re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", value)):
+    if isinstance(value, str) and (
+        found := re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]*)\s*", value, re.ASCII)
+    ):
         number, unit = found.groups()
         if unit in _UNITS:
             return float(number) * _UNITS[unit]
@@ -59,12 +62,24 @@ def _postgresql_url(value: str) -> str:
         raise ValueError("write a URL such as postgresql://user:password@host:5432/name") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError("only PostgreSQL is supported, so the URL must begin with postgresql://")
+    if "@" in f"{url.host}{url.database}":
+        raise ValueError("in a URL, an @ of the user's name or password is written %40")
+    if "\x00" in f"{url.username}{url.password}{url.database}":
+        raise ValueError("PostgreSQL knows no NUL character (%00)")
     return value
 
 
 def _broker_url(value: str) -> str:
     if not re.match(r"(rediss?|redis\+socket)://", value):
         raise ValueError("write a Redis URL such as redis://host:6379/0")
+    try:
+        Connection(value)  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        # kombu's own words may repeat a part of the password.
+        raise ValueError(
+            "write a Redis URL such as redis://:password@host:6379/0; in the password, / ? # @ and % are "
+            "written %2F %3F %23 %40 and %25"
+        ) from None
     return value
 
 
@@ -76,17 +91,25 @@ def _timezone(value: str) -> str:
 
 def _cron(value: str) -> str:
     try:
-        CronSim(value, _ANY_MOMENT)
+        ticks = CronSim(value, _ANY_MOMENT)
     except CronSimError as error:
         raise ValueError(
             f"not a cron expression of five fields ({error}); 0 2 * * * is 02:00 each day"
         ) from None
+    # cronsim takes a sixth field, of seconds; a seeding is named for its minute.
+    if len(value.split()) != 5:
+        raise ValueError("a cron expression has five fields; 0 2 * * * is 02:00 each day")
+    if next(ticks, None) is None:
+        raise ValueError("no day within 50 years is like that")
     return value
 
 
 def _schema(value: str) -> str:
     if not value or "\x00" in value or len(value.encode()) > 63:
         raise ValueError("a schema name has 1 to 63 bytes")
+    if "%" in value:
+        # It would be a placeholder of psycopg2 in every statement that names the schema.
+        raise ValueError("a schema name with a percent sign is not supported")
     return value
 
 
@@ -97,7 +120,13 @@ def _relation(value: str) -> str:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+#: PostgreSQL keeps its time limits as milliseconds in an int: 24 days and 20 hours.
+LONGEST_SECONDS = 2_147_483
+
+#: More takes PostgreSQL's calendar to before its beginning.
+LONGEST_HISTORY_DAYS = 1_000_000
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_SECONDS)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 
 
@@ -164,7 +193,9 @@ class Settings(BaseSettings):
     retry_backoff_max: Seconds = _setting(
         300.0, "The longest wait between two tries; it doubles from 1 s up to here, with full jitter."
     )
-    history_days: int = _setting(90, "How long finished runs are kept, in days.", ge=1)
+    history_days: int = _setting(
+        90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS
+    )
     home: Path = _setting(Path(".seeder"), "Where the embedded servers keep their data.")
 
     def url_of(self, database_id: int) -> str | None:
