@@ -9,6 +9,7 @@ last one's rows.
 
 import os
 import re
+import select
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,18 @@ class Session:
     @property
     def closed(self) -> bool:
         return bool(self._driver.closed)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether the server has ended this connection while it was idle, as a restart does.
+
+        At rest PostgreSQL sends nothing, so what can be read then is its last words or the end. Asking it
+        instead, as SQLAlchemy's ``pool_pre_ping`` does, is a round trip more for every run; not asking at all
+        costs a run a try, and a fan-out its seeding.
+        """
+        waiting = select.poll()
+        waiting.register(self._driver.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def row(self, sql: str | Prepared, **values: Any) -> Any:
         """The first row of the (last) statement as a named tuple, or None."""
@@ -170,9 +183,16 @@ class Databases:
         """A connection that the caller releases; psycopg2.OperationalError where there is none to be had."""
         engine = self.engine(database_id)
         try:
-            return Session(engine.raw_connection())
+            session = Session(engine.raw_connection())
+            if session.deserted:
+                session.close()
+                session.release()
+                # Its idle siblings were made before the server went, too.
+                engine.dispose()
+                session = Session(engine.raw_connection())
         except DBAPIError as error:
             raise (error.orig or error) from None
+        return session
 
     @contextmanager
     def session(self, database_id: int | None = None) -> Iterator[Session]:

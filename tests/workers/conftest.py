@@ -4,8 +4,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from processes import STARTED, Worker
+from emptied import fresh_database
+from processes import STARTED, Worker, pool_arguments
 from world import World
+
+
+@pytest.fixture(scope="module")
+def pool() -> str:
+    """The default one. A module whose tests hold for ``prefork`` too overrides this with both."""
+    return "threads"
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str, pool: str) -> Iterator[str]:
+    """A fresh, empty database for all tests of a module with one pool."""
+    with fresh_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +37,9 @@ def world(
 
 
 @pytest.fixture(scope="module")
-def worker(world: World) -> Iterator[Worker]:
-    """A worker with the default pool, four refreshes at a time."""
-    with world.worker() as worker:
+def worker(world: World, pool: str) -> Iterator[Worker]:
+    """A worker with that pool, four refreshes at a time."""
+    with world.worker(*pool_arguments(pool)) as worker:
         yield worker
 
 

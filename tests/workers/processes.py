@@ -149,6 +149,11 @@ def celery(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "celery", "-A", "seeder", *arguments]
 
 
+def pool_arguments(pool: str) -> tuple[str, ...]:
+    """What selects a pool: nothing for ``threads``, seeder's default."""
+    return () if pool == "threads" else ("-P", pool)
+
+
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """This process' environment without what would configure seeder, plus that."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("SEEDER_")}

@@ -1,4 +1,4 @@
-"""A seeding from its request to the record, through a real worker."""
+"""A seeding from its request to the record, through a real worker with each of the two pools."""
 
 import re
 import subprocess
@@ -15,6 +15,11 @@ from seeder.planning import Selection
 pytestmark = pytest.mark.slow
 
 AGENCIES = ((1, "ua"), (2, "b-6"), (3, "dl"))
+
+
+@pytest.fixture(scope="module", params=["threads", "prefork"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,25 +64,6 @@ def returned(worker: Worker, task_id: str) -> dict[str, Any]:
     return value
 
 
-def check_record(world: World, run: Any) -> None:
-    """A successful run's rows say what the matview says."""
-    schema, _, name = run.table_name.rpartition(".")
-    matview = f"{schema or 'reporting'}.{name}"
-    assert run.records_processed == world.value(f"select count(*) from {matview}")
-    assert run.bytes_processed == world.value("select pg_total_relation_size(%s::regclass)", matview)
-    assert run.duration_seconds is not None
-    assert run.finish_time >= run.start_time
-    assert run.consecutive_failures == 0
-    assert run.errors is None
-    status = world.status(run.table_name)
-    newest = world.history(table_name=run.table_name)[-1]
-    assert newest.run_id == run.run_id
-    for column in status._fields:
-        if column not in ("last_run_id", "last_errors"):
-            assert getattr(status, column) == getattr(newest, column), column
-    assert (status.last_run_id, status.last_errors) == (newest.run_id, newest.errors)
-
-
 def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
     world: World, worker: Worker
 ) -> None:
@@ -94,7 +80,7 @@ def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
         assert len(runs) == 8
         for run in world.wait_for_end(run.run_id for run in runs).values():
             assert run.status == "success", run.errors
-            check_record(world, run)
+            world.check_record(run)
             # The task id is the run_id, in the log as everywhere.
             worker.wait_for_log(f"Task seeder.refresh_manifest[{run.run_id}] received")
             assert f"'outcome': '{outcome}', 'records': {run.records_processed}" in worker.logs()
@@ -114,7 +100,7 @@ def test_a_seeding_started_in_process_is_the_same(world: World, worker: Worker) 
     assert seeding.queued == len(seeding.run_ids) == 8
     for run in world.wait_for_end(seeding.run_ids).values():
         assert run.run_id == f"{seeding.seeding_id}.{run.report_type}-{run.manifest_id}"
-        check_record(world, run)
+        world.check_record(run)
 
 
 def test_refresh_agency_runs_only_that_agencys_reports(world: World, worker: Worker) -> None:

@@ -264,6 +264,29 @@ class World:
         wait_until(f"all {len(expected)} runs are over", look, seconds)
         return {run_id: self.run(run_id) for run_id in expected}
 
+    def check_record(self, run: Any) -> None:
+        """A table's newest run succeeded, and its rows say what the matview says."""
+        assert run.status == "success", run.errors
+        schema, _, name = run.table_name.rpartition(".")
+        matview = f"{schema or 'reporting'}.{name}"
+        assert run.records_processed == self.value(f"select count(*) from {matview}")
+        assert run.bytes_processed == self.value("select pg_total_relation_size(%s::regclass)", matview)
+        assert run.duration_seconds is not None
+        assert run.finish_time >= run.start_time
+        assert run.consecutive_failures == 0
+        assert run.errors is None
+        self.check_status(run)
+
+    def check_status(self, run: Any) -> None:
+        """The status row of a table says what its newest run does, which is this one."""
+        status = self.status(run.table_name)
+        newest = self.history(table_name=run.table_name)[-1]
+        assert newest.run_id == run.run_id
+        for column in status._fields:
+            if column not in ("last_run_id", "last_errors"):
+                assert getattr(status, column) == getattr(newest, column), column
+        assert (status.last_run_id, status.last_errors) == (newest.run_id, newest.errors)
+
     def in_queue(self, queue: str = "seeder.refresh") -> int:
         """Messages that no worker has taken, of all priorities."""
         with self.app.connection_for_read() as connection, connection.channel() as channel:

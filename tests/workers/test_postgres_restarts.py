@@ -1,0 +1,68 @@
+"""PostgreSQL goes away in the middle of a seeding and comes back."""
+
+import signal
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+from homes import FAST, ask_postgres, new_home, serving
+from outages import away
+from processes import Worker, wait_until
+from world import World
+
+from seeder.embedded.server import Server
+
+pytestmark = pytest.mark.slow
+
+UNRECORDED = "not recorded yet"
+
+
+@pytest.fixture(scope="module", params=["threads", "prefork"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def postgres(pool: str) -> Iterator[Server]:
+    """A PostgreSQL for these tests alone; what it has committed it doesn't forget."""
+    settings = {**FAST, "synchronous_commit": "on"}
+    with new_home() as home, serving(home, with_redis=False, postgres_settings=settings) as servers:
+        assert servers.postgres is not None
+        yield servers.postgres
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres: Server) -> str:
+    return postgres.url
+
+
+@pytest.mark.parametrize("shutdown", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
+def test_every_run_ends_once_and_the_worker_goes_on(
+    world: World, worker: Worker, postgres: Server, shutdown: signal.Signals
+) -> None:
+    names = [f"{shutdown.name.lower()}_{number}" for number in range(10)]
+    world.no_manifests()
+    for name in names:
+        world.custom(name, f"select public.gate('{name}') as n")
+    world.close_gate(*names)
+    run_ids = world.seed().run_ids
+    wait_until("all places are taken", lambda: len(world.history(status="running")) == 4)
+    pid, unrecorded = worker.container.popen.pid, worker.logs().count(UNRECORDED)
+
+    def answers() -> bool:
+        try:
+            return bool(ask_postgres(postgres.url))
+        except psycopg2.OperationalError:
+            return False
+
+    with away(postgres, shutdown, answers):
+        wait_until("the worker has noticed", lambda: worker.logs().count(UNRECORDED) > unrecorded)
+
+    world.open_gates()
+    for run in world.wait_for_end(run_ids, seconds=60).values():
+        world.check_record(run)
+    assert [world.refreshes(name) for name in names] == [1] * 10
+    assert worker.container.popen.poll() is None
+    assert worker.container.popen.pid == pid
+    (again,) = world.seed(table_name=names[0]).run_ids
+    world.check_record(world.wait_for(again, "success"))

@@ -1,0 +1,87 @@
+"""Redis goes away in the middle of a seeding and comes back, with what was queued or without."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+from homes import new_home, serving
+from outages import away
+from processes import Worker, pool_arguments, wait_until
+from redis import Redis, RedisError
+from world import World
+
+from seeder.embedded.server import Server
+
+pytestmark = pytest.mark.slow
+
+REFUSED = "Cannot connect to redis"
+
+
+@pytest.fixture(scope="module", params=["threads", "prefork"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def redis(pool: str) -> Iterator[Server]:
+    """A Redis for these tests alone, with an append-only file."""
+    with new_home() as home, serving(home, with_postgres=False) as servers:
+        assert servers.redis is not None
+        yield servers.redis
+
+
+@pytest.fixture(scope="module")
+def module_broker_url(redis: Server) -> str:
+    return redis.url
+
+
+@pytest.fixture(scope="module")
+def worker(world: World, pool: str) -> Iterator[Worker]:
+    """With events, which go over the same broker."""
+    with world.worker("-E", *pool_arguments(pool)) as worker:
+        yield worker
+
+
+@pytest.mark.parametrize("queue", ["kept", "lost"])
+def test_every_run_ends_once_and_the_worker_goes_on(
+    world: World, worker: Worker, redis: Server, queue: str
+) -> None:
+    names = [f"queue_{queue}_{number}" for number in range(10)]
+    world.no_manifests()
+    for name in names:
+        world.custom(name, f"select public.gate('{name}') as n")
+    world.close_gate(*names)
+    run_ids = world.seed().run_ids
+    running = wait_until(
+        "all places are taken", lambda: len(found := world.history(status="running")) == 4 and found
+    )
+    pid, refusals = worker.container.popen.pid, worker.logs().count(REFUSED)
+
+    def answers() -> bool:
+        try:
+            with Redis.from_url(redis.url) as client:
+                return bool(client.ping())
+        except RedisError:
+            return False
+
+    with away(redis, signal.SIGTERM, answers):
+        wait_until("the worker has noticed", lambda: worker.logs().count(REFUSED) > refusals)
+        world.open_gates()
+        # What runs ends, and is recorded, without Redis.
+        world.wait_for_end(run.run_id for run in running)
+        if queue == "lost":
+            shutil.rmtree(redis.folder / "appendonlydir")
+
+    if queue == "lost":
+        left = {run.run_id for run in world.history(status="pending")}
+        assert len(left) == 6
+        assert world.sweep() == {"requeued": 6, "ended": 0}
+    for run in world.wait_for_end(run_ids).values():
+        world.check_record(run)
+    assert [world.refreshes(name) for name in names] == [1] * 10
+    wait_until("nothing is left on the way", lambda: world.in_queue() + world.unacked() == 0)
+    assert worker.container.popen.poll() is None
+    assert worker.container.popen.pid == pid
+    (again,) = world.seed(table_name=names[0]).run_ids
+    world.check_record(world.wait_for(again, "success"))
