@@ -167,9 +167,6 @@ def worker(
     """
     folder = arena.folder / f"{workload.name}-{name}"
     folder.mkdir()
-    if pool:
-        # `-P prefork` would do nothing: Celery takes it for its own default, which worker_pool overrides.
-        (folder / "celeryconfig.py").write_text(f'worker_pool = "{pool}"\n')
     log = folder / "worker.log"
     broker_url = arena.broker_url(number)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SEEDER_")}
@@ -180,7 +177,10 @@ def worker(
     }
     program = Program(
         f"benchmark worker {name}",
-        (sys.executable, "-m", "celery", "-A", "seeder", "worker", "-c", str(concurrency)),
+        (
+            *(sys.executable, "-m", "celery", "-A", "seeder", "worker", "-c", str(concurrency)),
+            *(("-P", pool) if pool else ()),
+        ),
         steps=(Step(signal.SIGTERM, 30.0), KILL),
         env=environment,
     )

@@ -12,6 +12,7 @@ from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
 from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
+from seeder.pool import THREADS
 from seeder.runs import Desk
 from seeder.schedule import beat_schedule
 from seeder.settings import Settings, current_settings
@@ -71,7 +72,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # A refresh waits for PostgreSQL, so threads do, in one process; and threads without prefetch need
         # the pool that wakes the event loop. On views of 2 to 3 ms prefork does about a third less.
-        "worker_pool": "seeder.pool:TaskPool",
+        "worker_pool": THREADS,
         "worker_concurrency": 4,
         "broker_connection_retry_on_startup": True,
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.

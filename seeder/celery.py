@@ -6,7 +6,9 @@ would show a traceback.
 
 import sys
 
-from seeder import logs, signals, tasks
+from celery import concurrency
+
+from seeder import logs, pool, signals, tasks
 from seeder.app import app
 from seeder.errors import UserError
 
@@ -18,3 +20,9 @@ try:
 except UserError as error:
     sys.stderr.write(f"seeder: {error}\n")
     raise SystemExit(2) from None
+
+# Celery 5.7 can't tell a typed `-P prefork` from its own default, which a configured worker_pool overrides
+# (celery.bin.worker.WorkersPool), and `-P threads` would be the pool that doesn't wake the event loop.
+if pool.asks_for_prefork(sys.argv):
+    app.conf.worker_pool = "prefork"
+concurrency.ALIASES["threads"] = pool.THREADS

@@ -6,14 +6,24 @@ ran at 4/s with four threads (Celery 5.7.0, kombu 5.7.0). ``prefork`` has no suc
 the loop.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from celery.concurrency.thread import TaskPool as ThreadPool
 from kombu.asynchronous import get_event_loop
 
+#: What selects it as Celery's ``worker_pool``.
+THREADS = "seeder.pool:TaskPool"
+
+
+def asks_for_prefork(arguments: Sequence[str]) -> bool:
+    """Whether a worker's command line names the ``prefork`` pool."""
+    return bool(re.search(r"\0(-[A-Za-z]*P\0?|--pool[\0=])prefork\0", "\0".join([*arguments, ""])))
+
 
 class TaskPool(ThreadPool):
-    """Select it with ``worker_pool = "seeder.pool:TaskPool"``, and no ``-P``."""
+    """The default pool, and the one that ``-P threads`` means."""
 
     def on_apply(
         self, target: Any, args: Any = None, kwargs: Any = None, callback: Any = None, **options: Any
