@@ -51,8 +51,16 @@ def services(home: Path, flower: Flower) -> list[Service]:
             celery("flower", "--address=127.0.0.1", f"--port={flower.port}", "--logging=warning"),
             # In the environment, where other users' `ps` doesn't show it.
             env={"FLOWER_BASIC_AUTH": f"{flower.user}:{flower.password}"},
+            # Its address is told last, when it leads somewhere.
+            ready=lambda: _listens(flower.port),
         ),
     ]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port(wanted: int) -> int:
