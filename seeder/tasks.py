@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg2
 from celery import Task
 from celery.exceptions import Ignore
 from celery.utils.time import get_exponential_backoff_interval
@@ -15,21 +16,34 @@ from seeder.seeding import seed
 #: Seconds until a run looks again whether the matview's other run is done.
 TURN_SECONDS = 5
 
+#: A fan-out that finds the reporting database away is tried again for about an hour, or a restart at two in
+#: the morning would cost the night. What a scheduled one had done by then it doesn't do twice.
+FAN_OUT: dict[str, Any] = {
+    "throws": (UserError,),
+    "autoretry_for": (psycopg2.OperationalError, psycopg2.InterfaceError),
+    "max_retries": 60,
+    "retry_backoff": True,
+    "retry_backoff_max": 60,
+}
 
-@app.task(name="seeder.refresh_all", throws=(UserError,))
+#: What comes again by itself: one line of the log will do.
+UPKEEP: dict[str, Any] = {"throws": (UserError, psycopg2.OperationalError, psycopg2.InterfaceError)}
+
+
+@app.task(name="seeder.refresh_all", **FAN_OUT)
 def refresh_all(report_type: str | None = None, *, scheduled: bool = False) -> dict[str, Any]:
     """Refresh everything, or all of one type. ``scheduled``: for the schedule's latest tick, once."""
     return seed(app, equipment(), Selection(report_type=report_type), scheduled=scheduled).as_dict()
 
 
-@app.task(name="seeder.refresh_agency", throws=(UserError,))
+@app.task(name="seeder.refresh_agency", **FAN_OUT)
 def refresh_agency(agency_slug: str, report_type: str | None = None) -> dict[str, Any]:
     """Refresh the reports of one agency."""
     selection = Selection(agency_slug=agency_slug, report_type=report_type)
     return seed(app, equipment(), selection).as_dict()
 
 
-@app.task(name="seeder.refresh_table", throws=(UserError,))
+@app.task(name="seeder.refresh_table", **FAN_OUT)
 def refresh_table(table_name: str) -> dict[str, Any]:
     """Refresh one matview, named as in its manifest or with its placeholders filled in."""
     return seed(app, equipment(), Selection(table_name=table_name)).as_dict()
@@ -56,13 +70,13 @@ def refresh_manifest(
         raise self.retry(exc=error, countdown=pause, max_retries=settings.max_retries) from None
 
 
-@app.task(name="seeder.sweep", throws=(UserError,))
+@app.task(name="seeder.sweep", **UPKEEP)
 def sweep() -> dict[str, Any]:
     """Settle the runs whose worker died or whose message was lost."""
     return sweep_and_requeue(app, equipment())
 
 
-@app.task(name="seeder.prune", throws=(UserError,))
+@app.task(name="seeder.prune", **UPKEEP)
 def prune() -> dict[str, Any]:
     """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last."""
     return {"deleted": equipment().history.prune(equipment().settings.history_days)}

@@ -26,12 +26,13 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, wait:
         raise TwoSelections
     equipment().databases.verify()
     seeding = seed(app, equipment(), Selection(report_type, agency, table))
+    queued_at = time.monotonic()
     out = console(stderr=as_json)
     announce(out, seeding)
     ended: list[Run] = []
     if wait:
         warn_without_worker(out)
-        ended = watch(out, equipment().history, seeding)
+        ended = watch(out, equipment().history, seeding, queued_at=queued_at)
     if as_json:
         print_json({**seeding.as_dict(), **({"runs": ended} if wait else {})})
     failed = [one for one in ended if one.status == "error"]
@@ -56,15 +57,21 @@ def warn_without_worker(out: Console) -> None:
 
 
 def watch(
-    out: Console, history: HistoryRepository, seeding: Seeding, alive: Callable[[], None] = lambda: None
+    out: Console,
+    history: HistoryRepository,
+    seeding: Seeding,
+    *,
+    alive: Callable[[], None] = lambda: None,
+    queued_at: float | None = None,
 ) -> list[Run]:
     """Follow the runs to their end with a progress bar, a line for each failure as it happens, a summary.
 
-    ``alive`` is asked between looks and raises where there is nothing to wait for any more.
+    ``alive`` is asked between looks and raises where there is nothing to wait for any more. ``queued_at`` is
+    since when the summary counts, by time.monotonic(): now where it isn't given.
     """
     waiting = set(seeding.run_ids)
     ended: list[Run] = []
-    started = time.monotonic()
+    started = time.monotonic() if queued_at is None else queued_at
     columns = (
         TextColumn("refreshing"),
         BarColumn(),

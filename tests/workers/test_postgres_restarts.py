@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from homes import FAST, ask_postgres, new_home, serving
 from outages import away
-from processes import Worker, wait_until
+from processes import Worker, pool_arguments, wait_until
 from world import World
 
 from seeder.embedded.server import Server
@@ -36,9 +36,22 @@ def module_database_url(postgres: Server) -> str:
     return postgres.url
 
 
+@pytest.fixture(scope="module")
+def worker(world: World, pool: str) -> Iterator[Worker]:
+    with world.worker("-Q", "seeder.refresh", *pool_arguments(pool)) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def control(world: World, pool: str) -> Iterator[Worker]:
+    """Fan-outs have a worker of their own, as with ``seeder up``."""
+    with world.worker("-Q", "seeder.control", "-c", "1", *pool_arguments(pool)) as worker:
+        yield worker
+
+
 @pytest.mark.parametrize("shutdown", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_every_run_ends_once_and_the_worker_goes_on(
-    world: World, worker: Worker, postgres: Server, shutdown: signal.Signals
+    world: World, worker: Worker, control: Worker, postgres: Server, shutdown: signal.Signals
 ) -> None:
     names = [f"{shutdown.name.lower()}_{number}" for number in range(10)]
     world.no_manifests()
@@ -47,6 +60,8 @@ def test_every_run_ends_once_and_the_worker_goes_on(
     world.close_gate(*names)
     run_ids = world.seed().run_ids
     wait_until("all places are taken", lambda: len(world.history(status="running")) == 4)
+    late = f"asked_for_after_{shutdown.name.lower()}"
+    world.custom(late)
     pid, unrecorded = worker.container.popen.pid, worker.logs().count(UNRECORDED)
 
     def answers() -> bool:
@@ -57,11 +72,18 @@ def test_every_run_ends_once_and_the_worker_goes_on(
 
     with away(postgres, shutdown, answers):
         wait_until("the worker has noticed", lambda: worker.logs().count(UNRECORDED) > unrecorded)
+        fan_out = world.app.send_task("seeder.refresh_table", args=[late]).id
+        control.wait_for_log(f"seeder.refresh_table[{fan_out}] retry: Retry in ")
 
     world.open_gates()
     for run in world.wait_for_end(run_ids, seconds=60).values():
         world.check_record(run)
     assert [world.refreshes(name) for name in names] == [1] * 10
+    wait_until(
+        "the fan-out was made up for",
+        lambda: [run.status for run in world.history(table_name=late)] == ["success"],
+    )
+    assert "Traceback" not in control.logs()
     assert worker.container.popen.poll() is None
     assert worker.container.popen.pid == pid
     (again,) = world.seed(table_name=names[0]).run_ids
