@@ -15,7 +15,7 @@ SETTINGS = {"max_retries": "1"}
 LEFT = """
 select a.pid, a.application_name, a.client_port
 from pg_stat_activity a
-where a.datname = current_database() and a.application_name like 'seeder %%.custom-%%'
+where a.datname = current_database() and a.application_name like 'seeder %.custom-%'
 union all
 select l.pid, l.locktype, null
 from pg_locks l
@@ -79,8 +79,8 @@ def test_the_run_of_a_killed_pool_process_is_run_again_by_the_same_worker(world:
     with world.worker(*pool_arguments("prefork"), "-c", "2") as worker:
         (run_id,) = start_gated(world, "of_a_pool_process").values()
         world.wait_for(run_id, "running")
-        (backend, _lock) = world.sql(LEFT)
-        os.kill(pool_process(worker, backend.client_port), signal.SIGKILL)
+        (port,) = [row.client_port for row in world.sql(LEFT) if row.client_port]
+        os.kill(pool_process(worker, port), signal.SIGKILL)
 
         worker.wait_for_log("the process of a run died; the sweep takes the run up")
         wait_until("nothing is left on the server", lambda: not world.sql(LEFT))
