@@ -13,6 +13,7 @@ from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
 from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
 from seeder.pool import THREADS
+from seeder.queueing import TASK
 from seeder.runs import Desk
 from seeder.schedule import beat_schedule
 from seeder.settings import Settings, current_settings
@@ -20,6 +21,21 @@ from seeder.sweeping import Sweep
 
 REFRESH_QUEUE = "seeder.refresh"
 CONTROL_QUEUE = "seeder.control"
+
+
+def refresh_queues(settings: Settings) -> list[str]:
+    """The queues that runs go to: one, or beside it one for each other database."""
+    others = sorted(settings.databases) if settings.route_by_database else ()
+    return [REFRESH_QUEUE, *(f"{REFRESH_QUEUE}.{number}" for number in others)]
+
+
+def by_database(name: str, _args: Any, kwargs: dict[str, Any] | None, *_: Any, **__: Any) -> Any:
+    """A router of Celery's: a run of another database goes to that one's queue.
+
+    https://docs.celeryq.dev/en/stable/userguide/routing.html#routers
+    """
+    number = (kwargs or {}).get("database_id")
+    return {"queue": f"{REFRESH_QUEUE}.{number}"} if name == TASK and number is not None else None
 
 
 class Equipment:
@@ -31,7 +47,12 @@ class Equipment:
         self.history = HistoryRepository(self.databases, settings.db_schema)
         self.manifests = ManifestReader(settings.db_schema)
         self.desk = Desk(
-            self.databases, self.history, self.manifests, policy_of(settings), settings.db_schema
+            self.databases,
+            self.history,
+            self.manifests,
+            policy_of(settings),
+            settings.db_schema,
+            settings.limit_of,
         )
         self.sweep = Sweep(self.databases, self.history, settings.db_schema, settings.max_retries)
 
@@ -78,9 +99,10 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            # Only a retry that waits for its time sits unacknowledged in a worker. If that worker dies,
-            # another takes the message over after this many seconds.
-            "visibility_timeout": max(600, 2 * settings.retry_backoff_max),
+            # A message is unacknowledged only between Redis and the start of its task; runs that wait do so
+            # in Redis (seeder/deferral.py). If the worker dies in that moment, or is called with a countdown
+            # (`celery call --countdown`), another worker takes the message over after this many seconds.
+            "visibility_timeout": 120,
             # kombu looks for such messages every interval * throttle seconds, 100 s by default.
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 3,
@@ -95,12 +117,13 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # Each with an exchange of its own: both would else be bound to the default queue's, and a message
         # sent to that exchange would go to both.
         "task_queues": [
-            Queue(name, Exchange(name), routing_key=name) for name in (CONTROL_QUEUE, REFRESH_QUEUE)
+            Queue(name, Exchange(name), routing_key=name)
+            for name in (CONTROL_QUEUE, *refresh_queues(settings))
         ],
-        "task_routes": {
-            "seeder.refresh_manifest": {"queue": REFRESH_QUEUE},
-            "seeder.*": {"queue": CONTROL_QUEUE},
-        },
+        "task_routes": [
+            *([by_database] if settings.route_by_database else []),
+            {TASK: {"queue": REFRESH_QUEUE}, "seeder.*": {"queue": CONTROL_QUEUE}},
+        ],
         "timezone": settings.timezone,
         "beat_schedule": beat_schedule(settings),
     }

@@ -11,10 +11,12 @@ from celery import concurrency
 from seeder import logs, pool, signals, tasks
 from seeder.app import app
 from seeder.errors import UserError
+from seeder.usher import Usher
 
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
+app.steps["worker"].add(Usher)
 try:
     app.conf.broker_url  # noqa: B018 - reads the configuration
 except UserError as error:

@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from seeder.doorway import Doorway
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.prepared import Prepared
@@ -30,6 +31,9 @@ from seeder.resources import Meter, local_backend, meter
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+#: Unless the URL has a connect_timeout of its own. A worker's thread waits for it (seeder/doorway.py).
+CONNECT_TIMEOUT_SECONDS = 5
 
 #: How long PostgreSQL lets a statement run on whose client is gone. Without it a refresh runs to its end for
 #: nobody (https://www.postgresql.org/docs/current/runtime-config-connection.html, version 14 and later).
@@ -156,6 +160,7 @@ class Databases:
         self._urls: dict[int | None, URL] = {None: driver_url(reporting_url)}
         self._urls.update({number: driver_url(url) for number, url in (others or {}).items()})
         self._engines: dict[int | None, Engine] = {}
+        self._doorways = {number: Doorway() for number in self._urls}
         forget = weakref.WeakMethod(self._forget_engines)
         # A forked child must not use, nor close, its parent's sockets.
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -171,12 +176,20 @@ class Databases:
         """Whether a number means the reporting database itself."""
         return self._urls[database_id] == self._urls[None]
 
+    def first_name(self, database_id: int | None) -> int | None:
+        """Of the numbers that mean the same database the first, None before all."""
+        return next(number for number, url in self._urls.items() if url == self._urls[database_id])
+
+    def shut_for(self, database_id: int | None) -> float:
+        """The seconds for which nobody in this process tries to connect, since the last try failed."""
+        return self._doorways[self.first_name(database_id)].shut_for()
+
     def engine(self, database_id: int | None = None) -> Engine:
-        if database_id is not None and self.same_database(database_id):
-            database_id = None
+        database_id = self.first_name(database_id)
         if database_id not in self._engines:
             # Two threads may both come here; they must leave with the same engine, whose pool they share.
-            self._engines.setdefault(database_id, _engine(self._urls[database_id]))
+            made = _engine(self._urls[database_id], self._doorways[database_id])
+            self._engines.setdefault(database_id, made)
         return self._engines[database_id]
 
     def open(self, database_id: int | None = None) -> Session:
@@ -250,6 +263,8 @@ class Databases:
         for engine in self._engines.values():
             engine.dispose(close=False)
         self._engines.clear()
+        # Another thread of the parent may have been at the door.
+        self._doorways = {number: Doorway() for number in self._urls}
 
 
 def driver_url(url: str) -> URL:
@@ -293,7 +308,7 @@ def _quoted_whole(text: str) -> str:
     return quote(text, safe="")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, doorway: Doorway) -> Engine:
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -304,8 +319,14 @@ def _engine(url: URL) -> Engine:
         pool_use_lifo=True,
         # In autocommit there is never anything to roll back.
         pool_reset_on_return=None,
-        connect_args={**KEEPALIVES, "connect_timeout": 10, "application_name": IDLE_NAME},
+        connect_args={**KEEPALIVES, "application_name": IDLE_NAME},
     )
+
+    def through_the_doorway(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+        options.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        return doorway.connect(lambda: dialect.connect(*arguments, **options))
+
+    event.listen(engine, "do_connect", through_the_doorway)
     event.listen(engine, "connect", _on_connect)
     return engine
 

@@ -151,8 +151,8 @@ class UnknownDatabase(ManifestError):
 
 
 class SharedTableConflict(ManifestError):
-    """The table {table_name} belongs to {owner} ({owner_report}, agency {owner_agency}), whose SQL differs.
-    Give this manifest another table_name, or the same SQL."""
+    """The table {table_name} belongs to {owner} ({owner_report}, agency {owner_agency}), whose {what}
+    differs. Give this manifest another table_name, or the same {what}."""
 
 
 class TableTaken(ManifestError):
@@ -190,8 +190,17 @@ class DatabaseTrouble(TemporaryError):
     """{report}"""
 
 
-class MatviewBusy(TemporaryError):
+class TurnAwaited(TemporaryError):
+    """{what}"""
+
+
+class MatviewBusy(TurnAwaited):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
+
+
+class DatabaseFull(TurnAwaited):
+    """{limit} refreshes run on the database of {table_name} already (SEEDER_MAX_PER_DATABASE); this run
+    waits its turn."""
 
 
 # --- not a failure -----------------------------------------------------------------------------------

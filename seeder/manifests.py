@@ -186,8 +186,11 @@ def owned(manifests: Iterable[Manifest], databases: Container[int | None]) -> Sh
 
 
 def _share(owner: Manifest, other: Manifest) -> None:
-    if owner.database_id != other.database_id or _meaning(owner) != _meaning(other):
+    # The record has one row per table_name, so a name can't be used in two databases either.
+    elsewhere = owner.database_id != other.database_id
+    if elsewhere or _meaning(owner) != _meaning(other):
         raise SharedTableConflict(
+            what="database_id" if elsewhere else "SQL",
             table_name=other.table_name,
             owner=owner.identity,
             owner_report=owner.report_name,

@@ -52,6 +52,8 @@ class Planned:
     run: NewRun
     database_id: int | None
     priority: int
+    #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
+    usual_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def plan(
     return Plan(
         seeding_id,
         tuple(
-            Planned(new_run(seeding_id, one), one.database_id, priority)
+            Planned(new_run(seeding_id, one), one.database_id, priority, usual_seconds.get(one.table_name, 0))
             for one, priority in zip(longest_first, _priorities(longest_first, usual_seconds), strict=True)
         ),
         tuple(

@@ -1,17 +1,23 @@
-"""Messages for runs: published in batches, and looked up in Redis by the sweep."""
+"""Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from celery import Celery
+from kombu import serialization
 from kombu.exceptions import OperationalError as BrokerError
 
 from seeder.database import masked_broker
+from seeder.deferral import Deferral, Ready
 from seeder.errors import BrokerUnreachable
 from seeder.failures import one_line
 from seeder.planning import PRIORITY_STEPS, Planned
 
 TASK = "seeder.refresh_manifest"
+
+#: The message's header that says how long the table's last run took.
+USUAL_SECONDS = "usual_seconds"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
@@ -41,24 +47,45 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
                     },
                     task_id=one.run.run_id,
                     priority=one.priority,
+                    headers={USUAL_SECONDS: one.usual_seconds},
                     producer=producer,
                 )
     except BrokerError as error:
         raise BrokerUnreachable(url=masked_broker(app.conf.broker_url), reason=one_line(error)) from error
 
 
+def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
+    """The message of a task's request as kombu would write it, for the same queue, of the same priority."""
+    sent = app.amqp.as_task_v2(request.id, TASK, request.args, request.kwargs, retries=retries)
+    sent.headers[USUAL_SECONDS] = usual_seconds(request)
+    place = request.delivery_info
+    content_type, encoding, body = serialization.dumps(sent.body, serializer="json")
+    message = channel.prepare_message(
+        body, place.get("priority"), content_type, encoding, sent.headers, sent.properties
+    )
+    # What basic_publish does before it puts a message into its list (kombu 5.7, virtual/base.py).
+    channel._inplace_augment_message(message, place["exchange"], place["routing_key"])
+    queue = channel._q_for_pri(place["routing_key"], message["properties"]["priority"])
+    return Ready(request.id, channel.global_keyprefix + queue, json.dumps(message))
+
+
+def usual_seconds(request: Any) -> int:
+    return int(request.get(USUAL_SECONDS) or 0)
+
+
 def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
-    """The run_ids of all messages that wait in the queues, or with a worker for the time of their retry."""
-    found: set[str] = set()
+    """The run_ids of all messages that lie in the queues, and of the runs that wait.
+
+    What kombu calls unacked isn't looked at: a message is acknowledged as soon as a worker has taken it.
+    """
     with app.connection_for_read() as connection, connection.channel() as channel:
-        redis = channel.client
+        deferral = Deferral(channel.conn_or_acquire)
+        # Before and after, since a run moves between the two in both directions.
+        found = deferral.run_ids()
         for queue in queues:
             for step in PRIORITY_STEPS:
-                found.update(_ids_in_list(redis, channel._q_for_pri(queue, step)))
-        for _tag, held in redis.hscan_iter(channel.unacked_key, count=PAGE):
-            # kombu keeps [message, exchange, routing key] there.
-            found.add(_task_id(json.loads(held)[0]))
-    return found
+                found.update(_ids_in_list(channel.client, channel._q_for_pri(queue, step)))
+        return found | deferral.run_ids()
 
 
 def _ids_in_list(redis: object, key: str) -> Iterable[str]:

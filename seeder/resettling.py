@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-from seeder.app import REFRESH_QUEUE, Equipment
+from seeder.app import Equipment, refresh_queues
 from seeder.history import NewRun
 from seeder.planning import RUN_PRIORITIES, Planned
 from seeder.queueing import on_their_way, publish
@@ -15,7 +15,8 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
     database_of = {one.identity: one.database_id for one in manifests}
-    swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, [REFRESH_QUEUE]))
+    queues = refresh_queues(equipment.settings)
+    swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, queues))
     publish(
         app,
         [

@@ -78,18 +78,20 @@ class Desk:
         manifests: ManifestReader,
         policy: Policy,
         schema: str,
+        limit_of: Callable[[int | None], int] = lambda _: 0,
     ) -> None:
         self.databases = databases
         self.history = history
         self.manifests = manifests
         self.policy = policy
         self._schema = schema
+        self._limit_of = limit_of
 
     def claim(self, message: Message) -> "Claim":
         """Take the matview's lock and record the run as running.
 
-        Raises Duplicate where there is nothing to do, MatviewBusy where another run has the lock,
-        ManifestError and TemporaryError where the run can't begin.
+        Raises Duplicate where there is nothing to do, TurnAwaited where another run has the lock or the
+        database's last slot, ManifestError and TemporaryError where the run can't begin.
         """
         if message.database_id is not None and message.database_id not in self.databases:
             raise UnknownDatabase(database_id=message.database_id)
@@ -107,7 +109,8 @@ class Desk:
     def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
         name = lock.application_name(message.run_id, message.attempt)
         try:
-            found = lock.take(session, matview, name, self.policy.limits)
+            limit = self._limit_of(message.database_id)
+            found = lock.take(session, matview, name, self.policy.limits, limit)
         except MatviewBusy as busy:
             self._drop_if_alive_elsewhere(message, busy)
             raise

@@ -26,8 +26,15 @@ class Seeding:
     refused: dict[str, str]
     #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
     not_recorded: dict[str, str]
+    #: Tables of which a run waits to begin, which does the work: table_name → its run_id.
+    already_queued: dict[str, str]
     #: The runs that were queued.
     run_ids: tuple[str, ...]
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The runs that do what was asked for, whoever queued them."""
+        return (*self.run_ids, *self.already_queued.values())
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -35,6 +42,7 @@ class Seeding:
             "queued": self.queued,
             "refused": self.refused,
             "not_recorded": self.not_recorded,
+            "already_queued": self.already_queued,
         }
 
 
@@ -48,23 +56,34 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
     made = plan(seeding_id, manifests, selection, equipment.databases, equipment.history.usual_seconds())
-    not_recorded = equipment.history.queue([one.run for one in made.planned])
-    not_recorded += equipment.history.refuse(made.refusals)
+    recorded = equipment.history.queue([one.run for one in made.planned], scheduled=scheduled)
+    not_recorded = recorded.refused + equipment.history.refuse(made.refusals)
     waiting = _waiting(equipment, made.planned)
     try:
         publish(app, waiting)
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
     unheld = {run.run_id: reason for run, reason in not_recorded}
-    run_ids = tuple(one.run.run_id for one in made.planned if one.run.run_id not in unheld)
+    run_ids = tuple(
+        one.run.run_id
+        for one in made.planned
+        if one.run.run_id not in unheld and one.run.table_name not in recorded.waiting
+    )
     seeding = Seeding(
         seeding_id,
         queued=len(run_ids),
         refused={one.run.run_id: one.errors for one in made.refusals},
         not_recorded=unheld,
+        already_queued=recorded.waiting,
         run_ids=run_ids,
     )
-    log.info("seeding queued", seeding_id=seeding_id, queued=seeding.queued, refused=len(seeding.refused))
+    log.info(
+        "seeding queued",
+        seeding_id=seeding_id,
+        queued=seeding.queued,
+        already_queued=len(seeding.already_queued),
+        refused=len(seeding.refused),
+    )
     for run_id, reason in seeding.not_recorded.items():
         log.error("run not recorded, so not queued", run_id=run_id, reason=reason)
     return seeding

@@ -83,6 +83,16 @@ def _broker_url(value: str) -> str:
     return value
 
 
+def _limits(value: Any) -> Any:
+    """One number for all databases, or numbers by database_id and for the ``default``."""
+    limits = value if isinstance(value, dict) else {"default": value}
+    for name, limit in limits.items():
+        # A bool is an int to Python.
+        if not (name == "default" or name.isdecimal()) or type(limit) is not int or limit < 0:
+            raise ValueError('write a number, or JSON such as {"7": 2, "default": 4}')
+    return limits
+
+
 def _timezone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError(f"there is no time zone {value!r}; write a name such as Europe/Berlin")
@@ -152,6 +162,16 @@ class Settings(BaseSettings):
     databases: dict[int, PostgresqlUrl] = _setting(
         {}, 'Other databases that manifests name by database_id, as JSON: {"7": "postgresql://…"}.'
     )
+    max_per_database: Annotated[dict[str, int], BeforeValidator(_limits)] = _setting(
+        {},
+        "How many refreshes run on one database at a time, over all workers: a number for each database, or "
+        'JSON by database_id: {"7": 2, "default": 4}. Unset, and 0, is no limit.',
+    )
+    route_by_database: bool = _setting(
+        False,
+        "Whether the runs of other databases have queues of their own, seeder.refresh.<database_id>, for "
+        "workers that are given them with -Q.",
+    )
     db_schema: Annotated[str, AfterValidator(_schema)] = _setting(
         "reporting",
         "The schema of the contract's tables, and of matviews whose table_name is a bare name.",
@@ -201,6 +221,10 @@ class Settings(BaseSettings):
     def url_of(self, database_id: int) -> str | None:
         """The URL of another database, or None where SEEDER_DATABASES doesn't map the number."""
         return self.databases.get(database_id)
+
+    def limit_of(self, database_id: int | None) -> int:
+        """How many refreshes may run on that database at a time; 0 is no limit."""
+        return self.max_per_database.get(str(database_id), self.max_per_database.get("default", 0))
 
     @property
     def zone(self) -> ZoneInfo:

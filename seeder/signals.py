@@ -4,6 +4,7 @@ Celery swallows what a handler raises, so none of them may leave a run half told
 kept for the task to raise, and what can't be recorded is tried again and then left to the sweep.
 """
 
+from functools import cache
 from typing import Any
 
 import structlog
@@ -11,10 +12,11 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 
 from seeder.app import app, equipment
-from seeder.errors import MatviewBusy, SeederError
+from seeder.errors import SeederError, TurnAwaited
 from seeder.recording import insist
 from seeder.runs import Claim, Message, NotClaimed
 from seeder.tasks import refresh_manifest
+from seeder.waiting import WaitingRoom
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +25,7 @@ log = structlog.get_logger(__name__)
 def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: Any) -> None:
     """→ running, with the matview's lock."""
     try:
-        message = Message.of(task_id, task.request.retries, *args, **kwargs)
+        message = task.request.message = Message.of(task_id, task.request.retries, *args, **kwargs)
         task.request.run = equipment().desk.claim(message)
     except Exception as error:  # noqa: BLE001 - Celery would swallow it; the task raises it
         task.request.run = NotClaimed(error)
@@ -37,9 +39,10 @@ def record_success(sender: Any, **_: Any) -> None:
 
 @signals.task_retry.connect(sender=refresh_manifest)
 def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
-    """→ pending. A run that only waits for its turn was pending all along."""
+    """→ pending, and away until it is due. A run that only waits for its turn was pending all along."""
     error = getattr(reason, "exc", reason)
-    if isinstance(error, MatviewBusy):
+    if isinstance(error, TurnAwaited):
+        waiting_room().wait_for_turn(request, request.message, error)
         return
     words = f"Try {request.retries + 1} failed; it is tried again.\n{_told(error)}"
     run = request.run
@@ -47,6 +50,8 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
         run.retry(words)
     else:
         _record_unclaimed("retry", request.id, words)
+    # After the record, so that the next try can't overtake it.
+    waiting_room().wait_for_next_try(request, reason.when)
 
 
 @signals.task_failure.connect(sender=refresh_manifest)
@@ -71,16 +76,24 @@ def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
 
 @signals.task_postrun.connect(sender=refresh_manifest)
 def let_go(task: Any, **_: Any) -> None:
-    """Whatever happened, the lock doesn't outlive the task."""
+    """Whatever happened, the lock doesn't outlive the task; and who waits for it is told."""
     run = getattr(task.request, "run", None)
     if isinstance(run, Claim):
         run.release()
+    if message := getattr(task.request, "message", None):
+        error = getattr(run, "error", None)
+        waiting_room().call_next(message, error if isinstance(error, TurnAwaited) else None)
 
 
 @signals.worker_ready.connect
 def sweep_at_start(**_: Any) -> None:
     """A worker that comes back settles what the last one left."""
     app.send_task("seeder.sweep")
+
+
+@cache
+def waiting_room() -> WaitingRoom:
+    return WaitingRoom(app, equipment())
 
 
 def _record_unclaimed(move: str, run_id: str, words: str) -> None:

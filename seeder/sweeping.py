@@ -9,15 +9,12 @@ import structlog
 
 from seeder.database import Databases
 from seeder.errors import NameRefused
-from seeder.history import HistoryRepository, Run
+from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.matviews import lock
 from seeder.models import RunStatus
 from seeder.sql.names import matview_name
 
 log = structlog.get_logger(__name__)
-
-#: Runs queued longer ago than this are past help; their rows are still settled by hand.
-WINDOW_DAYS = 7
 
 #: A row that was written this recently is somebody's business already. It also covers the moment between
 #: the record of a fan-out and its messages.
@@ -56,43 +53,50 @@ class Sweep:
     def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
         """Look at every unfinished run that has been quiet for a while.
 
-        ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids that are in a
-        queue or with a worker, and is asked only if there are pending ones.
+        ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids whose message
+        lies in a queue or waits, and is asked only if there are pending ones.
         """
         quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
-        dead = [run for run in quiet if run.status == RunStatus.RUNNING and self._is_dead(run, database_of)]
+        running = [run for run in quiet if run.status == RunStatus.RUNNING]
+        # A database that is down tells nothing of a run that may be at work there.
+        dead = [run for run in running if self._is_at_work(run, database_of) is False]
         waiting = [run for run in quiet if run.status == RunStatus.PENDING]
         on_its_way = queued() if waiting else ()
-        lost = [run for run in waiting if run.run_id not in on_its_way]
+        # A worker that has just taken the message has the lock before the record says so.
+        lost = [
+            run for run in waiting if run.run_id not in on_its_way and not self._is_at_work(run, database_of)
+        ]
         requeue, ended = [], []
         for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
             count = times_lost(run.errors) + 1
+            if not self._history.requeue(run, words.format(count=count), self._quiet_seconds):
+                # It has moved meanwhile: it lives, or another sweep was first.
+                continue
             if count > self._max_retries:
                 self._history.fail(run.run_id, run.table_name, GIVEN_UP.format(count=count))
                 ended.append(run)
             else:
-                self._history.retry(run.run_id, run.table_name, words.format(count=count))
                 requeue.append(run)
             log.warning(
                 "settled by the sweep", run_id=run.run_id, table_name=run.table_name, times_lost=count
             )
         return Swept(tuple(requeue), tuple(ended))
 
-    def _is_dead(self, run: Run, database_of: Mapping[str, int | None]) -> bool:
-        """Nobody holds the matview's lock in this run's name. A database that is down tells nothing."""
+    def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
+        """Whether somebody holds the matview's lock in this run's name; None where the database is down."""
         identity = f"{run.report_type}-{run.manifest_id}"
         database_id = database_of.get(identity)
         if database_id is not None and database_id not in self._databases:
-            return True
+            return False
         try:
             with self._databases.session(database_id) as session:
                 holder = lock.holder(session, matview_name(run.table_name, self._schema))
         except NameRefused:
-            return True
-        except psycopg2.Error:
             return False
+        except psycopg2.Error:
+            return None
         at_work = lock.read_application_name(holder or "")
-        return at_work is None or at_work[0] != run.run_id
+        return at_work is not None and at_work[0] == run.run_id
 
 
 def times_lost(errors: str | None) -> int:

@@ -4,17 +4,14 @@ from typing import Any
 
 import psycopg2
 from celery import Task
-from celery.exceptions import Ignore
-from celery.utils.time import get_exponential_backoff_interval
+from celery.exceptions import Ignore, Retry
 
 from seeder.app import app, equipment
-from seeder.errors import Duplicate, ManifestError, MatviewBusy, TemporaryError, UserError
+from seeder.deferral import backoff_seconds
+from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
 from seeder.planning import Selection
 from seeder.resettling import sweep_and_requeue
 from seeder.seeding import seed
-
-#: Seconds until a run looks again whether the matview's other run is done.
-TURN_SECONDS = 5
 
 #: A fan-out that finds the reporting database away is tried again for about an hour, or a restart at two in
 #: the morning would cost the night. What a scheduled one had done by then it doesn't do twice.
@@ -53,21 +50,26 @@ def refresh_table(table_name: str) -> dict[str, Any]:
 def refresh_manifest(
     self: Task, report_type: str, manifest_id: int, table_name: str, database_id: int | None = None
 ) -> dict[str, Any]:
-    """One run. Its task id is its run_id; task_prerun has claimed it, or found out why it can't be."""
+    """One run. Its task id is its run_id; task_prerun has claimed it, or found out why it can't be.
+
+    It raises Retry itself: Celery's own retry would leave the message waiting with a worker. The signal
+    task_retry records that and puts the run away.
+    """
     try:
         return dict(self.request.run.refresh().as_dict())
     except Duplicate:
         raise Ignore from None
-    except MatviewBusy as busy:
-        # Waiting for one's turn is no failure and uses up no retry.
-        self.request.retries -= 1
-        raise self.retry(exc=busy, countdown=TURN_SECONDS, max_retries=None) from None
+    except TurnAwaited as busy:
+        raise Retry(str(busy), busy) from None
     except TemporaryError as error:
-        settings = equipment().settings
-        pause = get_exponential_backoff_interval(
-            1, self.request.retries, round(settings.retry_backoff_max), full_jitter=True
+        settings, databases = equipment().settings, equipment().databases
+        if self.request.retries >= settings.max_retries:
+            raise
+        # A database that nobody asks for a while needn't be waited for with the message in hand.
+        pause = databases.shut_for(database_id) + backoff_seconds(
+            self.request.retries + 1, settings.retry_backoff_max
         )
-        raise self.retry(exc=error, countdown=pause, max_retries=settings.max_retries) from None
+        raise Retry(exc=error, when=round(pause, 3)) from None
 
 
 @app.task(name="seeder.sweep", **UPKEEP)

@@ -15,14 +15,14 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-settings ticks models sql resources logs failures prepared supervision
+settings ticks models sql resources logs failures prepared doorway deferral supervision
 database recording embedded
 schema manifests history
 matviews planning
 sweeping runs queueing
 schedule pool
 app
-seeding resettling
+seeding resettling waiting usher
 tasks
 signals
 celery

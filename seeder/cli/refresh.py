@@ -41,6 +41,8 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, wait:
 
 def announce(out: Console, seeding: Seeding) -> None:
     out.print(f"Seeding {seeding.seeding_id}: {_runs(seeding.queued)} queued.")
+    if seeding.already_queued:
+        out.print(f"{_runs(len(seeding.already_queued))} waited in the queue already, and will do.")
     for what, problems in (("refused", seeding.refused), ("not recorded", seeding.not_recorded)):
         for run_id, reason in problems.items():
             out.print(f"[red]{what}[/] {run_id.partition('.')[2]}: {text(reason)}")
@@ -69,7 +71,7 @@ def watch(
     ``alive`` is asked between looks and raises where there is nothing to wait for any more. ``queued_at`` is
     since when the summary counts, by time.monotonic(): now where it isn't given.
     """
-    waiting = set(seeding.run_ids)
+    waiting = set(seeding.awaited)
     ended: list[Run] = []
     started = time.monotonic() if queued_at is None else queued_at
     columns = (

@@ -12,7 +12,7 @@ import psycopg2
 from seeder.database import Databases, Session
 from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
-from seeder.history.rows import Figures, Job, NewRun, Progress, Refusal, Run
+from seeder.history.rows import Figures, Job, NewRun, Progress, Recorded, Refusal, Run
 from seeder.prepared import Prepared
 from seeder.sql.names import quoted
 
@@ -26,6 +26,9 @@ PRUNE_BATCH = 5000
 #: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 ABOUT_A_ROW = ("22", "23", "54")
 
+#: Runs queued longer ago than this are past help; their rows are still settled by hand.
+WINDOW_DAYS = 7
+
 
 class HistoryRepository:
     """The record of all runs, in the reporting database.
@@ -36,6 +39,7 @@ class HistoryRepository:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases
+        self._schema = schema
         tables = {
             "history": f"{quoted(schema)}.seeder_run_history",
             "status": f"{quoted(schema)}.seeder_job_status",
@@ -44,6 +48,8 @@ class HistoryRepository:
         }
         pieces = {
             "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
+            "overtaken": transitions.OVERTAKEN.format(**tables),
+            "shown": transitions.SHOWN.format(**tables),
             "show": transitions.SHOW.format(**tables),
         }
         self._sql = {
@@ -61,21 +67,26 @@ class HistoryRepository:
 
     # --- writing: each moves runs forward, never back ---------------------------------------------
 
-    def queue(self, runs: Sequence[NewRun]) -> list[tuple[NewRun, str]]:
-        """Record runs as pending. Returns those the database refuses to hold, with its reason.
+    def queue(self, runs: Sequence[NewRun], *, scheduled: bool = False) -> Recorded:
+        """Record runs as pending, but those of a table of which a run is pending already.
 
-        A refusal comes from a constraint the schema's owners added, such as a foreign key on agency_id, or
-        from a value that no row can hold; it costs only the rows it is about.
+        ``scheduled``: for a tick of the schedule, where only the run of another tick counts as one. A refusal
+        comes from a constraint the schema's owners added, such as a foreign key on agency_id, or from a value
+        that no row can hold; it costs only the rows it is about.
         """
-        return self._insert("QUEUE", runs, lambda run: (run, asdict(run)))
+        refused, found = self._insert(
+            "QUEUE", runs, lambda run: (run, asdict(run)), scheduled=scheduled, days=WINDOW_DAYS
+        )
+        return Recorded(refused, {row.table_name: row.run_id for row in found})
 
     def refuse(self, refusals: Sequence[Refusal]) -> list[tuple[NewRun, str]]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold."""
-        return self._insert(
+        refused, _ = self._insert(
             "REFUSE",
             refusals,
             lambda one: (one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}),
         )
+        return refused
 
     def start(self, run_id: str, table_name: str, session: Session | None = None) -> str | None:
         """pending → running, by a caller that holds the matview's advisory lock.
@@ -100,6 +111,20 @@ class HistoryRepository:
     def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
         """running → pending: the run will be tried again; what failed is kept."""
         self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=errors)
+
+    def requeue(self, run: Run, errors: str, quiet_seconds: float) -> bool:
+        """→ pending, if the run is still in the status it was seen in and nobody has written it for that
+        long; says whether it was."""
+        with self._session(None) as session:
+            row = session.row(
+                f"{self._sql['LOCK_STATUS']};\n{self._sql['REQUEUE']};\n{self._sql['REQUEUED']}",
+                run_id=run.run_id,
+                table_name=run.table_name,
+                seen=run.status,
+                errors=errors,
+                quiet_seconds=quiet_seconds,
+            )
+        return bool(row and row.done)
 
     def succeed(
         self,
@@ -191,27 +216,36 @@ class HistoryRepository:
         with self._session(None) as session:
             return [Run(*row) for row in session.rows(self._sql[name], **values)]
 
-    def _insert(self, name: str, items: Sequence[Any], split: Any) -> list[tuple[NewRun, str]]:
-        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone."""
+    def _insert(
+        self, name: str, items: Sequence[Any], split: Any, **values: Any
+    ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
+        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone.
+
+        Returns these with its reason, and what the statement returned.
+        """
         if not items:
-            return []
+            return [], []
         runs = [split(item) for item in items]
         try:
             with self._session(None) as session:
-                session.run(
-                    f"{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
+                return [], session.rows(
+                    f"{self._sql['LOCK_QUEUEING']};\n{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
+                    schema=self._schema,
                     tables=sorted({run.table_name for run, _ in runs}),
                     runs=json.dumps([row for _, row in runs]),
                     shown=[run.run_id for run, row in runs if row.get("shown", True)],
+                    **values,
                 )
         except psycopg2.Error as error:
             if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
                 raise
             if len(items) == 1:
-                return [(runs[0][0], one_line(error))]
+                return [(runs[0][0], one_line(error))], []
             middle = len(items) // 2
-            return self._insert(name, items[:middle], split) + self._insert(name, items[middle:], split)
-        return []
+            parts = [self._insert(name, half, split, **values) for half in (items[:middle], items[middle:])]
+            return [one for refused, _ in parts for one in refused], [
+                row for _, rows in parts for row in rows
+            ]
 
     @contextmanager
     def _session(self, session: Session | None) -> Iterator[Session]:

@@ -18,6 +18,16 @@ class NewRun:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What became of runs that were to be queued, beside those that are pending now."""
+
+    #: Those the database refuses to hold, with its reason.
+    refused: list[tuple[NewRun, str]]
+    #: Those for which another run waits already: table_name → that run's id.
+    waiting: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A run that ends before it begins: its manifest can't be used.
 

@@ -19,7 +19,7 @@ select from {status} where table_name = any(%(tables)s) order by table_name for 
 """
 
 #: A run that a newer run of its table has overtaken still counts, but no longer shows.
-SHOW = """
+OVERTAKEN = """
 , overtaken as (
     select m.run_id
     from moved m
@@ -31,6 +31,9 @@ SHOW = """
     from moved m join overtaken using (run_id)
     where s.table_name = m.table_name
 )
+"""
+
+SHOWN = """
 insert into {status} as s
     (table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
      start_time, consecutive_failures, last_run_id, last_errors, updated_at)
@@ -55,6 +58,8 @@ set manifest_id = excluded.manifest_id,
                        else coalesce(excluded.last_errors, s.last_errors) end,
     updated_at = excluded.updated_at
 """
+
+SHOW = OVERTAKEN + SHOWN
 
 FAILURES_SO_FAR = """\
 coalesce((select consecutive_failures from {status} s where s.table_name = h.table_name), 0)"""
@@ -97,6 +102,24 @@ with moved as (
 ){show}
 """
 
+#: By the sweep: only if the run is still as it was seen, and nobody has written it since.
+REQUEUE = """
+with moved as (
+    update {history} h
+    set status = 'pending',
+        errors = %(errors)s,
+        consecutive_failures = {failures_so_far},
+        updated_at = clock_timestamp()
+    where run_id = %(run_id)s and status = %(seen)s
+      and updated_at < clock_timestamp() - make_interval(secs => %(quiet_seconds)s)
+    returning h.*
+){show}
+"""
+
+REQUEUED = """
+select status = 'pending' and updated_at >= now() as done from {history} where run_id = %(run_id)s
+"""
+
 SUCCEED = """
 with moved as (
     update {history} h
@@ -129,22 +152,43 @@ with moved as (
 ){show}
 """
 
-#: After LOCK_STATUSES. A run_id that is there already is left as it is: a fan-out may be repeated after a
-#: crash half-way.
+#: One fan-out at a time: a table that has never run has no status row that could be locked.
+LOCK_QUEUEING = """
+select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
+"""
+
+#: After both locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
+#: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
+#: back is past help. For a scheduled seeding only a run of an earlier tick will do (docs/decisions/overlap.md).
+#: A run_id that is there already is left as it is: a fan-out may be repeated after a crash half-way.
 QUEUE = """
-with moved as (
+with asked as (
+    select *
+    from jsonb_to_recordset(%(runs)s) as h
+        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
+         agency_slug text, report_type text)
+), waiting as (
+    select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id
+    from asked
+    join {history} h using (table_name, report_type, manifest_id)
+    where h.table_name = any(%(tables)s) and h.status = 'pending' and h.run_id <> asked.run_id
+      and h.start_time > now() - make_interval(days => %(days)s)
+      and (not %(scheduled)s or right(split_part(h.run_id, '.', 1), 1) = 'Z')
+      and not exists (select from {history} own where own.run_id = asked.run_id)
+    order by asked.run_id, h.id
+), moved as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
          consecutive_failures)
     select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
            {failures_so_far}
-    from jsonb_to_recordset(%(runs)s) as h
-        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
-         agency_slug text, report_type text)
+    from asked as h
+    where run_id not in (select asked_run_id from waiting)
     order by table_name
     on conflict (run_id) do nothing
     returning *
-){show}
+){overtaken}, shown as ({shown})
+select table_name, run_id from waiting
 """
 
 #: Runs whose manifest can't be used are born terminal. The failures in a row of a manifest whose table
@@ -170,4 +214,5 @@ with recorded as (
 ), moved as (
     select * from recorded where run_id = any(%(shown)s)
 ){show}
+returning last_run_id
 """

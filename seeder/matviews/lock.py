@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seeder.database import IDLE_NAME, Session
-from seeder.errors import MatviewBusy
+from seeder.errors import DatabaseFull, MatviewBusy
+from seeder.matviews import slots
 from seeder.prepared import Prepared
 from seeder.sql.names import MatviewName
 
@@ -34,6 +35,7 @@ select current_setting('seeder.locked')::boolean as locked,
        c.relkind::text as kind,
        c.relispopulated as populated,
        obj_description(c.oid, 'pg_class') as comment,
+       current_setting('seeder.slot', true) as slot,
        exists (
            -- What REFRESH … CONCURRENTLY asks for (matview.c, is_usable_unique_index).
            select from pg_index i
@@ -47,8 +49,12 @@ left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspnam
 
 TAKE = Prepared("take", (TRY, LOOK))
 
-RELEASE = """
-select pg_advisory_unlock(%(key)s), set_config('application_name', %(application_name)s, false)
+#: Where the database has a limit: a slot too, or neither.
+TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, LOOK))
+
+RELEASE = f"""
+select pg_advisory_unlock(%(key)s), {slots.UNLOCK},
+       set_config('application_name', %(application_name)s, false)
 """
 
 #: A bigint key is shown in two halves, and objsubid 1 tells it from a pair of integers (pg_locks' page).
@@ -101,13 +107,14 @@ def read_application_name(name: str) -> tuple[str, int] | None:
     return words[1], int(words[2])
 
 
-def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> Found:
+def take(session: Session, matview: MatviewName, name: str, limits: Limits, most: int = 0) -> Found:
     """Take the matview's lock in this session, name the session, and look at what is there.
 
-    Raises MatviewBusy where another session holds the lock; ``holder`` is then its application_name.
+    Raises MatviewBusy where another session holds the lock; ``holder`` is then its application_name. And
+    DatabaseFull where ``most`` refreshes (0 is no limit) run on this database already.
     """
     row: Any = session.row(
-        TAKE,
+        TAKE_WITH_SLOT if most else TAKE,
         key=key_of(matview),
         application_name=name,
         statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
@@ -115,9 +122,12 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> F
         search_path=limits.search_path,
         schema=matview.schema,
         name=matview.name,
+        **({"slots": most} if most else {}),
     )
     if not row.locked:
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
+    if most and not row.slot:
+        raise DatabaseFull(table_name=str(matview), limit=most)
     return Found(row.oid, row.kind, row.populated, row.comment, row.keyed)
 
 

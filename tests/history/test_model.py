@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from seeder.history import Figures, Refusal
+from seeder.history import Figures, Recorded, Refusal
 
 TABLES = st.sampled_from(["sales", "fleet"])
 NIGHTS = st.integers(1, 4)
@@ -58,6 +58,11 @@ class Model:
     def so_far(self, table: str) -> int:
         return self.jobs[table].failures if table in self.jobs else 0
 
+    def pending(self, table: str) -> list[str]:
+        """The table's runs that have yet to begin, the first queued first."""
+        found = [key for key, run in self.runs.items() if run.table == table and run.status == "pending"]
+        return sorted(found, key=lambda key: self.runs[key].number)
+
     def show(self, run_id: str) -> None:
         run = self.runs[run_id]
         job = self.jobs.get(run.table)
@@ -82,9 +87,18 @@ class Record(RuleBasedStateMachine):
     @rule(nights=st.lists(st.tuples(NIGHTS, TABLES), min_size=1, max_size=4, unique_by=lambda one: one[1]))
     def queue(self, nights: list[tuple[int, str]]) -> None:
         # A fan-out's runs go in by the tables' names.
+        waiting = {}
         for night, table in sorted(nights, key=lambda one: one[1]):
-            self.model.add(f"{night}.{table}", table, "pending")
-        self.platform.history.queue([new_run(f"{night}.{table}", table) for night, table in nights])
+            run_id = f"{night}.{table}"
+            pending = self.model.pending(table)
+            if pending and run_id not in self.model.runs:
+                waiting[table] = pending[0]
+            else:
+                self.model.add(run_id, table, "pending")
+        recorded = self.platform.history.queue(
+            [new_run(f"{night}.{table}", table) for night, table in nights]
+        )
+        assert recorded == Recorded([], waiting)
 
     @rule(night=NIGHTS, table=TABLES, words=WORDS)
     def refuse(self, night: int, table: str, words: str) -> None:

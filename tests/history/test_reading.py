@@ -103,7 +103,7 @@ def test_pruning_keeps_each_tables_last_run_and_what_has_not_ended(platform: Pla
     history.queue([new_run("n1.custom-3", "waits"), new_run("n1.custom-4", "works")])
     history.start("n1.custom-4", "works")
     # The status row of that table shows a later run.
-    history.queue([new_run("n2.custom-3", "waits"), new_run("n2.custom-4", "works")])
+    history.queue([new_run("n2.custom-3", "waits", manifest_id=3), new_run("n2.custom-4", "works")])
     aged(platform, 91, *ids(platform))
     finished(history, "n4.custom-1", "sales")
     assert history.prune(90) == 3

@@ -12,7 +12,7 @@ from emptied import fresh_database
 
 from seeder.database import Session
 from seeder.errors import SchemaIncomplete
-from seeder.history import Figures, Refusal
+from seeder.history import Figures, Recorded, Refusal
 
 FIGURES = Figures(records=12, total_bytes=8192, memory_mb=30, cpu_percentage=80)
 
@@ -165,12 +165,14 @@ def test_start_tells_the_status_the_run_has_now(platform: Platform) -> None:
 
 def test_failures_add_up_over_runs_and_end_with_a_success(platform: Platform) -> None:
     counts = []
-    for night, end in enumerate(["fail", "fail", "retry", "refuse", "succeed", "fail"]):
-        moves = [end] if end == "refuse" else ["queue", "start", end]
+    failed = ("queue", "start", "fail")
+    again = ("queue", "start", "retry", "start", "fail")
+    succeeded = ("queue", "start", "succeed")
+    for night, moves in enumerate([failed, failed, again, ["refuse"], succeeded, failed]):
         run, status = after(platform, *moves, run_id=f"n{night}.custom-1")
         assert run.consecutive_failures == status.consecutive_failures
         counts.append(run.consecutive_failures)
-    assert counts == [1, 2, 2, 3, 0, 1]
+    assert counts == [1, 2, 3, 4, 0, 1]
 
 
 def at_once(count: int, work: Callable[[], None]) -> None:
@@ -224,9 +226,9 @@ def test_a_run_that_a_newer_one_has_overtaken_counts_but_does_not_show(platform:
 
 def test_queueing_again_after_a_crash_half_way_adds_only_what_is_missing(platform: Platform) -> None:
     runs = [new_run(f"n1.custom-{n}", f"table_{n}", manifest_id=n) for n in range(4)]
-    assert platform.history.queue(runs[:2]) == []
+    assert platform.history.queue(runs[:2]).refused == []
     platform.history.start("n1.custom-0", "table_0")
-    assert platform.history.queue(runs) == []
+    assert platform.history.queue(runs) == Recorded([], {})
     found = {run.run_id: run.status for run in platform.history.runs_of_seeding("n1")}
     assert found == {
         "n1.custom-0": "running",
@@ -237,7 +239,7 @@ def test_queueing_again_after_a_crash_half_way_adds_only_what_is_missing(platfor
 
 
 def test_nothing_to_queue_or_to_refuse_is_nothing(platform: Platform) -> None:
-    assert (platform.history.queue([]), platform.history.refuse([])) == ([], [])
+    assert (platform.history.queue([]), platform.history.refuse([])) == (Recorded([], {}), [])
 
 
 def test_many_manifests_of_one_refused_table_are_all_recorded(platform: Platform) -> None:
@@ -287,7 +289,7 @@ def test_a_constraint_of_the_owners_refuses_only_its_rows(
             new_run(f"n1.custom-{n}", f"t{n}", manifest_id=n, **(bad if n in (3, 11) else {}))
             for n in range(17)
         ]
-        refused = platform.history.queue(runs)
+        refused = platform.history.queue(runs).refused
         assert [run.run_id for run, _ in refused] == ["n1.custom-3", "n1.custom-11"]
         assert all("\n" not in reason and reason for _, reason in refused)
         assert len(platform.history.runs_of_seeding("n1")) == 15
@@ -303,9 +305,13 @@ def test_fan_outs_in_opposite_order_do_not_deadlock(platform: Platform) -> None:
     def fan_out() -> None:
         number = next(numbers)
         for turn in range(4):
-            runs = [new_run(f"n{number}.{turn}.custom-{n}", name) for n, name in enumerate(names)]
+            runs = [
+                # Of a manifest of its own, since of one manifest only one run would be queued.
+                new_run(f"n{number}.{turn}.custom-{n}", name, manifest_id=10 * number + turn)
+                for n, name in enumerate(names)
+            ]
             backwards = (number + turn) % 2
-            assert platform.history.queue(runs[::-1] if backwards else runs) == []
+            assert platform.history.queue(runs[::-1] if backwards else runs) == Recorded([], {})
 
     at_once(4, fan_out)
     assert platform.value("select count(*) from reporting.seeder_run_history") == 4 * 4 * 60

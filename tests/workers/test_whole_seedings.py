@@ -76,6 +76,7 @@ def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
             "queued": 8,
             "refused": {},
             "not_recorded": {},
+            "already_queued": {},
         }
         assert len(runs) == 8
         for run in world.wait_for_end(run.run_id for run in runs).values():
