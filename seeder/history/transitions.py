@@ -159,7 +159,7 @@ select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 
 
 #: After both locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
 #: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
-#: back is past help. For a scheduled seeding only a run of an earlier tick will do (docs/decisions/overlap.md).
+#: back is past help. For a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md).
 #: A run_id that is there already is left as it is: a fan-out may be repeated after a crash half-way.
 QUEUE = """
 with asked as (
