@@ -17,6 +17,7 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
     database_of = {one.identity: one.database_id for one in manifests}
     queues = refresh_queues(equipment.settings)
     swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, queues))
+    usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
     publish(
         app,
         [
@@ -32,6 +33,7 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
                 ),
                 database_of.get(f"{run.report_type}-{run.manifest_id}"),
                 RUN_PRIORITIES[0],
+                usual_seconds.get(run.table_name, 0),
             )
             for run in swept.requeue
         ],

@@ -65,10 +65,9 @@ def refresh_manifest(
         settings, databases = equipment().settings, equipment().databases
         if self.request.retries >= settings.max_retries:
             raise
-        # A database that nobody asks for a while needn't be waited for with the message in hand.
-        pause = databases.shut_for(database_id) + backoff_seconds(
-            self.request.retries + 1, settings.retry_backoff_max
-        )
+        # A database that nobody asks for a while would only refuse the next try.
+        pause = max(databases.shut_for(database_id), databases.shut_for(None))
+        pause += backoff_seconds(self.request.retries + 1, settings.retry_backoff_max)
         raise Retry(exc=error, when=round(pause, 3)) from None
 
 

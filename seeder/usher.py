@@ -30,6 +30,7 @@ class Usher(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._out_of_reach = False
 
     def start(self, parent: Any) -> None:
         self._thread = threading.Thread(target=self._work, args=(parent.app,), name="usher", daemon=True)
@@ -44,18 +45,18 @@ class Usher(bootsteps.StartStopStep):
         self._ended.set()
 
     def _work(self, app: Any) -> None:
-        out_of_reach = False
         while not self._ended.is_set():
             try:
                 with app.connection_for_write() as connection, connection.channel() as channel:
                     self._usher(Deferral(channel.conn_or_acquire))
             except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
-                if not out_of_reach:
+                if not self._out_of_reach:
                     log.warning("waiting runs can't be reached in Redis", reason=one_line(error))
-                out_of_reach = True
+                self._out_of_reach = True
                 self._ended.wait(LONGEST_PAUSE_SECONDS)
 
     def _usher(self, deferral: Deferral) -> None:
         while not self._ended.is_set():
             due_in = deferral.move_due()
+            self._out_of_reach = False
             self._ended.wait(LONGEST_PAUSE_SECONDS if due_in is None else min(due_in, LONGEST_PAUSE_SECONDS))

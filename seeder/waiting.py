@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from seeder.app import Equipment
 from seeder.deferral import Deferral, Ready
-from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
+from seeder.errors import DatabaseFull, MatviewBusy, NameRefused, TurnAwaited
 from seeder.failures import one_line
 from seeder.matviews import lock, slots
 from seeder.queueing import ready_again, usual_seconds
@@ -59,6 +59,8 @@ class WaitingRoom:
 
     def call_next(self, message: Message, awaited: TurnAwaited | None) -> None:
         """After a run: call who waits for what it had or was called for, but not for what it awaits."""
+        if message.database_id not in self._equipment.databases:
+            return
         try:
             turns = [
                 self._turn(message, kind)
@@ -70,6 +72,9 @@ class WaitingRoom:
             ]
             if turns:
                 self._deferral.call(turns)
+        except NameRefused:
+            # No matview can have that name, so nobody waits for it.
+            return
         except TROUBLE as error:
             log.warning("nobody was called; the next tries unasked", reason=one_line(error))
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from contract import Platform
@@ -52,6 +53,16 @@ def test_a_refresh_records_and_queues_and_says_so(command, sales) -> None:
     code, out, _ = command("refresh", "--agency", "ua")
     assert code == 0
     assert "1 run queued" in out
+
+
+def test_a_second_request_is_told_of_the_run_that_waits(command, sales) -> None:
+    first = json.loads(command("refresh", "--json")[1])
+    assert (first["queued"], first["already_queued"]) == (1, {})
+    code, out, said = command("refresh", "--json")
+    second = json.loads(out)
+    run_id = f"{first['seeding_id']}.custom-1"
+    assert (code, second["queued"], second["already_queued"]) == (0, 0, {"sales": run_id})
+    assert "1 run waited in the queue already, and will do." in said
 
 
 def test_a_refused_manifest_makes_the_exit_code_1(command, platform: Platform, sales) -> None:
@@ -147,9 +158,11 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
     good, bad = sorted(seeding.run_ids)
     platform.history.succeed(good, "sales", Figures(1, 8192))
     platform.history.fail(bad, "broken", "22012: division by zero\nmore")
-    ended = watch(console(), platform.history, seeding)
-    out = capsys.readouterr().out
-    assert {run.run_id for run in ended} == {good, bad}
+    again = replace(seeding, run_ids=(good,), already_queued={"broken": bad})
+    for one in (seeding, again):
+        ended = watch(console(), platform.history, one)
+        out = capsys.readouterr().out
+        assert {run.run_id for run in ended} == {good, bad}
     assert "error broken (agency ua): 22012: division by zero\n" in out
     assert "1 succeeded, 1 failed" in out
 
