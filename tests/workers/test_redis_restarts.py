@@ -58,14 +58,7 @@ def test_every_run_ends_once_and_the_worker_goes_on(
     )
     pid, refusals = worker.container.popen.pid, worker.logs().count(REFUSED)
 
-    def answers() -> bool:
-        try:
-            with Redis.from_url(redis.url) as client:
-                return bool(client.ping())
-        except RedisError:
-            return False
-
-    with away(redis, signal.SIGTERM, answers):
+    with away(redis, signal.SIGTERM, lambda: answers(redis)):
         wait_until("the worker has noticed", lambda: worker.logs().count(REFUSED) > refusals)
         world.open_gates()
         # What runs ends, and is recorded, without Redis.
@@ -85,3 +78,41 @@ def test_every_run_ends_once_and_the_worker_goes_on(
     assert worker.container.popen.pid == pid
     (again,) = world.seed(table_name=names[0]).run_ids
     world.check_record(world.wait_for(again, "success"))
+
+
+def test_a_run_that_must_be_tried_again_while_redis_is_away_is_not_lost(
+    world: World, worker: Worker, redis: Server
+) -> None:
+    world.no_manifests()
+    world.custom("interrupted", "select public.gate('interrupted') as n")
+    world.close_gate("interrupted")
+    (run_id,) = world.seed().run_ids
+    world.wait_for(run_id, "running")
+    refusals = worker.logs().count(REFUSED)
+    with away(redis, signal.SIGTERM, lambda: answers(redis)):
+        wait_until("the worker has noticed", lambda: worker.logs().count(REFUSED) > refusals)
+        (backend,) = backends(world)
+        world.sql("select pg_terminate_backend(%s)", backend)
+        wait_until("the try is over", lambda: not backends(world))
+    world.open_gates()
+
+    wait_until(
+        "the run has a message again, by the worker or by the sweep",
+        lambda: world.run(run_id).status == "success" or world.sweep()["requeued"],
+    )
+    world.wait_for(run_id, "success")
+    world.check_record(world.run(run_id))
+    assert world.refreshes("interrupted") == 1
+
+
+def backends(world: World) -> list[int]:
+    rows = world.sql("select pid from pg_stat_activity where application_name like 'seeder %.custom-%'")
+    return [row.pid for row in rows]
+
+
+def answers(redis: Server) -> bool:
+    try:
+        with Redis.from_url(redis.url) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False
