@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from seeder.cancelling import Cancellation
 from seeder.database import Databases
 from seeder.embedded import endpoints
 from seeder.history import HistoryRepository
@@ -55,10 +56,16 @@ class Equipment:
             settings.limit_of,
         )
         self.sweep = Sweep(self.databases, self.history, settings.db_schema, settings.max_retries)
+        self.cancellation = Cancellation(self.databases, self.history, self.manifests, settings.db_schema)
 
 
 @cache
 def equipment() -> Equipment:
+    return new_equipment()
+
+
+def new_equipment() -> Equipment:
+    """A second set, for what must not wait for a lock inside the first: the shutdown in a signal handler."""
     settings = current_settings()
     return Equipment(settings, endpoints(settings).database_url)
 

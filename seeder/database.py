@@ -165,6 +165,9 @@ class Databases:
         # A forked child must not use, nor close, its parent's sockets.
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
+    def __iter__(self) -> Iterator[int | None]:
+        return iter(self._urls)
+
     def __contains__(self, database_id: object) -> bool:
         return database_id in self._urls
 

@@ -111,6 +111,11 @@ class UnknownTable(UserError):
     """No enabled manifest has the table {table_name!r}. `seeder status` lists the tables."""
 
 
+class UnknownRunOrTable(UserError):
+    """There is no run and no table {name!r}. `seeder status` lists the tables, `seeder history TABLE` a
+    table's runs."""
+
+
 class UnknownRun(UserError):
     """There is no run {run_id!r} in the history. A run is recorded before it is queued: start one with
     `seeder refresh`, not by sending seeder.refresh_manifest yourself."""

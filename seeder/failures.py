@@ -21,6 +21,16 @@ PASSING = {
     "57P03": "server starting up",
 }
 
+#: What to do about a statement that was ended (57014), by PostgreSQL's words where these aren't translated.
+ENDED = {
+    "canceling statement due to statement timeout": (
+        "The refresh took longer than SEEDER_STATEMENT_TIMEOUT allows. Make the query cheaper, or raise it."
+    ),
+    "canceling statement due to user request": (
+        "Somebody ended the statement in the database. Refresh the table again when it may run."
+    ),
+}
+
 #: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
 Locate = Callable[[int], tuple[int, int] | None]
 
@@ -63,8 +73,8 @@ def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
     lines = [f"{error.pgcode}: {said.message_primary}"]
     if said.message_detail:
         lines.append(f"Detail: {said.message_detail}")
-    if said.message_hint:
-        lines.append(f"Hint: {said.message_hint}")
+    if hint := said.message_hint or ENDED.get(said.message_primary):
+        lines.append(f"Hint: {hint}")
     if said.context:
         lines.append(f"Context: {said.context}")
     if said.statement_position and locate and (place := locate(int(said.statement_position))):

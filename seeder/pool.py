@@ -37,6 +37,10 @@ class TaskPool(ThreadPool):
 
         return super().on_apply(target, args, kwargs, callback=callback_and_wake, **options)
 
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """A thread can't be killed: the statement it waits for is ended in the database instead, when
+        ``task_revoked`` fires. Without this method Celery gives up before it sends that signal."""
+
 
 def _nothing() -> None:
     pass

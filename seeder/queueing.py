@@ -1,18 +1,19 @@
 """Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from celery import Celery
 from kombu import serialization
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError as BrokerError
 
 from seeder.database import masked_broker
 from seeder.deferral import Deferral, Ready
 from seeder.errors import BrokerUnreachable
 from seeder.failures import one_line
-from seeder.planning import PRIORITY_STEPS, Planned
+from seeder.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
 
 TASK = "seeder.refresh_manifest"
 
@@ -71,6 +72,20 @@ def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
 
 def usual_seconds(request: Any) -> int:
     return int(request.get(USUAL_SECONDS) or 0)
+
+
+def publish_again(
+    app: Celery, run_id: str, retries: int, kwargs: Mapping[str, Any], connection: Connection
+) -> None:
+    """Queue a run that was cut off, before all others and as the try it was."""
+    app.send_task(
+        TASK,
+        kwargs=dict(kwargs),
+        task_id=run_id,
+        retries=retries,
+        priority=RUN_PRIORITIES[0],
+        producer=app.amqp.Producer(connection),
+    )
 
 
 def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:

@@ -5,11 +5,13 @@ What still could not be written in the time given is left to the sweep, which fi
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
 
 import psycopg2
 import structlog
+from psycopg2 import errorcodes
 
 from seeder.failures import is_passing, one_line
 
@@ -19,22 +21,35 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 
+#: Set when this process is to end at once. A write that was hit by the cancel of what it records still gets
+#: through in this time; one that waits for a server doesn't.
+CLOSING = threading.Event()
+CLOSING_SECONDS = 1.0
+
 
 def insist(write: Callable[[], object], what: str, *, patience: float = PATIENCE_SECONDS) -> bool:
     """Do the write, again and again while the failure may pass; says whether it was done."""
-    deadline = time.monotonic() + patience
+    started = time.monotonic()
     pause = 0.1
     while True:
         try:
             write()
         except psycopg2.Error as error:
             reason = one_line(error)
-            if not is_passing(error) or time.monotonic() >= deadline:
+            limit = min(patience, CLOSING_SECONDS) if CLOSING.is_set() else patience
+            if not _may_pass(error) or time.monotonic() - started >= limit:
                 log.error("could not be recorded; the sweep settles it", what=what, reason=reason)
                 return False
             log.warning("not recorded yet", what=what, reason=reason)
             # Full jitter: many workers wait for the same server.
-            time.sleep(random.uniform(0, pause))  # noqa: S311 - no secret is drawn here
+            nap = random.uniform(0, pause)  # noqa: S311 - no secret is drawn here
+            if CLOSING.wait(nap):
+                time.sleep(min(nap, CLOSING_SECONDS / 10))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         else:
             return True
+
+
+def _may_pass(error: psycopg2.Error) -> bool:
+    """A cancel that was meant for the refresh, and came a moment late, hits the record's own statement."""
+    return is_passing(error) or error.pgcode == errorcodes.QUERY_CANCELED

@@ -213,6 +213,11 @@ class Settings(BaseSettings):
     retry_backoff_max: Seconds = _setting(
         300.0, "The longest wait between two tries; it doubles from 1 s up to here, with full jitter."
     )
+    shutdown_grace: Seconds = _setting(
+        0.0,
+        "How long a worker that is told to stop lets its refreshes run before it cancels them and queues "
+        "them again; 0 is until they end. Choose a few seconds less than your supervisor waits.",
+    )
     history_days: int = _setting(
         90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS
     )

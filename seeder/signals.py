@@ -12,13 +12,17 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 
 from seeder.app import app, equipment
-from seeder.errors import SeederError, TurnAwaited
-from seeder.recording import insist
+from seeder.errors import Duplicate, SeederError, TurnAwaited
+from seeder.recording import CLOSING, insist
 from seeder.runs import Claim, Message, NotClaimed
+from seeder.stopping import ShutdownSteps, end_run, end_timed_out, hand_back
 from seeder.tasks import refresh_manifest
 from seeder.waiting import WaitingRoom
 
 log = structlog.get_logger(__name__)
+
+#: How far the shutdown of this process has come.
+STEPS = ShutdownSteps()
 
 
 @signals.task_prerun.connect(sender=refresh_manifest)
@@ -29,6 +33,12 @@ def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: A
         task.request.run = equipment().desk.claim(message)
     except Exception as error:  # noqa: BLE001 - Celery would swallow it; the task raises it
         task.request.run = NotClaimed(error)
+        return
+    if CLOSING.is_set():
+        # Begun while the shutdown was taking the others from their tasks.
+        task.request.run.release()
+        task.request.run = NotClaimed(Duplicate(run_id=task_id))
+        hand_back(task_id, task.request.retries, kwargs)
 
 
 @signals.task_success.connect(sender=refresh_manifest)
@@ -41,6 +51,9 @@ def record_success(sender: Any, **_: Any) -> None:
 def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
     """→ pending, and away until it is due. A run that only waits for its turn was pending all along."""
     error = getattr(reason, "exc", reason)
+    if CLOSING.is_set():
+        # The shutdown hands it back.
+        return
     if isinstance(error, TurnAwaited):
         waiting_room().wait_for_turn(request, request.message, error)
         return
@@ -55,9 +68,17 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 
 
 @signals.task_failure.connect(sender=refresh_manifest)
-def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
-    """→ error. A lost pool process is told of in the worker's main process; the sweep takes that run up."""
-    if isinstance(exception, WorkerLostError | TimeLimitExceeded):
+def record_failure(
+    sender: Any, task_id: str, exception: BaseException, kwargs: dict[str, Any], **_: Any
+) -> None:
+    """→ error. What ended a pool process is told in the worker's main process."""
+    if isinstance(exception, TimeLimitExceeded):
+        end_timed_out(task_id, kwargs, exception.args[0], soft=False)
+        return
+    if CLOSING.is_set():
+        # The shutdown has it in hand.
+        return
+    if isinstance(exception, WorkerLostError):
         log.error("the process of a run died; the sweep takes the run up", run_id=task_id)
         return
     run = getattr(sender.request, "run", None)
@@ -69,9 +90,9 @@ def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any
 
 @signals.task_revoked.connect(sender=refresh_manifest)
 def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
-    """→ error, for a revoke from Flower or `celery control`."""
+    """→ error, for a revoke from Flower or `celery control`. Fires in the worker's main process."""
     how = "terminated" if terminated else "revoked before it started"
-    _record_unclaimed("fail", request.id, f"The run was {how} through Celery (revoke).")
+    end_run(request.id, request.kwargs, f"The run was {how} through Celery (revoke).")
 
 
 @signals.task_postrun.connect(sender=refresh_manifest)
@@ -85,9 +106,16 @@ def let_go(task: Any, **_: Any) -> None:
         waiting_room().call_next(message, error if isinstance(error, TurnAwaited) else None)
 
 
+@signals.worker_shutting_down.connect
+def shut_down(sig: str, how: str, **_: Any) -> None:
+    """Celery's handler of SIGTERM, SIGINT and SIGQUIT tells of each."""
+    STEPS.signalled(sig, how, equipment().settings.shutdown_grace)
+
+
 @signals.worker_ready.connect
-def sweep_at_start(**_: Any) -> None:
+def sweep_at_start(sender: Any, **_: Any) -> None:
     """A worker that comes back settles what the last one left."""
+    STEPS.controller = sender.controller
     app.send_task("seeder.sweep")
 
 

@@ -12,10 +12,12 @@ from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited,
 from seeder.planning import Selection
 from seeder.resettling import sweep_and_requeue
 from seeder.seeding import seed
+from seeder.stopping import BriefRequest, RunRequest
 
 #: A fan-out that finds the reporting database away is tried again for about an hour, or a restart at two in
 #: the morning would cost the night. What a scheduled one had done by then it doesn't do twice.
 FAN_OUT: dict[str, Any] = {
+    "Request": BriefRequest,
     "throws": (UserError,),
     "autoretry_for": (psycopg2.OperationalError, psycopg2.InterfaceError),
     "max_retries": 60,
@@ -24,7 +26,10 @@ FAN_OUT: dict[str, Any] = {
 }
 
 #: What comes again by itself: one line of the log will do.
-UPKEEP: dict[str, Any] = {"throws": (UserError, psycopg2.OperationalError, psycopg2.InterfaceError)}
+UPKEEP: dict[str, Any] = {
+    "Request": BriefRequest,
+    "throws": (UserError, psycopg2.OperationalError, psycopg2.InterfaceError),
+}
 
 
 @app.task(name="seeder.refresh_all", **FAN_OUT)
@@ -46,7 +51,12 @@ def refresh_table(table_name: str) -> dict[str, Any]:
     return seed(app, equipment(), Selection(table_name=table_name)).as_dict()
 
 
-@app.task(name="seeder.refresh_manifest", bind=True, throws=(ManifestError, TemporaryError, UserError))
+@app.task(
+    name="seeder.refresh_manifest",
+    bind=True,
+    throws=(ManifestError, TemporaryError, UserError),
+    Request=RunRequest,
+)
 def refresh_manifest(
     self: Task, report_type: str, manifest_id: int, table_name: str, database_id: int | None = None
 ) -> dict[str, Any]:

@@ -19,10 +19,10 @@ settings ticks models sql resources logs failures prepared doorway deferral supe
 database recording embedded
 schema manifests history
 matviews planning
-sweeping runs queueing
+cancelling sweeping runs queueing
 schedule pool
 app
-seeding resettling waiting usher
+seeding resettling waiting usher stopping
 tasks
 signals
 celery

@@ -70,6 +70,22 @@ def history(
 
 
 @application.command()
+def cancel(
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE|RUN_ID", help="A table, for all its unfinished runs, or one run.")
+    ],
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who is recorded; your account's name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """End runs that are queued or at work. Exit code 1: a run was over already, or there was none."""
+    from seeder.cli.cancel import run
+
+    raise typer.Exit(run(name, by, as_json=as_json))
+
+
+@application.command()
 def check(as_json: AsJson = False) -> None:
     """Check settings, servers, schema and every manifest without running any. Exit code 1: problems found."""
     from seeder.cli.check import run

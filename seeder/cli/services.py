@@ -36,7 +36,8 @@ def refresh_worker() -> Sequence[str]:
 
 def services(home: Path, flower: Flower) -> list[Service]:
     return [
-        Service("refresh", refresh_worker(), grace=30),
+        # The second SIGTERM makes the shutdown cold: what still runs is cancelled and queued again.
+        Service("refresh", refresh_worker(), grace=30, second_grace=10),
         # Fan-outs and sweeps have a worker to themselves, so that no long refresh holds them up.
         Service(
             "control",

@@ -53,6 +53,12 @@ where start_time > now() - make_interval(days => %(days)s)
 order by id
 """
 
+UNFINISHED_OF_TABLE = """
+select {run_columns} from {history}
+where table_name = %(table_name)s and status in ('pending', 'running')
+order by id
+"""
+
 USUAL_SECONDS = """
 select table_name, coalesce(duration_seconds, 0) as duration_seconds from {status}
 """

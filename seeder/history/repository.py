@@ -141,6 +141,16 @@ class HistoryRepository:
         """→ error, which counts as one more failure in a row."""
         self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
 
+    @contextmanager
+    def holding(self, table_name: str) -> Iterator[Session]:
+        """A transaction that holds the table's status row: until it ends, no run of the table moves.
+
+        A run lets go of its matview's lock after it has recorded its end, so none gets past that either.
+        """
+        with self._session(None) as session, session.transaction():
+            session.run(self._sql["LOCK_STATUS"], table_name=table_name)
+            yield session
+
     def prune(self, days: int) -> int:
         """Delete finished runs older than that many days, but each table's last; returns how many."""
         deleted = 0
@@ -182,6 +192,10 @@ class HistoryRepository:
     def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
         """Pending and running rows of the last days that nobody has written for that long."""
         return self._runs("UNFINISHED", days=days, quiet_seconds=quiet_seconds)
+
+    def unfinished_of_table(self, table_name: str) -> list[Run]:
+        """A table's pending and running runs, oldest first."""
+        return self._runs("UNFINISHED_OF_TABLE", table_name=table_name)
 
     def usual_seconds(self) -> dict[str, int]:
         """table_name → how long its last finished run took."""

@@ -66,6 +66,17 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
 """
 
+#: HOLDER's session in the name of one run, told to end its statement. Look and signal are one statement, so
+#: that no other run's is ever meant.
+CANCEL = """
+select a.pid, pg_cancel_backend(a.pid) as told
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select oid from pg_database where datname = current_database())
+  and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
+  and starts_with(a.application_name, %(name)s)
+"""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -97,6 +108,11 @@ def key_of(matview: MatviewName) -> int:
 def application_name(run_id: str, attempt: int) -> str:
     """``seeder <run_id> <attempt>``: who works, for people and for the next message of the same run."""
     return f"{IDLE_NAME} {run_id} {attempt}"[:APPLICATION_NAME_BYTES]
+
+
+def names_of(run_id: str) -> str:
+    """What the application_name of a run begins with, whichever attempt it is."""
+    return f"{IDLE_NAME} {run_id} "[:APPLICATION_NAME_BYTES]
 
 
 def read_application_name(name: str) -> tuple[str, int] | None:
@@ -145,3 +161,12 @@ def holder(session: Session, matview: MatviewName) -> str | None:
     """The application_name of the session that holds the lock, or None: nobody does."""
     row = session.row(HOLDER, key=key_of(matview))
     return row and str(row.application_name)
+
+
+def cancel_holder(session: Session, matview: MatviewName, run_id: str) -> bool:
+    """End the statement of the session that holds the lock in the run's name; whether there is one.
+
+    A session between two statements doesn't notice, so whoever wants the run ended asks again until there is
+    none. The role must be the holder's own, or have pg_signal_backend.
+    """
+    return session.row(CANCEL, key=key_of(matview), name=names_of(run_id)) is not None

@@ -26,6 +26,7 @@ class Service:
 
     ``env`` is added to our environment. The services after it start once ``ready`` is true (at most 30 s
     later). ``grace`` is how many seconds it has to end after SIGTERM; then its process group gets SIGKILL.
+    One with a ``second_grace`` is first told by a second SIGTERM and has that many seconds more.
     ``first_delay`` is the pause before its first restart, in seconds; it doubles up to 30 s, and begins anew
     after a minute of life.
     """
@@ -35,13 +36,15 @@ class Service:
     env: Mapping[str, str] | None = None
     ready: Callable[[], bool] | None = None
     grace: float = 10.0
+    second_grace: float = 0.0
     first_delay: float = 1.0
 
 
 def supervise(services: Sequence[Service], when_up: Callable[[], None] | None = None) -> int:
     """Run the services until SIGINT, SIGTERM or SIGHUP, or until nobody reads our output any more.
 
-    ``when_up`` is called once all are started and ready. A second signal hurries: what is left is killed.
+    ``when_up`` is called once all are started and ready. A second signal hurries: what is left gets the next
+    step, a second SIGTERM or SIGKILL, at once.
     Must be called in the main thread. Returns 0, or 1 when a service didn't end in its grace.
     """
     supervisor = _Supervisor(services)
@@ -95,10 +98,13 @@ class _Supervisor:
                 time.sleep(_POLL_SECONDS)
 
     def start(self, service: Service) -> None:
+        steps = [Step(signal.SIGTERM, service.grace)]
+        if service.second_grace:
+            steps.append(Step(signal.SIGTERM, service.second_grace))
         program = Program(
             label=service.name,
             argv=service.argv,
-            steps=(Step(signal.SIGTERM, service.grace), KILL),
+            steps=(*steps, KILL),
             # Python buffers what it prints into a pipe; a log wants it at once.
             env={"PYTHONUNBUFFERED": "1", **(service.env or {})},
             first_delay=service.first_delay,

@@ -83,6 +83,7 @@ def test_a_refused_manifest_makes_the_exit_code_1(command, platform: Platform, s
         (("status", "--agency", "nobody"), "belongs to agency 'nobody'"),
         (("status", "--table", "nothing"), "has the table 'nothing'"),
         (("history", "nothing"), "has the table 'nothing'"),
+        (("cancel", "nothing"), "no run and no table 'nothing'"),
     ],
 )
 def test_what_is_unknown_is_named(command, sales, arguments, words) -> None:
@@ -113,6 +114,30 @@ def test_history_shows_the_whole_error(command, platform: Platform, sales) -> No
     assert code == 0
     assert "Hint: make it" in out
     assert json.loads(command("history", "sales", "--json")[1])[0]["run_id"] == run.run_id
+
+
+def test_a_queued_run_is_cancelled_once_and_in_somebodys_name(command, platform: Platform, sales) -> None:
+    command("refresh")
+    (run,) = platform.history.unfinished_of_table("sales")
+    code, out, _ = command("cancel", "sales", "--by", "anna")
+    assert (code, out) == (0, f"{run.run_id} (sales): cancelled; it was pending.\n")
+    assert platform.run(run.run_id).errors == "Cancelled by anna before it started."
+    assert command("cancel", run.run_id) == (
+        1, f"{run.run_id} (sales): over already, with error; nothing was changed.\n", "",
+    )  # fmt: skip
+    assert command("cancel", "sales") == (1, "No run of sales is queued or at work.\n", "")
+    said = json.loads(command("cancel", run.run_id, "--json")[1])
+    assert said == [
+        {"run_id": run.run_id, "table_name": "sales", "cancelled": False, "was": "error", "ended": True}
+    ]
+
+
+def test_who_cancels_is_by_default_the_account(command, platform: Platform, sales, monkeypatch) -> None:
+    monkeypatch.setenv("LOGNAME", "bert")
+    command("refresh")
+    (run,) = platform.history.unfinished_of_table("sales")
+    assert command("cancel", run.run_id)[0] == 0
+    assert platform.run(run.run_id).errors == "Cancelled by bert before it started."
 
 
 def test_check_finds_what_would_fail(command, platform: Platform, sales) -> None:

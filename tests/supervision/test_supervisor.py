@@ -106,6 +106,26 @@ def test_each_line_of_the_log_names_its_service_and_is_plain_in_a_file(run: Run)
         assert supervised.stop() == 0
 
 
+#: A worker: the first SIGTERM lets it finish, and only the second one ends it.
+SAYS_BOTH = "n=0; trap 'n=$((n+1)); echo term $n; [ $n = 2 ] && exit 0' TERM; " + FOREVER
+
+
+def test_a_service_that_may_be_told_twice_is_told_twice_before_it_is_killed(run: Run) -> None:
+    with run({"name": "worker", "script": SAYS_BOTH, "grace": 0.5, "second_grace": 20}) as supervised:
+        supervised.wait_for("here")
+        assert supervised.stop() == 0
+        assert supervised.wait_for(r"term \d", times=2) == ["term 1", "term 2"]
+
+
+def test_a_second_signal_tells_it_again_at_once(run: Run) -> None:
+    with run({"name": "worker", "script": SAYS_BOTH, "grace": 600, "second_grace": 20}) as supervised:
+        supervised.wait_for("here")
+        supervised.process.send_signal(signal.SIGTERM)
+        supervised.wait_for("term 1")
+        assert supervised.stop(signal.SIGINT) == 0
+        supervised.wait_for("term 2")
+
+
 def test_on_a_terminal_each_service_has_its_colour(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     ours, theirs = pty.openpty()

@@ -108,8 +108,8 @@ def test_a_backend_that_somebody_terminates_costs_one_try(world: World, worker: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("cancelled", "57014: canceling statement due to user request"),
-        ("too_long", "57014: canceling statement due to statement timeout"),
+        ("cancelled", "57014: canceling statement due to user request\nHint: Somebody ended the statement"),
+        ("too_long", "57014: canceling statement due to statement timeout\nHint: The refresh took longer"),
     ],
 )
 def test_a_refresh_that_is_cancelled_or_takes_too_long_is_not_tried_again(

@@ -224,6 +224,32 @@ class World:
         """How many refreshes of the manifest that calls this gate were committed."""
         return int(self.value("select count(*) from public.witnessed where name = %s", name))
 
+    # --- the sessions of workers ------------------------------------------------------------------------
+
+    def at_work(self, run_id: str) -> list[Any]:
+        """The process ids of the sessions that are in the middle of this run's refresh."""
+        return self.sql(
+            "select pid from pg_stat_activity where application_name like %s and state = 'active'"
+            " and (query ilike '%%refresh materialized%%' or query ilike '%%create materialized%%')",
+            f"seeder {run_id} %",
+        )
+
+    def waiting(self, run_id: str) -> int | None:
+        """The process id of the run's session if it waits for somebody's lock."""
+        found = self.sql(
+            "select pid from pg_stat_activity where application_name like %s and wait_event_type = 'Lock'",
+            f"seeder {run_id} %",
+        )
+        return found[0].pid if found else None
+
+    def locked_by(self, run_id: str) -> list[Any]:
+        """The advisory locks that a session holds in this run's name."""
+        return self.sql(
+            "select l.pid from pg_locks l join pg_stat_activity a using (pid)"
+            " where l.locktype = 'advisory' and l.granted and a.application_name like %s",
+            f"seeder {run_id} %",
+        )
+
     # --- the record -------------------------------------------------------------------------------------
 
     def history(self, **columns: str) -> list[Any]:

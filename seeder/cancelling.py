@@ -1,0 +1,148 @@
+"""Runs that are ended on purpose: by a person, by Celery, or because their worker shuts down.
+
+The record comes first. Under the lock of the table's status row the run is moved, and in the same moment the
+backend that holds the matview's lock in this run's name is told to end its statement. A run records its end
+before it lets go of the matview's lock, and for that it needs the same status row, so the cancel can't reach
+the next run of that backend. What the worker says later of a run that is over changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from seeder.database import Databases, Session
+from seeder.errors import NameRefused, UnknownRunOrTable
+from seeder.history import HistoryRepository, Run
+from seeder.manifests import ManifestReader
+from seeder.matviews import lock
+from seeder.models import RunStatus
+from seeder.sql.names import matview_name
+
+log = structlog.get_logger(__name__)
+
+TERMINAL = (RunStatus.SUCCESS, RunStatus.ERROR)
+
+#: A cancelled statement has ended after 50 ms (PostgreSQL 15 and 18), unless it is busy rolling back.
+ENDING_SECONDS = 5.0
+#: Between two looks whether it has ended; each tells it again.
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What became of the wish to end a run."""
+
+    #: As it was before, or, if it was over already, as it is.
+    run: Run
+    #: Whether this call moved it; False is over already.
+    moved: bool
+    #: Whether no session works on it any more.
+    ended: bool
+
+
+class Cancellation:
+    """Ends runs in the database, whatever pool and whichever machine they run on."""
+
+    def __init__(
+        self, databases: Databases, history: HistoryRepository, manifests: ManifestReader, schema: str
+    ) -> None:
+        self._databases = databases
+        self._history = history
+        self._manifests = manifests
+        self._schema = schema
+
+    def cancel_named(self, name: str, by: str) -> list[Stopped]:
+        """For a person: end one run, or all unfinished runs of a table, those still queued first.
+
+        Raises UnknownRunOrTable, and DatabaseUnreachable: the run is then as it was.
+        """
+        stopped = []
+        for run in self._meant(name):
+            when = "in the middle of the run" if run.status == RunStatus.RUNNING else "before it started"
+            words = f"Cancelled by {by} {when}."
+            stopped.append(self.cancel(run.run_id, words, self._databases_of(run)))
+        return [one for one in stopped if one]
+
+    def _meant(self, name: str) -> list[Run]:
+        if run := self._history.run(name):
+            return [run]
+        # While the running one is being ended, none of the others must start.
+        found = sorted(self._history.unfinished_of_table(name), key=lambda run: run.status)
+        if not found and not self._history.runs_of_table(name, 1) and not self._history.jobs(table_name=name):
+            raise UnknownRunOrTable(name=name)
+        return found
+
+    def _databases_of(self, run: Run) -> list[int | None]:
+        """The manifest's database; all of them where the manifest is gone."""
+        with self._databases.session() as session:
+            row = session.row(self._manifests.one, report_type=run.report_type, manifest_id=run.manifest_id)
+        found = [self._manifests.manifest(row).database_id] if row else list(self._databases)
+        for database_id in found:
+            if database_id in self._databases:
+                self._databases.verify(database_id)
+        return found
+
+    def cancel(
+        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+    ) -> Stopped | None:
+        """→ error, with these words; None where there is no such run.
+
+        ``database_ids``: where its matview may be. Of several cancels one wins; the others find it over.
+        Raises psycopg2.Error where a database can't be reached; the run is then as it was.
+        """
+        return self._stop(run_id, database_ids, self._history.fail, words, patience)
+
+    def hand_back(
+        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+    ) -> Stopped | None:
+        """→ pending, to be queued again by the caller once no session works on it."""
+        return self._stop(run_id, database_ids, self._history.retry, words, patience)
+
+    def _stop(
+        self,
+        run_id: str,
+        database_ids: Sequence[int | None],
+        move: Callable[[str, str, str, Session], None],
+        words: str,
+        patience: float,
+    ) -> Stopped | None:
+        run = self._history.run(run_id)
+        if run is None:
+            return None
+        with self._history.holding(run.table_name) as session:
+            run = self._history.run(run_id, session) or run
+            if run.status in TERMINAL:
+                return Stopped(run, moved=False, ended=True)
+            move(run_id, run.table_name, words, session)
+            busy = self._tell(run, database_ids, session)
+        deadline = time.monotonic() + patience
+        while busy and time.monotonic() < deadline:
+            time.sleep(PAUSE_SECONDS)
+            with self._history.holding(run.table_name) as session:
+                busy = self._tell(run, database_ids, session)
+        log.info("run stopped", run_id=run_id, table_name=run.table_name, words=words, ended=not busy)
+        return Stopped(run, moved=True, ended=not busy)
+
+    def _tell(self, run: Run, database_ids: Sequence[int | None], reporting: Session) -> bool:
+        """Cancel the statement of whoever works on the run; whether there was somebody."""
+        try:
+            matview = matview_name(run.table_name, self._schema)
+        except NameRefused:
+            return False
+        busy = False
+        for database_id in database_ids:
+            if database_id in self._databases:
+                with self._session(database_id, reporting) as session:
+                    busy |= lock.cancel_holder(session, matview, run.run_id)
+        return busy
+
+    @contextmanager
+    def _session(self, database_id: int | None, reporting: Session) -> Iterator[Session]:
+        if self._databases.same_database(database_id):
+            yield reporting
+        else:
+            with self._databases.session(database_id) as session:
+                yield session

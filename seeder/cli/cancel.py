@@ -1,0 +1,50 @@
+"""``seeder cancel TABLE|RUN_ID``: by the record what is queued, in the database what runs."""
+
+import getpass
+
+from seeder.app import equipment
+from seeder.cancelling import Stopped
+from seeder.cli.printing import console, print_json, status_text, text
+
+
+def run(name: str, by: str | None, *, as_json: bool) -> int:
+    equipment().databases.verify()
+    stopped = equipment().cancellation.cancel_named(name, by or account())
+    if as_json:
+        print_json([as_data(one) for one in stopped])
+    else:
+        out = console()
+        for one in stopped:
+            out.print(f"{text(one.run.run_id)} ({text(one.run.table_name)}): {sentence(one)}")
+        if not stopped:
+            out.print(f"No run of {text(name)} is queued or at work.")
+    return 0 if stopped and all(one.moved and one.ended for one in stopped) else 1
+
+
+def as_data(one: Stopped) -> dict[str, object]:
+    return {
+        "run_id": one.run.run_id,
+        "table_name": one.run.table_name,
+        "cancelled": one.moved,
+        "was": one.run.status,
+        "ended": one.ended,
+    }
+
+
+def sentence(one: Stopped) -> str:
+    if not one.moved:
+        return f"over already, with {status_text(one.run.status)}; nothing was changed."
+    if not one.ended:
+        return (
+            "cancelled, but its statement is still being ended: PostgreSQL may be busy rolling it back. "
+            "Look again with `seeder history`."
+        )
+    return f"cancelled; it was {status_text(one.run.status)}."
+
+
+def account() -> str:
+    """Who types this. In a container the account may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody on the command line"
