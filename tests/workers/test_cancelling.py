@@ -103,7 +103,7 @@ def test_a_run_that_waits_its_turn_is_ended_without_touching_the_one_at_work(
 ) -> None:
     at_work = held(world, table)
     (waiting,) = world.seed(table_name=table).run_ids
-    worker.wait_for_log(f"[{waiting}] retry: Retry in")
+    worker.wait_for_log(f"[{waiting}] retry: ")
     (stopped,) = cancel(world, waiting)
     assert stopped.moved
     assert world.run(at_work).status == "running"
