@@ -106,9 +106,10 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            # A message is unacknowledged only between Redis and the start of its task; runs that wait do so
-            # in Redis (seeder/deferral.py). If the worker dies in that moment, or is called with a countdown
-            # (`celery call --countdown`), another worker takes the message over after this many seconds.
+            # Runs that wait do so in Redis (seeder/deferral.py), so a run's message is unacknowledged only
+            # between Redis and the start of its task. A fan-out's is while it waits for its next try, or for
+            # the countdown it was called with. If the worker dies meanwhile, another takes the message over
+            # after this many seconds; it must be longer than a fan-out waits.
             "visibility_timeout": 120,
             # kombu looks for such messages every interval * throttle seconds, 100 s by default.
             "unacked_restore_interval": 10,
