@@ -161,9 +161,19 @@ class TableTaken(ManifestError):
 
 
 class QueryChanged(ManifestError):
-    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Drop the
-    materialized view to have it made anew, or set SEEDER_ON_QUERY_CHANGE=keep to go on refreshing it as it
-    is."""
+    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Set
+    SEEDER_ON_QUERY_CHANGE=rebuild to have it rebuilt, or =keep to go on refreshing it as it is."""
+
+
+class DependentsInTheWay(ManifestError):
+    """{table_name} can't be exchanged for its new build, because {reason}: {dependents}. Nothing was changed.
+    Drop or change what is listed and refresh again, or set SEEDER_ON_QUERY_CHANGE and SEEDER_REFRESH_MODE so
+    that no exchange is needed."""
+
+
+class PartUnfit(ManifestError):
+    """The {part} of {table_name} can't be made for its new build: {reason}. The old matview was kept.
+    Drop it, or change the manifest's SQL so that it fits again."""
 
 
 class ManifestMoved(ManifestError):
@@ -192,6 +202,16 @@ class DatabaseTrouble(TemporaryError):
 
 class MatviewBusy(TemporaryError):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
+
+
+class MatviewChanged(TemporaryError):
+    """{table_name} was changed by somebody else while its new build was about to take its place: {what}. The
+    old rows were kept; the run is tried again."""
+
+
+class MatviewInUse(TemporaryError):
+    """{table_name} is in use: in {tries} tries no moment was found to exchange it for its new build
+    ({reason}). The old rows were kept; the run is tried again. A reader in a long transaction holds it."""
 
 
 # --- not a failure -----------------------------------------------------------------------------------

@@ -32,11 +32,14 @@ class RefreshMode(StrEnum):
     AUTO = "auto"
     PLAIN = "plain"
     CONCURRENTLY = "concurrently"
+    SWAP = "swap"
+    AUTO_SWAP = "auto-swap"
 
 
 class OnQueryChange(StrEnum):
     """What happens when a manifest's SQL is no longer the one its matview was made from."""
 
+    REBUILD = "rebuild"
     KEEP = "keep"
     ERROR = "error"
 
@@ -172,12 +175,13 @@ class Settings(BaseSettings):
     )
     refresh_mode: RefreshMode = _setting(
         RefreshMode.AUTO,
-        "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently.",
+        "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently; swap: "
+        "built beside the old one, then exchanged; auto-swap: CONCURRENTLY where possible, else swap.",
     )
     on_query_change: OnQueryChange = _setting(
-        OnQueryChange.ERROR,
-        "When a manifest's SQL has changed since its matview was made: keep (refresh the old definition) "
-        "or error.",
+        OnQueryChange.REBUILD,
+        "When a manifest's SQL has changed since its matview was made: rebuild (beside the old one, then "
+        "exchanged), keep (refresh the old definition) or error.",
     )
     schedule: Annotated[str, AfterValidator(_cron)] = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."

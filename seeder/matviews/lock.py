@@ -18,6 +18,9 @@ from seeder.sql.names import MatviewName
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).
 APPLICATION_NAME_BYTES = 63
 
+#: The names of copies begin so.
+COPY_PREFIX = "seeder:copy:"
+
 #: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
 #: what it sees of the matview is what the last holder left.
 TRY = """
@@ -39,7 +42,12 @@ select current_setting('seeder.locked')::boolean as locked,
            select from pg_index i
            where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
              and i.indpred is null and i.indexprs is null
-       ) as keyed
+       ) as keyed,
+       (
+           select left_over.oid
+           from pg_class left_over join pg_namespace its on its.oid = left_over.relnamespace
+           where its.nspname = %(schema)s and left_over.relname = %(copy)s and left_over.relkind = 'm'
+       ) as leftover
 from (values (1)) as always_one_row
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
        on c.relname = %(name)s
@@ -80,12 +88,20 @@ class Found:
     comment: str | None
     #: There is a unique index that CONCURRENTLY can use.
     keyed: bool
+    #: The copy that a run left which died before it could exchange it.
+    leftover: int | None = None
 
 
 def key_of(matview: MatviewName) -> int:
     """The advisory lock's key: 64 bits of a hash, so that 10,000 matviews hardly ever share one (1e-12)."""
     digest = hashlib.blake2b(f"seeder:{matview}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
+
+
+def copy_of(matview: MatviewName) -> MatviewName:
+    """What the matview that is built to take its place is called until then. A colon is refused in a
+    manifest's table_name, so no other matview of seeder's bears such a name."""
+    return MatviewName(matview.schema, f"{COPY_PREFIX}{key_of(matview) & (1 << 64) - 1:016x}")
 
 
 def application_name(run_id: str, attempt: int) -> str:
@@ -115,10 +131,11 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> F
         search_path=limits.search_path,
         schema=matview.schema,
         name=matview.name,
+        copy=copy_of(matview).name,
     )
     if not row.locked:
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
-    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed)
+    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
 
 
 def release(session: Session, matview: MatviewName) -> None:
@@ -129,6 +146,15 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
     """Let go of the lock by the next statement that is run. What is written there is not yet committed when
     the lock goes; whoever takes the lock then waits for it at the status row."""
     session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def hold(session: Session, matview: MatviewName) -> bool:
+    """Take another matview's lock as well, unless somebody has it."""
+    return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key_of(matview)).held)
+
+
+def let_go(session: Session, matview: MatviewName) -> None:
+    session.run("select pg_advisory_unlock(%(key)s)", key=key_of(matview))
 
 
 def holder(session: Session, matview: MatviewName) -> str | None:

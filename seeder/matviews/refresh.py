@@ -29,6 +29,8 @@ class How(StrEnum):
     PLAIN = "plain"
     #: Readers go on reading the old rows.
     CONCURRENTLY = "concurrently"
+    #: They do, too, and there is no need of an index (seeder.matviews.swap).
+    SWAP = "swap"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Refreshed:
 
 
 def refresh(session: Session, matview: MatviewName, found: Found, policy: Policy) -> Refreshed:
-    """Refresh the matview; raises ManifestError or TemporaryError, and then the old rows are still there."""
+    """Refresh the matview, plain or concurrently.
+
+    Raises ManifestError or TemporaryError, and then the old rows are still there.
+    """
     how, note = choose(found, policy.mode)
     try:
         return _execute(session, matview, found, policy, how, note)
@@ -59,14 +64,22 @@ def refresh(session: Session, matview: MatviewName, found: Found, policy: Policy
 
 def choose(found: Found, mode: RefreshMode) -> tuple[How, str | None]:
     """Which refresh it will be, and why not the one that was asked for."""
-    if mode is RefreshMode.PLAIN:
-        return How.PLAIN, None
-    if found.populated and found.keyed:
-        return How.CONCURRENTLY, None
-    if mode is RefreshMode.AUTO:
-        return How.PLAIN, None
-    reason = "it has no usable unique index" if found.populated else "it holds no rows yet"
-    return How.PLAIN, f"Refreshed plain, not concurrently: {reason}."
+    concurrently = found.populated and found.keyed
+    match mode:
+        case RefreshMode.PLAIN:
+            return How.PLAIN, None
+        case RefreshMode.AUTO:
+            return (How.CONCURRENTLY if concurrently else How.PLAIN), None
+        case RefreshMode.CONCURRENTLY:
+            if concurrently:
+                return How.CONCURRENTLY, None
+            reason = "it has no usable unique index" if found.populated else "it holds no rows yet"
+            return How.PLAIN, f"Refreshed plain, not concurrently: {reason}."
+        case RefreshMode.SWAP | RefreshMode.AUTO_SWAP:
+            if not found.populated:
+                # Nobody can read it, so nobody has to wait.
+                return How.PLAIN, None
+            return (How.CONCURRENTLY if concurrently and mode is RefreshMode.AUTO_SWAP else How.SWAP), None
 
 
 def _execute(

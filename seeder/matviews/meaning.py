@@ -1,0 +1,57 @@
+"""Is the matview what its manifest asks for? By what PostgreSQL means, not by how it is written.
+
+PostgreSQL is asked only where the stamp can't tell: a look at its own words takes three round trips, which is
+more than the refresh of a small matview.
+"""
+
+from dataclasses import dataclass
+
+from seeder.database import Session
+from seeder.manifests import Manifest
+from seeder.matviews import stamp
+from seeder.matviews.adopt import same_meaning
+from seeder.matviews.lock import Found
+from seeder.matviews.policy import Policy
+from seeder.matviews.stamp import Stamp
+
+#: A hash of the names of all columns of all that the matview reads: what a ``*`` stands for can only change
+#: when this does. The first 16 digits, since the stamp is read by people too.
+SHAPE = """
+select left(encode(sha256(convert_to(coalesce(string_agg(
+    format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), ' ' order by n.nspname, c.relname, a.attnum
+), ''), 'UTF8')), 'hex'), 16) as shape
+from (
+    select distinct d.refobjid
+    from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    where r.ev_class = %(oid)s and d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class
+) as source
+join pg_class c on c.oid = source.refobjid
+join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+"""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the matview stands to its manifest."""
+
+    same: bool
+    #: The stamp that it has, and the one that it should have.
+    there: Stamp | None
+    wanted: Stamp
+
+
+def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy: Policy) -> Meaning:
+    """Raises QueryFailed where PostgreSQL has to be asked and can't resolve the manifest's query."""
+    there = stamp.read(found.comment)
+    query = manifest.query
+    shape = session.row(SHAPE, oid=oid).shape if query.expands else None
+    wanted = Stamp(
+        manifest.identity,
+        manifest.source(policy.allowed_functions),
+        query.fingerprint,
+        there.analyzed_rows if there else None,
+        shape,
+    )
+    told = there and there.fingerprint == wanted.fingerprint and there.shape == shape
+    return Meaning(bool(told) or same_meaning(session, oid, query, policy), there, wanted)
