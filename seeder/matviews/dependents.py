@@ -68,7 +68,9 @@ join pg_depend d on d.refclassid = needed.class and d.refobjid = needed.object a
 left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
 left join pg_class c on c.oid = r.ev_class
 where not coalesce(
-    needed.class = 'pg_class'::regclass and r.rulename = '_RETURN' and c.relkind in ('v', 'm'), false
+    needed.class = 'pg_class'::regclass and r.rulename = '_RETURN' and c.relkind in ('v', 'm')
+    -- A temporary view is another session's.
+    and c.relpersistence <> 't', false
 )
 order by what
 """

@@ -69,6 +69,7 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
 
     def attempt() -> None:
         with session.transaction():
+            unchanged(session, old)
             for pair in pairs:
                 # What people have changed on the old one since.
                 session.run_text(pair.role)

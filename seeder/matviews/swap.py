@@ -26,7 +26,7 @@ from seeder.sql.names import MatviewName
 #: Called with the session, outside a transaction, and the copy's quoted name, when its rows and indexes are
 #: there; a ManifestError that it raises ends the run, and the old rows stay. Indexes that it makes on the
 #: copy, under names of their own, go into service with it.
-BeforeExchange = Callable[[Session, str], None]
+BeforeExchange = Callable[[Session, str], object]
 
 #: The new comment, from the old one's and the number of rows.
 Comment = Callable[[str | None, int], str | None]

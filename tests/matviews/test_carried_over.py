@@ -29,27 +29,23 @@ def differing(before: str, after: str) -> list[str]:
     return [line for line in lines if line[:3] not in ("---", "+++", "@@ ")]
 
 
-def test_a_dump_differs_in_the_definition_and_the_stamp_only(furniture: Bench) -> None:
+def test_a_dump_differs_in_the_definition_only(furniture: Bench) -> None:
     before = dump(furniture)
     assert furniture.refresh(furniture.manifest(REBUILT)).outcome is Outcome.REBUILT
-    lines = differing(before, dump(furniture))
-    stamps = [line for line in lines if '"seeder": ' in line]
-    assert [line[0] for line in stamps] == ["-", "+"]
-    definition = [line.replace("sale.", "") for line in lines if line not in stamps]
-    assert definition == [
-        "-    note", "+    note,", "+    'more'::text AS more", "-   FROM public.sale", "+   FROM public.sale",
-        "+  WHERE (id > 10)",
-    ] or definition == ["-    note", "+    note,", "+    'more'::text AS more", "+  WHERE (id > 10)"]  # fmt: skip
+    # PostgreSQL 15 prints columns with their table.
+    lines = [line.replace("sale.", "") for line in differing(before, dump(furniture))]
+    assert lines == ["-    note", "+    note,", "+    'more'::text AS more", "+  WHERE (id > 10)"]
 
 
 def test_a_dump_is_the_same_after_a_swap(furniture: Bench) -> None:
     furniture.sql("insert into sale select n, 7, n, 'new' from generate_series(101, 130) n")
     before, file = dump(furniture), furniture.rewritten()
+    assert "{stamp}" in before
     for _ in range(2):
         done = furniture.refresh(policy=furniture.policy(refresh_mode=RefreshMode.SWAP))
         assert (done.outcome, done.figures.records) == (Outcome.SWAPPED, 130)
     assert furniture.rewritten() != file
-    assert [line for line in differing(before, dump(furniture)) if '"seeder": ' not in line] == []
+    assert differing(before, dump(furniture)) == []
 
 
 def test_what_a_dump_leaves_out_is_carried_over_too(furniture: Bench) -> None:
@@ -63,8 +59,8 @@ def test_what_a_dump_leaves_out_is_carried_over_too(furniture: Bench) -> None:
                attcompression::text, col_description(attrelid, attnum), attnum::text
         from pg_attribute where attrelid = '{m}'::regclass and attnum > 0
         union all
-        select 'index', pg_get_indexdef(indexrelid), indisvalid::text, indisclustered::text, reltablespace::text,
-               obj_description(indexrelid), indisreplident::text, indisunique::text,
+        select 'index', pg_get_indexdef(indexrelid), indisvalid::text, indisclustered::text,
+               reltablespace::text, obj_description(indexrelid), indisreplident::text, indisunique::text,
                (select string_agg(attstattarget::text, ',' order by attnum)
                 from pg_attribute where attrelid = indexrelid)
         from pg_index join pg_class on oid = indexrelid where indrelid = '{m}'::regclass
@@ -148,11 +144,9 @@ def test_an_index_whose_column_is_gone_is_named_and_nothing_is_changed(furniture
     ):
         furniture.refresh(furniture.manifest("select id, agency_id, amount from sale"))
     assert dump(furniture) == before
-    furniture.sql("drop index reporting.sales_note")
-    with pytest.raises(
-        PartUnfit, match=r'The statistics object sales_both .* column "agency_id" does not exist'
-    ):
-        furniture.sql('drop index reporting."Sales: by id"')
+    furniture.sql('drop index reporting.sales_note; drop index reporting."Sales: by id"')
+    gone = r'The statistics object sales_both .* column "agency_id" does not exist'
+    with pytest.raises(PartUnfit, match=gone):
         furniture.refresh(furniture.manifest("select id, amount from sale"))
     assert furniture.rewritten() == rows
     assert "seeder:" not in dump(furniture)
