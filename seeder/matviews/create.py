@@ -1,6 +1,6 @@
 """A matview that isn't there yet: made with its rows, its stamp and its statistics in one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 
@@ -48,7 +48,7 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
             records = session.run_text(text)
             done = session.row(
                 FINISH.format(matview=matview.quoted),
-                comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),
+                comment=stamps.written(None, replace(stamp, analyzed_rows=records)),
                 schema=matview.schema,
                 name=matview.name,
             )

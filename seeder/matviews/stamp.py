@@ -22,7 +22,8 @@ class Stamp:
     fingerprint: str
     #: Rows when the planner's statistics were last gathered.
     analyzed_rows: int | None
-    #: Which columns the sources had, for SQL that has a ``*`` in it; None is not known.
+    #: Hash of the columns that the sources had, for SQL with a ``*``; empty for SQL that names each column
+    #: itself; None is not known.
     shape: str | None = None
 
 

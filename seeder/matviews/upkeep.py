@@ -16,7 +16,7 @@ from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.functions import refuse_volatile
 from seeder.matviews.lock import Found
-from seeder.matviews.meaning import compare
+from seeder.matviews.meaning import compare, new_stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.refresh import How, Refreshed, choose, refresh
 from seeder.matviews.stamp import Stamp
@@ -117,7 +117,7 @@ class _Upkeep:
             return self._refresh(oid, meaning.wanted)
         match self.policy.on_query_change:
             case OnQueryChange.REBUILD:
-                return self._rebuild(oid, meaning.wanted)
+                return self._rebuild(oid)
             case OnQueryChange.KEEP:
                 return self._refresh(oid, meaning.there, KEPT)
             case OnQueryChange.ERROR:
@@ -125,16 +125,14 @@ class _Upkeep:
 
     def _create(self) -> _Done:
         manifest, policy = self.manifest, self.policy
-        source = manifest.source(policy.allowed_functions)
-        wanted = Stamp(manifest.identity, source, manifest.query.fingerprint, None)
+        wanted = new_stamp(manifest, policy)
         made = create(self.session, manifest.matview, manifest.query, wanted, policy)
         return _Done(Outcome.CREATED, made.records, made.total_bytes)
 
-    def _rebuild(self, oid: int, wanted: Stamp) -> _Done:
+    def _rebuild(self, oid: int) -> _Done:
         query, policy = self.manifest.query, self.policy
         refuse_volatile(self.session, query, policy.allowed_functions, policy.set_role)
-        # What the new definition reads isn't known yet: the next run finds its shape.
-        return self._swap(Outcome.REBUILT, oid, query, replace(wanted, shape=None))
+        return self._swap(Outcome.REBUILT, oid, query, new_stamp(self.manifest, policy))
 
     def _refresh(self, oid: int, current: Stamp | None, note: str | None = None) -> _Done:
         """`current` is the stamp that the matview should bear, None where it isn't ours."""

@@ -38,6 +38,8 @@ create statistics reporting.sales_both (ndistinct, dependencies) on agency_id, a
 create statistics public."Elsewhere" on (amount * 2), id from reporting.sales;
 alter statistics reporting.sales_both set statistics 44;
 comment on statistics reporting.sales_both is 'They go together.';
+alter materialized view reporting.sales depends on extension plpgsql;
+alter index reporting.sales_hash depends on extension plpgsql;
 grant select on reporting.sales to seeder_test_ann with grant option;
 grant select, update on reporting.sales to seeder_test_bob;
 grant select (id, amount) on reporting.sales to seeder_test_chris;
