@@ -45,10 +45,10 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
     """Raises QueryFailed where PostgreSQL has to be asked and can't resolve the manifest's query."""
     there = stamp.read(found.comment)
     source = manifest.source(policy.allowed_functions)
-    if there and (there.manifest, there.source) == (manifest.identity, source):
-        # Neither is the query rendered nor the guard asked, nor PostgreSQL where there is no `*`.
-        if there.shape == "" or (there.shape and there.shape == _shape(session, oid)):
-            return Meaning(True, there, there)
+    stamped = there and (there.manifest, there.source) == (manifest.identity, source)
+    # Then neither is the query rendered nor the guard asked, nor PostgreSQL where there is no `*`.
+    if there and stamped and (there.shape == "" or (there.shape and there.shape == _shape(session, oid))):
+        return Meaning(True, there, there)
     query = manifest.query
     # Read before PostgreSQL is asked: what changes in between is seen by the next run.
     shape = _shape(session, oid) if query.expands else ""

@@ -36,7 +36,6 @@ ALIKE = {
     "another cast": ("select amount::int from sale", "select cast(amount as integer) from public.sale"),
     "an alias": ("select id from sale", "select sale.id as id from sale"),
     "parentheses": ("select id from sale where id > 1", "select (id) from sale where ((id > (1)))"),
-    "a join": ("select 1 as a from sale x, sale y", "select 1 as a from sale as x cross join sale y"),
     "every column by its name": ("select * from sale", "select id, agency_id, amount from sale"),
 }
 
@@ -85,8 +84,8 @@ GAINED = {
 def test_a_star_means_something_else_when_its_source_changes(
     bench: Bench, asked: list[int], query: str, ddl: str
 ) -> None:
-    bench.sql("create table other (id int); insert into other values (1)")
-    bench.sql("create view seen as select id from sale")
+    bench.sql("create table public.other (id int); insert into public.other values (1)")
+    bench.sql("create view public.seen as select id from sale")
     manifest = bench.manifest(query)
     bench.refresh(manifest)
     for _ in range(3):
@@ -107,7 +106,7 @@ def test_a_star_means_something_else_when_its_source_changes(
 def test_a_source_that_changes_elsewhere_than_under_the_star_is_asked_about_once(
     bench: Bench, asked: list[int]
 ) -> None:
-    bench.sql("create table other (id int); insert into other values (1)")
+    bench.sql("create table public.other (id int); insert into public.other values (1)")
     manifest = bench.manifest("select sale.* from sale, other")
     bench.refresh(manifest)
     bench.refresh(manifest)
@@ -158,7 +157,7 @@ def test_a_kept_definition_is_swapped_as_it_is(bench: Bench) -> None:
 def test_new_sql_that_is_wrong_leaves_the_old_matview_in_service(bench: Bench) -> None:
     bench.refresh()
     for mode in OnQueryChange:
-        with pytest.raises(QueryFailed, match='column "amuont" does not exist\n(.*\n)?At line 1, column 8'):
+        with pytest.raises(QueryFailed, match=r'column "amuont" does not exist\n(.*\n)?At line 1, column 8'):
             bench.refresh(bench.manifest("select amuont from sale"), bench.policy(on_query_change=mode))
     assert bench.refresh().outcome is Outcome.REFRESHED
 
@@ -217,7 +216,7 @@ def test_another_roles_matview_is_adopted_and_stays_that_roles(bench: Bench) -> 
         assert bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP)).outcome is Outcome.REBUILT
         assert bench.value(owner) == "seeder_test_owner"
         # It is the owner who reads, as in a refresh: a new source is no more open to it than before.
-        bench.sql("create table secret as select 1 as one")
+        bench.sql("create table public.secret as select 1 as one")
         with pytest.raises(QueryFailed, match="42501: permission denied for table secret"):
             bench.refresh(bench.manifest("select * from secret"))
         assert bench.value("select count(*) from reporting.sales") == 100
