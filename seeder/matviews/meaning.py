@@ -13,12 +13,16 @@ from seeder.matviews.adopt import same_meaning
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.stamp import Stamp
+from seeder.prepared import Prepared
 
 #: A hash of the names of all columns of all that the matview reads: what a ``*`` stands for can only change
 #: when this does. The first 16 digits, since the stamp is read by people too.
-SHAPE = """
+SHAPE = Prepared(
+    "shape",
+    (
+        """
 select left(encode(sha256(convert_to(coalesce(string_agg(
-    format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), ' ' order by n.nspname, c.relname, a.attnum
+    format('%I.%I.%I', n.nspname, c.relname, a.attname), ' ' order by n.nspname, c.relname, a.attnum
 ), ''), 'UTF8')), 'hex'), 16) as shape
 from (
     select distinct d.refobjid
@@ -28,7 +32,9 @@ from (
 join pg_class c on c.oid = source.refobjid
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-"""
+""",
+    ),
+)
 
 
 @dataclass(frozen=True)

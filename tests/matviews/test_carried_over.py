@@ -169,3 +169,75 @@ def test_an_invalid_index_comes_back_valid_as_it_does_from_a_plain_refresh(bench
         assert bench.value(valid) is False
         bench.refresh(policy=bench.policy(refresh_mode=mode))
         assert bench.value(valid) is True
+
+
+def test_tablespaces_and_access_method_are_carried_over(bench: Bench) -> None:
+    bench.refresh(bench.manifest("select id, 'x'::text as note from sale"))
+    with bench.platform.databases.session() as session:
+        session.run_text("set allow_in_place_tablespaces = on")
+        session.run_text("create tablespace seeder_test_one location ''")
+        session.run_text("create tablespace seeder_test_two location ''")
+        session.run_text("reset allow_in_place_tablespaces")
+    bench.sql("create access method seeder_test_heap type table handler heap_tableam_handler")
+    try:
+        bench.sql("""
+            create index in_two on reporting.sales (id) tablespace seeder_test_two;
+            create index at_home on reporting.sales (note);
+            alter materialized view reporting.sales set access method seeder_test_heap;
+            alter materialized view reporting.sales set tablespace seeder_test_one
+        """)
+        where = """
+            select relname, spcname, amname from pg_class c
+            left join pg_tablespace s on s.oid = reltablespace left join pg_am a on a.oid = relam
+            where relname in ('sales', 'in_two', 'at_home') order by 1
+        """
+        before = bench.sql(where)
+        assert before == [
+            ("at_home", None, "btree"),
+            ("in_two", "seeder_test_two", "btree"),
+            ("sales", "seeder_test_one", "seeder_test_heap"),
+        ]
+        # Where new ones would go by themselves.
+        with bench.platform.databases.session() as session:
+            session.run_text("set default_tablespace = seeder_test_two")
+        assert (
+            bench.refresh(bench.manifest("select id, 'y'::text as note from sale")).outcome is Outcome.REBUILT
+        )
+        assert bench.sql(where) == before
+    finally:
+        bench.platform.databases.dispose()
+        bench.sql("drop materialized view if exists reporting.sales; drop access method seeder_test_heap")
+        bench.sql("drop tablespace seeder_test_one")
+        bench.sql("drop tablespace seeder_test_two")
+
+
+def test_a_security_label_that_can_not_be_carried_over_is_not_lost(bench: Bench) -> None:
+    """No provider comes with PostgreSQL, so the label is put into the catalogue by hand."""
+    bench.refresh()
+    bench.sql("""
+        insert into pg_seclabel (objoid, classoid, objsubid, provider, label)
+        values ('reporting.sales'::regclass, 'pg_class'::regclass, 0, 'nobody', 'secret')
+    """)
+    file = bench.rewritten()
+    with pytest.raises(QueryFailed, match='security label provider "nobody" is not loaded'):
+        bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP))
+    assert bench.rewritten() == file
+
+
+MODES = {
+    RefreshMode.AUTO: (Outcome.REFRESHED, Outcome.REFRESHED),
+    RefreshMode.SWAP: (Outcome.SWAPPED, Outcome.SWAPPED),
+    RefreshMode.AUTO_SWAP: (Outcome.SWAPPED, Outcome.REFRESHED),
+}
+
+
+@pytest.mark.parametrize(("mode", "outcomes"), MODES.items())
+def test_who_swaps_without_and_with_a_unique_index(
+    bench: Bench, mode: RefreshMode, outcomes: tuple[Outcome, Outcome]
+) -> None:
+    policy = bench.policy(refresh_mode=mode)
+    assert bench.refresh(policy=policy).outcome is Outcome.CREATED
+    assert bench.refresh(policy=policy).outcome is outcomes[0]
+    bench.sql("create unique index on reporting.sales (id)")
+    done = bench.refresh(policy=policy)
+    assert (done.outcome, done.note, done.figures.records) == (outcomes[1], None, 100)

@@ -75,7 +75,7 @@ GAINED = {
     "select s.* from sale s, other": "alter table sale add more int default 5",
     "select count(*) as n from (select distinct * from sale) s": "alter table sale add more int default 5",
     "select count(*) as n from sale natural join other": "alter table other add amount numeric default 1",
-    "select * from seen": "create or replace view seen as select id, agency_id from sale",
+    "select * from seen": "create or replace view public.seen as select id, agency_id from sale",
     "with s as (table sale) select * from s": "alter table sale rename amount to price",
 }
 
