@@ -11,14 +11,16 @@ from seeder.errors import QueryChanged, TableTaken
 from seeder.failures import judged
 from seeder.history import Figures
 from seeder.manifests import Manifest
-from seeder.matviews import measure, stamp
+from seeder.matviews import indexes, lock, measure, stamp
 from seeder.matviews.adopt import same_meaning
 from seeder.matviews.create import create
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
+from seeder.matviews.publishing import refuse_unfit_to
 from seeder.matviews.refresh import Refreshed, refresh
 from seeder.matviews.stamp import Stamp
 from seeder.settings import OnQueryChange
+from seeder.sql.directives import Index
 
 #: pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
 KINDS = {
@@ -59,8 +61,15 @@ class RefreshResult:
 def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy: Policy) -> RefreshResult:
     """Create or refresh the manifest's matview. The caller holds its advisory lock.
 
-    Raises ManifestError (final) or TemporaryError (another try may help).
+    `policy` is the general one; what the manifest says itself is worked in here. Raises ManifestError (final)
+    or TemporaryError (another try may help).
     """
+    own = policy.of_manifest(manifest.directives)
+    with lock.limited(session, own.limits, policy.limits):
+        return _bring_up_to_date(session, manifest, found, own)
+
+
+def _bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy: Policy) -> RefreshResult:
     meter = session.meter()
     oid = found.oid
     if oid is None:
@@ -74,7 +83,8 @@ def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy:
     if found.kind != "m":
         raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
     current, note = _current_stamp(session, manifest, oid, found, policy)
-    done = refresh(session, manifest.matview, found, policy)
+    found, missing = _without_superfluous_indexes(session, manifest, found, policy, current)
+    done = refresh(session, manifest.matview, found, policy, missing)
     _keep_statistics_true(session, manifest, found, current, done, policy)
     usage = meter.usage()
     figures = Figures(done.records, done.total_bytes, usage.memory_mb, usage.cpu_percentage)
@@ -99,6 +109,31 @@ def _current_stamp(
     if policy.on_query_change is OnQueryChange.KEEP:
         return there, KEPT
     raise QueryChanged(table_name=manifest.table_name)
+
+
+def _without_superfluous_indexes(
+    session: Session, manifest: Manifest, found: Found, policy: Policy, current: Stamp | None
+) -> tuple[Found, tuple[Index, ...]]:
+    """Drop the indexes that are no longer asked for, and tell which are missing; nothing is looked up where
+    the SQL is the one that the matview bears the stamp of.
+
+    They go before the refresh, which a key that isn't one any more would end.
+    """
+    is_in_step = current is not None and current == stamp.read(found.comment)
+    wants_key = any(index.unique for index in policy.indexes)
+    if found.oid is None or (is_in_step and (found.keyed or not wants_key)):
+        return found, ()
+    if current is None or current.source != manifest.source(policy.allowed_functions):
+        # The old definition is kept, and with it what belongs to it.
+        return found, ()
+    try:
+        refuse_unfit_to(session, manifest.matview.quoted, policy)
+        what = indexes.difference(indexes.existing(session, found.oid), policy.indexes)
+        if what.superfluous:
+            indexes.drop(session, what.superfluous, policy)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+    return replace(found, keyed=what.keyed), what.missing
 
 
 def _keep_statistics_true(
