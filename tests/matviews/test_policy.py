@@ -1,13 +1,14 @@
 """What a manifest may say of its own mode, time and role, and what the settings have the last word on."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from workbench import Bench
 
-from seeder.errors import KeyNotUnique, QueryFailed, Rejected, RoleRefused, SharedTableConflict
+from seeder.errors import KeyNotUnique, ManifestError, QueryFailed, Rejected, RoleRefused, SharedTableConflict
 from seeder.manifests import Manifest, owned
 from seeder.matviews import lock
 from seeder.matviews.upkeep import bring_up_to_date
@@ -101,6 +102,33 @@ def test_with_a_role_that_is_allowed_everything_runs_as_that_role(bench: Bench, 
     bench.sql("insert into sale values (5, 7, 0)")
     manifest = saying(bench, f'role="{reader}" index=(amount)')
     assert bench.refresh(manifest, policy).figures.records == 1
+
+
+def test_a_connection_without_rights_of_its_own_does_it_all_as_that_role(bench: Bench, reader: str) -> None:
+    manifest = saying(bench, f'role="{reader}" unique=(id) expect=(rows_change < 50%)')
+    policy = bench.policy(allowed_roles=(reader,))
+    bench.sql(f'create role weak noinherit; grant "{reader}" to weak')
+    try:
+        for change, refused in (
+            ("select", None),
+            ("delete from sale where id > 60", None),
+            ("insert into sale values (5, 7, 0)", "2 rows have id = 5"),
+            ("delete from sale where amount = 0", None),
+            ("insert into sale select n, 7, n from generate_series(101, 9999) as n", "60 rows before"),
+        ):
+            bench.sql(change)
+            size = bench.value("select coalesce(pg_relation_size(to_regclass('reporting.sales')), 0)")
+            with bench.claimed(manifest, policy) as (session, found):
+                session.run_text("set session authorization weak")
+                with pytest.raises(ManifestError, match=refused) if refused else nullcontext():
+                    bring_up_to_date(session, manifest, found, policy)
+                assert session.row("select current_user as name").name == "weak"
+                session.run_text("reset session authorization")
+            if refused:
+                assert bench.value("select pg_relation_size('reporting.sales')") == size
+        assert bench.value("select count(*) from reporting.sales") == 60
+    finally:
+        bench.sql("drop role weak")
 
 
 def test_a_role_of_little_privilege_is_held_to_it(bench: Bench, reader: str) -> None:
