@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 import psycopg2
+from psycopg2 import errorcodes
 
 from seeder.database import Session
-from seeder.errors import DirectiveUnfit, Rejected
+from seeder.errors import DirectiveUnfit, Rejected, SeederError
+from seeder.failures import judged
 from seeder.matviews import checks, indexes, keys
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
@@ -15,6 +17,9 @@ from seeder.sql.directives import Index
 from seeder.sql.expectations import Expectation, Fresh, NotNull
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
+
+#: What PostgreSQL answers to an expectation whose column isn't there, or has a type that can't be compared.
+UNFIT = (errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_FUNCTION)
 
 #: Columns in a message; a matview may have 1,600.
 MOST_NAMED = 20
@@ -74,6 +79,26 @@ def settle(
             raise Rejected(kept=kept, failed="; ".join(map(str, failed)))
 
 
+def old_rows(
+    session: Session, matview: MatviewName, expect: tuple[Expectation, ...], *, populated: bool
+) -> int | None:
+    """How many rows there are now, where that is of use."""
+    return checks.count(session, matview.quoted) if populated and checks.needs_rows_before(expect) else None
+
+
+def explained(session: Session, relation: str, policy: Policy, error: psycopg2.Error) -> SeederError:
+    """PostgreSQL's error in the directives' words, where one of them doesn't fit the relation's columns."""
+    if policy.expect and error.pgcode in UNFIT and not session.closed:
+        try:
+            with session.transaction():
+                if policy.role:
+                    session.run_text(policy.set_role)
+                refuse_unfit_to(session, relation, policy)
+        except DirectiveUnfit as unfit:
+            return unfit
+    return judged(error)
+
+
 def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
     """Raise DirectiveUnfit where a directive doesn't fit the columns that the query has.
 
@@ -85,7 +110,7 @@ def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
 
 
 def refuse_unfit_to(session: Session, relation: str, policy: Policy) -> None:
-    """The same for the columns of a relation (a quoted name)."""
+    """The same for the columns of a relation (a quoted name, or the digits of its oid)."""
     named = _named(policy)
     if not named:
         return

@@ -9,13 +9,13 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.database import Session
-from seeder.errors import DirectiveUnfit, KeyNotUnique, Rejected, SeederError
+from seeder.errors import KeyNotUnique, Rejected, SeederError
 from seeder.failures import judged, one_line
-from seeder.matviews import checks, measure
+from seeder.matviews import measure
 from seeder.matviews.keys import refused_key
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, refuse_unfit_to, settle
+from seeder.matviews.publishing import Terms, explained, old_rows, settle
 from seeder.settings import RefreshMode
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
@@ -26,8 +26,6 @@ VACUUM = "vacuum (skip_locked) {matview}"
 
 #: What PostgreSQL answers without a usable unique index, and for a matview that holds no rows (matview.c).
 NOT_CONCURRENTLY = (errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE, errorcodes.FEATURE_NOT_SUPPORTED)
-#: What it answers to an expectation whose column isn't there, or has a type that can't be compared.
-UNFIT = (errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_FUNCTION)
 
 log = logging.getLogger(__name__)
 
@@ -104,21 +102,15 @@ def _execute(
     text = measure.BEFORE + policy.set_role + command.format(matview=matview.quoted)
     if terms:
         with session.transaction():
-            rows_before = _rows_before(session, matview, found, policy)
+            if policy.role:
+                session.run_text(policy.set_role)
+            rows_before = old_rows(session, matview, policy.expect, populated=bool(found.populated))
             session.run(text, oid=found.oid)
             settle(session, matview, matview.quoted, terms, rows_before=rows_before)
             row = session.row(after, oid=found.oid)
     else:
         row = session.row(text + after, oid=found.oid)
     return Refreshed(how, int(row.records), int(row.total_bytes), note)
-
-
-def _rows_before(session: Session, matview: MatviewName, found: Found, policy: Policy) -> int | None:
-    if not found.populated or not checks.needs_rows_before(policy.expect):
-        return None
-    if policy.role:
-        session.run_text(policy.set_role)
-    return checks.count(session, matview.quoted)
 
 
 def _explained(
@@ -130,12 +122,7 @@ def _explained(
     if key_error := refused_key(session, matview, found.oid, policy, error):
         _sweep_up(session, matview, policy, how)
         return key_error
-    if policy.expect and error.pgcode in UNFIT:
-        try:
-            refuse_unfit_to(session, matview.quoted, policy)
-        except DirectiveUnfit as unfit:
-            return unfit
-    return judged(error)
+    return explained(session, matview.quoted, policy, error)
 
 
 def _sweep_up(session: Session, matview: MatviewName, policy: Policy, how: How) -> None:

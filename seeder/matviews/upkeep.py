@@ -119,15 +119,15 @@ def _without_superfluous_indexes(
 
     They go before the refresh, which a key that isn't one any more would end.
     """
-    is_in_step = current is not None and current == stamp.read(found.comment)
-    wants_key = any(index.unique for index in policy.indexes)
-    if found.oid is None or (is_in_step and (found.keyed or not wants_key)):
+    if found.oid is None or current is None or current.source != manifest.source(policy.allowed_functions):
+        # An old definition is kept, and with it what belongs to it.
         return found, ()
-    if current is None or current.source != manifest.source(policy.allowed_functions):
-        # The old definition is kept, and with it what belongs to it.
+    there = stamp.read(found.comment)
+    wants_key = any(index.unique for index in policy.indexes)
+    if there is not None and there.source == current.source and (found.keyed or not wants_key):
         return found, ()
     try:
-        refuse_unfit_to(session, manifest.matview.quoted, policy)
+        refuse_unfit_to(session, str(found.oid), policy)
         what = indexes.difference(indexes.existing(session, found.oid), policy.indexes)
         if what.superfluous:
             indexes.drop(session, what.superfluous, policy)

@@ -13,9 +13,10 @@ from seeder.manifests import Manifest, owned
 from seeder.matviews import lock
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.settings import RefreshMode
-from seeder.sql.directives import Directives
+from seeder.sql.directives import Directives, read_expectations
 
 SLOW = "select count(*) as n from generate_series(1, 100000000)"
+MANY = "insert into sale select n, 7, n from generate_series(101, 9999) as n"
 OWNER = "select relowner::regrole::text from pg_class where oid = 'reporting.sales'::regclass"
 
 
@@ -69,19 +70,19 @@ def test_the_usual_timeout_costs_no_round_trip(bench: Bench) -> None:
 @pytest.fixture
 def reader(bench: Bench) -> Iterator[str]:
     bench.sql("""
-        create role "Report Reader";
-        grant usage, create on schema reporting to "Report Reader";
-        grant select on public.sale to "Report Reader"
+        create role "Seeder Test Reader";
+        grant usage, create on schema reporting to "Seeder Test Reader";
+        grant select on public.sale to "Seeder Test Reader"
     """)
-    yield "Report Reader"
-    bench.sql('drop owned by "Report Reader"; drop role "Report Reader"')
+    yield "Seeder Test Reader"
+    bench.sql('drop owned by "Seeder Test Reader"; drop role "Seeder Test Reader"')
 
 
 def test_a_role_that_nobody_allowed_is_refused(bench: Bench, reader: str) -> None:
     manifest = saying(bench, f'role="{reader}"')
     for policy in (bench.policy(), bench.policy(role="somebody", allowed_roles=("another",))):
         with pytest.raises(
-            RoleRefused, match="asks for the role Report Reader, which is not in SEEDER_ALLOWED"
+            RoleRefused, match="asks for the role Seeder Test Reader, which is not in SEEDER_ALLOWED"
         ):
             bench.refresh(manifest, policy)
     assert bench.relations() == set()
@@ -105,30 +106,36 @@ def test_with_a_role_that_is_allowed_everything_runs_as_that_role(bench: Bench, 
 
 
 def test_a_connection_without_rights_of_its_own_does_it_all_as_that_role(bench: Bench, reader: str) -> None:
+    first = saying(bench, f'role="{reader}" index=(amount)')
     manifest = saying(bench, f'role="{reader}" unique=(id) expect=(rows_change < 50%)')
     policy = bench.policy(allowed_roles=(reader,))
-    bench.sql(f'create role weak noinherit; grant "{reader}" to weak')
+    unfit = "it has no column colour"
+    bench.sql(f'create role seeder_test_weak noinherit; grant "{reader}" to seeder_test_weak')
     try:
-        for change, refused in (
-            ("select", None),
-            ("delete from sale where id > 60", None),
-            ("insert into sale values (5, 7, 0)", "2 rows have id = 5"),
-            ("delete from sale where amount = 0", None),
-            ("insert into sale select n, 7, n from generate_series(101, 9999) as n", "60 rows before"),
+        for run, terms, change, refused in (
+            (first, policy, "select", None),
+            (manifest, policy, "select", None),
+            (manifest, policy, "delete from sale where id > 60", None),
+            (manifest, policy, "insert into sale values (5, 7, 0)", "2 rows have id = 5"),
+            (manifest, policy, "delete from sale where amount = 0", None),
+            (first, replace(policy, expect=read_expectations("not_null(colour)")), "select", unfit),
+            (manifest, policy, MANY, "60 rows before"),
         ):
             bench.sql(change)
             size = bench.value("select coalesce(pg_relation_size(to_regclass('reporting.sales')), 0)")
-            with bench.claimed(manifest, policy) as (session, found):
-                session.run_text("set session authorization weak")
-                with pytest.raises(ManifestError, match=refused) if refused else nullcontext():
-                    bring_up_to_date(session, manifest, found, policy)
-                assert session.row("select current_user as name").name == "weak"
-                session.run_text("reset session authorization")
+            with bench.claimed(run, terms) as (session, found):
+                session.run_text("set session authorization seeder_test_weak")
+                try:
+                    with pytest.raises(ManifestError, match=refused) if refused else nullcontext():
+                        bring_up_to_date(session, run, found, terms)
+                    assert session.row("select current_user as name").name == "seeder_test_weak"
+                finally:
+                    session.run_text("reset session authorization")
             if refused:
                 assert bench.value("select pg_relation_size('reporting.sales')") == size
         assert bench.value("select count(*) from reporting.sales") == 60
     finally:
-        bench.sql("drop role weak")
+        bench.sql("drop role seeder_test_weak")
 
 
 def test_a_role_of_little_privilege_is_held_to_it(bench: Bench, reader: str) -> None:
@@ -146,10 +153,10 @@ def test_the_configured_role_may_always_be_named(bench: Bench) -> None:
 def test_a_role_that_isnt_there_or_isnt_ours_to_take_is_told_by_postgresql(bench: Bench, reader: str) -> None:
     with pytest.raises(QueryFailed, match='role "nobody" does not exist'):
         bench.refresh(saying(bench, "role=nobody"), bench.policy(allowed_roles=("nobody",)))
-    bench.sql("create role weak")
+    bench.sql("create role seeder_test_weak")
     try:
         with bench.claimed(bench.manifest(), bench.policy()) as (session, found):
-            session.run_text("set session authorization weak")
+            session.run_text("set session authorization seeder_test_weak")
             try:
                 with pytest.raises(QueryFailed, match=r"^42501: permission denied to set role"):
                     bring_up_to_date(
@@ -161,7 +168,7 @@ def test_a_role_that_isnt_there_or_isnt_ours_to_take_is_told_by_postgresql(bench
             finally:
                 session.run_text("reset session authorization")
     finally:
-        bench.sql("drop role weak")
+        bench.sql("drop role seeder_test_weak")
 
 
 # --- shared tables -----------------------------------------------------------------------------------------
