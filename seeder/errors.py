@@ -135,9 +135,24 @@ class PlaceholderRefused(ManifestError):
     """The placeholder {placeholder} can't be filled: {reason}."""
 
 
+class DirectiveRefused(ManifestError):
+    """The directive can't be used: {reason} (line {line}, column {column}). docs/manifests.md says what a
+    manifest can ask for in its SQL's leading comment."""
+
+
 class QueryRefused(ManifestError):
     """The query is refused: {reason} (line {line}, column {column}). A manifest's query must be one
     SELECT that only reads."""
+
+
+class DirectiveUnfit(ManifestError):
+    """The directive {directive} doesn't fit the query: {reason}. Correct it in the SQL's leading comment, or
+    in SEEDER_EXPECT where it stands there."""
+
+
+class RoleRefused(ManifestError):
+    """The manifest asks for the role {role}, which is not in SEEDER_ALLOWED_ROLES. Add it there, or take
+    role= out of the SQL's leading comment."""
 
 
 class FunctionRefused(ManifestError):
@@ -183,6 +198,16 @@ class ManifestMoved(ManifestError):
 class ManifestGone(ManifestError):
     """The manifest {identity} was deleted or switched off after this run was queued; its matview was left as
     it is."""
+
+
+class KeyNotUnique(ManifestError):
+    """The key {key} of {table_name} is not unique, and {kept}: {found}. Mend the data or the query, or name
+    columns that are a key."""
+
+
+class Rejected(ManifestError):
+    """Rejected, {kept}: {failed}. Mend the data that the query reads, or change what is expected of it
+    (expect= in the SQL's leading comment, SEEDER_EXPECT)."""
 
 
 class QueryFailed(ManifestError):

@@ -7,7 +7,9 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seeder.database import IDLE_NAME, Session
@@ -55,6 +57,8 @@ left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspnam
 
 TAKE = Prepared("take", (TRY, LOOK))
 
+LIMIT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
+
 RELEASE = """
 select pg_advisory_unlock(%(key)s), set_config('application_name', %(application_name)s, false)
 """
@@ -76,6 +80,15 @@ class Limits:
     statement_timeout: float
     lock_timeout: float
     search_path: str
+
+    @property
+    def statement_timeout_ms(self) -> str:
+        return str(round(self.statement_timeout * 1000))
+
+    def shortened(self, statement_timeout: float) -> "Limits":
+        """With that statement timeout, unless this one is shorter."""
+        within = min(self.statement_timeout or statement_timeout, statement_timeout)
+        return replace(self, statement_timeout=within)
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> F
         TAKE,
         key=key_of(matview),
         application_name=name,
-        statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
+        statement_timeout_ms=limits.statement_timeout_ms,
         lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
         search_path=limits.search_path,
         schema=matview.schema,
@@ -136,6 +149,24 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits) -> F
     if not row.locked:
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
     return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
+
+
+@contextmanager
+def limited(session: Session, own: Limits, usual: Limits) -> Iterator[None]:
+    """Have a manifest's own statement timeout for the length of the block.
+
+    `take` has set the usual one, before the manifest was read; so that the record isn't written under a
+    timeout meant for a refresh, it is set again at the end. No round trip where the two are the same.
+    """
+    if own == usual:
+        yield
+        return
+    session.run(LIMIT, statement_timeout_ms=own.statement_timeout_ms)
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.run(LIMIT, statement_timeout_ms=usual.statement_timeout_ms)
 
 
 def release(session: Session, matview: MatviewName) -> None:

@@ -7,21 +7,24 @@ from typing import Any
 import psycopg2
 
 from seeder.database import Session
-from seeder.errors import QueryChanged, TableTaken
+from seeder.errors import QueryChanged, QueryFailed, TableTaken
 from seeder.failures import judged
 from seeder.history import Figures
 from seeder.manifests import Manifest
-from seeder.matviews import measure, stamp
+from seeder.matviews import indexes, keys, lock, measure, stamp
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.indexes import Difference
 from seeder.matviews.lock import Found
 from seeder.matviews.meaning import compare, new_stamp
 from seeder.matviews.policy import Policy
+from seeder.matviews.publishing import Terms, refuse_unfit, refuse_unfit_to, settle_copy
 from seeder.matviews.refresh import How, Refreshed, choose, refresh
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import BeforeExchange, swap
 from seeder.settings import OnQueryChange
+from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
 
 #: pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
@@ -84,15 +87,18 @@ def bring_up_to_date(
 ) -> RefreshResult:
     """Create, refresh or rebuild the manifest's matview. The caller holds its advisory lock.
 
-    Raises ManifestError (final) or TemporaryError (another try may help).
+    `policy` is the general one; what the manifest says itself is worked in here. Raises ManifestError (final)
+    or TemporaryError (another try may help).
     """
-    meter = session.meter()
-    if found.leftover is not None:
-        discard(session, found.leftover, policy)
-    done = _Upkeep(session, manifest, found, policy, before_exchange).done()
-    usage = meter.usage()
-    figures = Figures(done.records, done.total_bytes, usage.memory_mb, usage.cpu_percentage)
-    return RefreshResult(done.outcome, figures, done.note)
+    own = policy.of_manifest(manifest.directives)
+    with lock.limited(session, own.limits, policy.limits):
+        meter = session.meter()
+        if found.leftover is not None:
+            discard(session, found.leftover, own)
+        done = _Upkeep(session, manifest, found, own, before_exchange).done()
+        usage = meter.usage()
+        figures = Figures(done.records, done.total_bytes, usage.memory_mb, usage.cpu_percentage)
+        return RefreshResult(done.outcome, figures, done.note)
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,27 @@ class _Upkeep:
 
     def _rebuild(self, oid: int) -> _Done:
         query, policy = self.manifest.query, self.policy
+        refuse_unfit(self.session, query, policy)
         refuse_volatile(self.session, query, policy.allowed_functions, policy.set_role)
-        return self._swap(Outcome.REBUILT, oid, query, new_stamp(self.manifest, policy))
+        what = self._without_superfluous_indexes(oid)
+        return self._swap(Outcome.REBUILT, oid, query, new_stamp(self.manifest, policy), what.missing)
 
     def _refresh(self, oid: int, current: Stamp | None, note: str | None = None) -> _Done:
         """`current` is the stamp that the matview should bear, None where it isn't ours."""
-        if choose(self.found, self.policy.mode)[0] is How.SWAP:
-            return self._swap(Outcome.SWAPPED, oid, None, current, note)
-        done = refresh(self.session, self.manifest.matview, self.found, self.policy)
+        found = self.found
+        missing: tuple[Index, ...] = ()
+        if not self._is_in_step(current):
+            try:
+                refuse_unfit_to(self.session, str(oid), self.policy)
+            except psycopg2.Error as error:
+                raise judged(error) from error
+            what = self._without_superfluous_indexes(oid)
+            found, missing = replace(found, keyed=what.keyed), what.missing
+        how, reason = choose(found, self.policy)
+        if how is How.SWAP:
+            notes = " ".join(filter(None, (note, reason)))
+            return self._swap(Outcome.SWAPPED, oid, None, current, missing, notes or None)
+        done = refresh(self.session, self.manifest.matview, found, self.policy, missing)
         self._keep_statistics_true(current, done)
         notes = " ".join(filter(None, (note, done.note)))
         return _Done(Outcome.REFRESHED, done.records, done.total_bytes, notes or None)
@@ -149,14 +168,53 @@ class _Upkeep:
         oid: int,
         query: SafeQuery | None,
         current: Stamp | None,
+        missing: tuple[Index, ...],
         note: str | None = None,
     ) -> _Done:
+        terms = Terms(missing, self.policy.expect)
+
+        def publish(session: Session, copy: str) -> None:
+            if terms:
+                settle_copy(session, matview, copy, terms, self.found, self.policy)
+            if self.before_exchange:
+                self.before_exchange(session, copy)
+
         def comment(now: str | None, records: int) -> str | None:
             return stamp.written(now, replace(current, analyzed_rows=records)) if current else now
 
         matview = self.manifest.matview
-        built = swap(self.session, matview, oid, query, comment, self.policy, self.before_exchange)
+        try:
+            built = swap(self.session, matview, oid, query, comment, self.policy, publish)
+        except QueryFailed as error:
+            text = query.text if query else None
+            if key_error := keys.refused_key_of_copy(self.session, matview, oid, text, self.policy, error):
+                raise key_error from error
+            raise
         return _Done(outcome, built.records, built.total_bytes, note)
+
+    def _is_in_step(self, current: Stamp | None) -> bool:
+        """Whether the indexes needn't be looked at: the SQL is the one that the matview bears the stamp of,
+        or its old definition is kept, and with it what belongs to it."""
+        if current is None or current.source != self.manifest.source(self.policy.allowed_functions):
+            return True
+        wants_key = any(index.unique for index in self.policy.indexes)
+        there = stamp.read(self.found.comment)
+        is_known = there is not None and there.source == current.source
+        return is_known and (self.found.keyed or not wants_key)
+
+    def _without_superfluous_indexes(self, oid: int) -> Difference:
+        """Drop the indexes that are no longer asked for, and tell which are missing.
+
+        They go before the refresh, which a key that isn't one any more would end, and a rebuild would carry
+        over.
+        """
+        try:
+            what = indexes.difference(indexes.existing(self.session, oid), self.policy.indexes)
+            if what.superfluous:
+                indexes.drop(self.session, what.superfluous, self.policy)
+        except psycopg2.Error as error:
+            raise judged(error) from error
+        return what
 
     def _keep_statistics_true(self, current: Stamp | None, done: Refreshed) -> None:
         """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""
