@@ -354,17 +354,61 @@ def test_a_matview_that_is_no_longer_the_same_is_left_as_the_person_made_it(
         bench.sql("drop schema if exists mine cascade")
 
 
+#: They take no lock on the matview; but each has a row in the catalogue, or a lock, that the exchange needs.
+UNLOCKED = {
+    "grant select on reporting.sales to public": "GRANT SELECT ON TABLE reporting.sales TO PUBLIC",
+    "grant select (id) on reporting.sales to public": "GRANT SELECT(id) ON TABLE reporting.sales TO PUBLIC",
+    "alter index reporting.one rename to mine": "CREATE INDEX mine ON reporting.sales",
+    "comment on index reporting.one is 'mine'": "COMMENT ON INDEX reporting.one IS 'mine'",
+}
+
+
 @pytest.mark.usefixtures("hasty")
-def test_a_grant_that_is_not_committed_yet_is_not_lost(bench: Bench) -> None:
-    """It takes no lock on the matview; but it has a row in the catalogue that the exchange needs."""
+@pytest.mark.parametrize(("ddl", "part"), UNLOCKED.items())
+def test_what_is_not_committed_yet_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ddl: str, part: str
+) -> None:
     bench.refresh()
+    bench.sql("create index one on reporting.sales (id)")
     with connection(bench) as person:
-        person.execute("grant select on reporting.sales to public")
+        # After the last look, so that the exchange meets it.
+        real, pending = exchange.exclusively, [ddl]
+
+        def late(*arguments: object) -> object:
+            if pending:
+                person.execute(pending.pop())
+            return real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(exchange, "exclusively", late)
         with pytest.raises(MatviewInUse):
             run(bench)
         person.connection.commit()
     run(bench)
-    assert "GRANT SELECT ON TABLE reporting.sales TO PUBLIC" in dump(bench)
+    assert part in dump(bench)
+
+
+def test_what_is_committed_while_the_exchange_waits_for_it_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
+    # Long enough to be seen waiting on a busy machine.
+    monkeypatch.setattr(exchange, "BEGIN", exchange.BEGIN.replace(str(exchange.LOCK_WAIT_MS), "60000", 1))
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+    with connection(bench) as person:
+
+        def commit_when_awaited() -> None:
+            deadline = time.monotonic() + 30
+            while not bench.value(waiting) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            person.connection.commit()
+
+        person.execute("grant select (id) on reporting.sales to public")
+        thread = threading.Thread(target=commit_when_awaited)
+        thread.start()
+        assert run(bench).outcome is Outcome.SWAPPED
+        thread.join()
+    assert "GRANT SELECT(id) ON TABLE reporting.sales TO PUBLIC" in dump(bench)
 
 
 def test_a_connection_that_is_lost_leaves_a_copy_that_the_next_run_drops(bench: Bench) -> None:
