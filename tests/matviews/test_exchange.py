@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -278,20 +279,23 @@ PUT = {
     "grant references (id) on reporting.sales to public": "GRANT REFERENCES(id)",
     "alter materialized view reporting.sales set (fillfactor = 55)": "WITH (fillfactor='55')",
     "create statistics public.mine on id, amount from reporting.sales": "STATISTICS public.mine",
+}
+PUT_ON_TOP = {
     "create view reporting.mine_too as select id from reporting.sales": "VIEW reporting.mine_too AS",
     "create or replace view reporting.seen as select id, 7 as seven from reporting.sales": "7 AS seven",
 }
 
 
 @pytest.mark.parametrize("moment", ["after the build", "before the lock"])
+@pytest.mark.parametrize("put", [PUT, PUT_ON_TOP], ids=["on it", "on top"])
 def test_what_a_person_puts_on_it_meanwhile_is_kept(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, put: dict[str, str], moment: str
 ) -> None:
     bench.refresh()
     bench.sql("create view reporting.seen as select id from reporting.sales")
     monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     comment = (bench.comment() or "").replace("'", "''")
-    ddl = ";".join([*PUT, f"comment on materialized view reporting.sales is 'My matview\n{comment}'"])
+    ddl = ";".join([*put, f"comment on materialized view reporting.sales is 'My matview\n{comment}'"])
     if moment == "before the lock":
         between_look_and_lock(monkeypatch, bench, ddl)
     hook = meanwhile(bench, ddl) if moment == "after the build" else None
@@ -299,7 +303,7 @@ def test_what_a_person_puts_on_it_meanwhile_is_kept(
     assert run(bench, "select id, agency_id, amount, 1 as one from sale", hook).outcome is Outcome.REBUILT
     assert bench.value("select 'reporting.sales'::regclass::oid") != old
     after = dump(bench)
-    assert [part for part in PUT.values() if part not in after] == []
+    assert [part for part in put.values() if part not in after] == []
     assert "IS 'My matview\n{stamp}'" in after
 
 
@@ -385,6 +389,49 @@ def test_what_is_not_committed_yet_is_not_lost(
         person.connection.commit()
     run(bench)
     assert part in dump(bench)
+
+
+@pytest.mark.parametrize("ddl", UNLOCKED)
+def test_after_the_last_look_nothing_can_be_changed_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ddl: str
+) -> None:
+    """Whoever comes too late waits for the exchange, and then hears that it is another matview."""
+    bench.refresh()
+    bench.sql("create index one on reporting.sales (id)")
+    real, refused = exchange.compared, []
+
+    def compared(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]
+        with connection(bench) as person:
+            person.execute("set lock_timeout = '100ms'")
+            try:
+                person.execute(ddl)
+                person.connection.commit()
+            except psycopg2.errors.LockNotAvailable:
+                refused.append(ddl)
+        return found
+
+    monkeypatch.setattr(exchange, "compared", compared)
+    assert run(bench).outcome is Outcome.SWAPPED
+    assert refused == [ddl]
+
+
+def test_a_view_that_came_late_is_locked_like_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
+    real, locked = exchange.exclusively, []
+
+    def watched(session: Session, old: Any, role: str, on_top: Any) -> object:
+        if not locked:
+            bench.sql("create view reporting.late as select id from reporting.sales")
+        locked.append([view.name for view in on_top])
+        return real(session, old, role, on_top)
+
+    monkeypatch.setattr(exchange, "exclusively", watched)
+    run(bench)
+    assert locked == [[], ["reporting.late"]]
 
 
 def test_what_is_committed_while_the_exchange_waits_for_it_is_kept(
