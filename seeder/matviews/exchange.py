@@ -10,7 +10,6 @@ the exchange happens only if the copy is still the old one's like in all that it
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -110,11 +109,12 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
                 session.run_text(pair.role + ";\n".join(statements))
                 session.run(RESTAMP.format(matview=pair.old.name.quoted), comment=comment)
 
-    patiently(str(first.old.name), attempt)
+    patiently(session, first.old, attempt)
 
 
-def patiently(table_name: str, attempt: Callable[[], None]) -> None:
+def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> None:
     """Try until the locks can be had and nothing has moved meanwhile."""
+    table_name = str(old.name)
     for last in [False] * (TRIES - 1) + [True]:
         try:
             return attempt()
@@ -126,8 +126,17 @@ def patiently(table_name: str, attempt: Callable[[], None]) -> None:
         except Moved as moved:
             if last:
                 raise MatviewChanged(table_name=table_name, what=str(moved)) from None
-        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # noqa: S311 - no secret is drawn here
+        _pause(session)
     return None
+
+
+def _pause(session: Session) -> None:
+    """On the server, so that whoever cancels the run ends the pause, too."""
+    seconds = random.uniform(0.5, 1.5) * PAUSE_SECONDS  # noqa: S311 - no secret is drawn here
+    try:
+        session.run("select pg_sleep(%(seconds)s)", seconds=seconds)
+    except psycopg2.Error as error:
+        raise judged(error) from error
 
 
 def _overtaken(error: psycopg2.Error) -> bool:

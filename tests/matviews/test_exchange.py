@@ -175,19 +175,45 @@ def test_a_long_reader_is_not_disturbed_and_holds_up_nobody_else(bench: Bench) -
 
 def test_a_reader_who_leaves_lets_a_later_try_succeed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.refresh()
-    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     with connection(bench) as reader:
         reader.execute("select count(*) from reporting.sales")
         tried: list[float] = []
 
-        def pause(seconds: float) -> None:
-            tried.append(seconds)
+        def pause(least: float, most: float) -> float:
+            tried.append(least)
             if len(tried) == 3:
                 reader.connection.rollback()
+            return 0.0
 
-        monkeypatch.setattr(exchange.time, "sleep", pause)
+        monkeypatch.setattr(exchange.random, "uniform", pause)
         assert run(bench).outcome is Outcome.SWAPPED
     assert len(tried) == 3
+
+
+def test_a_run_that_is_cancelled_between_two_tries_ends_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    before = dump(bench)
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 600)
+    cancel = """
+        select count(pg_cancel_backend(pid)) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'
+    """
+
+    def cancel_when_it_pauses() -> None:
+        deadline = time.monotonic() + 60
+        while not bench.value(cancel) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=cancel_when_it_pauses)
+    with connection(bench) as reader:
+        reader.execute("select count(*) from reporting.sales")
+        thread.start()
+        with pytest.raises(QueryFailed, match="57014: canceling statement due to user request"):
+            run(bench)
+        thread.join()
+    assert dump(bench) == before
 
 
 # --- writers, and other runs -----------------------------------------------------------------------------
@@ -441,7 +467,9 @@ def test_what_is_committed_while_the_exchange_waits_for_it_is_kept(
     monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     # Long enough to be seen waiting on a busy machine.
     monkeypatch.setattr(exchange, "BEGIN", exchange.BEGIN.replace(str(exchange.LOCK_WAIT_MS), "60000", 1))
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+    waiting = """
+        select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    """
     with connection(bench) as person:
 
         def commit_when_awaited() -> None:
