@@ -10,7 +10,6 @@ the exchange happens only if the copy is still the old one's like in all that it
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -40,6 +39,29 @@ BEGIN = f"set local lock_timeout = {LOCK_WAIT_MS};\nset local search_path = pg_c
 #: LOCK TABLE knows no matviews, and locks what is below a view as well. This statement changes nothing where
 #: the owner is the owner already (tablecmds.c, ATExecChangeOwner), and takes the lock.
 LOCK = "alter {kind} {name} owner to {owner}"
+
+#: What can be changed without a lock on the matview: its columns' privileges, and its indexes. These
+#: statements change nothing, but take the indexes' locks and make the columns' rows in pg_attribute ours.
+SEIZE = """
+select string_agg(statement, ';\n') as statements
+from (
+    select format('alter index %%I.%%I owner to %%I', n.nspname, c.relname, pg_get_userbyid(c.relowner))
+    from pg_index i
+    join pg_class c on c.oid = i.indexrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where i.indrelid = %(oid)s
+  union all
+    select format('alter materialized view %%I.%%I ', n.nspname, c.relname)
+           || string_agg(
+               format('alter column %%I set statistics %%s', attname, coalesce(attstattarget, -1)), ', '
+           )
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and attnum > 0 and not attisdropped
+    where c.oid = %(oid)s
+    group by n.nspname, c.relname
+) as seizing (statement)
+"""
 
 #: The old one's, in which a person may have written since.
 COMMENT = "select obj_description(%(oid)s, 'pg_class') as comment"
@@ -87,24 +109,40 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
                 session.run_text(pair.role + ";\n".join(statements))
                 session.run(RESTAMP.format(matview=pair.old.name.quoted), comment=comment)
 
-    patiently(str(first.old.name), attempt)
+    patiently(session, first.old, attempt)
 
 
-def patiently(table_name: str, attempt: Callable[[], None]) -> None:
+def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> None:
     """Try until the locks can be had and nothing has moved meanwhile."""
+    table_name = str(old.name)
     for last in [False] * (TRIES - 1) + [True]:
         try:
             return attempt()
         except psycopg2.Error as error:
-            if error.pgcode not in IN_USE:
+            if error.pgcode not in IN_USE and not _overtaken(error):
                 raise judged(error) from error
             if last:
                 raise MatviewInUse(table_name=table_name, tries=TRIES, reason=one_line(error)) from error
         except Moved as moved:
             if last:
                 raise MatviewChanged(table_name=table_name, what=str(moved)) from None
-        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # noqa: S311 - no secret is drawn here
+        _pause(session)
     return None
+
+
+def _pause(session: Session) -> None:
+    """On the server, so that whoever cancels the run ends the pause, too."""
+    seconds = random.uniform(0.5, 1.5) * PAUSE_SECONDS  # noqa: S311 - no secret is drawn here
+    try:
+        session.run("select pg_sleep(%(seconds)s)", seconds=seconds)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+
+
+def _overtaken(error: psycopg2.Error) -> bool:
+    """Somebody committed a change to a row of the catalogue that we waited for; it has no SQLSTATE of its own
+    (heapam.c, simple_heap_update)."""
+    return error.pgcode == errorcodes.INTERNAL_ERROR and "tuple concurrently" in str(error)
 
 
 @contextmanager
@@ -152,10 +190,11 @@ def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
     """Give the copy the old one's name; returns the statements that do the same for its indexes later.
 
     The old one is renamed first: with that its row in pg_class is ours, so that a GRANT, which takes no lock
-    on the matview, has either been seen or fails.
+    on the matview, has either been seen or fails. Likewise what is seized.
     """
     old, copy = pair.old.name, pair.copy.name
     rename(session, pair.role, old, hidden(old))
+    session.run_text(session.row(SEIZE, oid=pair.old.oid).statements)
     model, what = compared(session, pair)
     if what is not None:
         raise Moved(what)

@@ -237,17 +237,12 @@ line (place, subject, needs, make, unmake) as (
     from statistic
 )
 select * from line
-union all select 0, named, null, null, null from attribute
-union all select 0, typed, null, null, null from attribute
+union all select 0, unnest(array[named, typed]), null, null, null from attribute
 union all select 0, 'toast', null, null, null from it where toast is not null
-union all
-select -1, twin, format('index %I', relname),
-       format('alter index %I.%I rename to %I', nspname, twin, relname), null
-from index
-union all
-select -1, twin, format('statistics object %I', stxname),
-       format('alter statistics %I.%I rename to %I', nspname, twin, stxname), null
-from statistic
+union all select -1, twin, format('index %I', relname),
+                 format('alter index %I.%I rename to %I', nspname, twin, relname), null from index
+union all select -1, twin, format('statistics object %I', stxname),
+                 format('alter statistics %I.%I rename to %I', nspname, twin, stxname), null from statistic
 order by place
 """
 

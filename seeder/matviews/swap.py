@@ -109,7 +109,7 @@ def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], polic
     def attempt() -> None:
         pairs[:] = _made_on_top(session, base, on_top)
 
-    patiently(str(base.old.name), attempt)
+    patiently(session, base.old, attempt)
     for pair in pairs:
         fill(session, pair, policy)
     return pairs

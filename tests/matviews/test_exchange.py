@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -174,19 +175,45 @@ def test_a_long_reader_is_not_disturbed_and_holds_up_nobody_else(bench: Bench) -
 
 def test_a_reader_who_leaves_lets_a_later_try_succeed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.refresh()
-    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     with connection(bench) as reader:
         reader.execute("select count(*) from reporting.sales")
         tried: list[float] = []
 
-        def pause(seconds: float) -> None:
-            tried.append(seconds)
+        def pause(least: float, most: float) -> float:
+            tried.append(least)
             if len(tried) == 3:
                 reader.connection.rollback()
+            return 0.0
 
-        monkeypatch.setattr(exchange.time, "sleep", pause)
+        monkeypatch.setattr(exchange.random, "uniform", pause)
         assert run(bench).outcome is Outcome.SWAPPED
     assert len(tried) == 3
+
+
+def test_a_run_that_is_cancelled_between_two_tries_ends_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    before = dump(bench)
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 600)
+    cancel = """
+        select count(pg_cancel_backend(pid)) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'
+    """
+
+    def cancel_when_it_pauses() -> None:
+        deadline = time.monotonic() + 60
+        while not bench.value(cancel) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=cancel_when_it_pauses)
+    with connection(bench) as reader:
+        reader.execute("select count(*) from reporting.sales")
+        thread.start()
+        with pytest.raises(QueryFailed, match="57014: canceling statement due to user request"):
+            run(bench)
+        thread.join()
+    assert dump(bench) == before
 
 
 # --- writers, and other runs -----------------------------------------------------------------------------
@@ -278,20 +305,23 @@ PUT = {
     "grant references (id) on reporting.sales to public": "GRANT REFERENCES(id)",
     "alter materialized view reporting.sales set (fillfactor = 55)": "WITH (fillfactor='55')",
     "create statistics public.mine on id, amount from reporting.sales": "STATISTICS public.mine",
+}
+PUT_ON_TOP = {
     "create view reporting.mine_too as select id from reporting.sales": "VIEW reporting.mine_too AS",
     "create or replace view reporting.seen as select id, 7 as seven from reporting.sales": "7 AS seven",
 }
 
 
 @pytest.mark.parametrize("moment", ["after the build", "before the lock"])
+@pytest.mark.parametrize("put", [PUT, PUT_ON_TOP], ids=["on it", "on top"])
 def test_what_a_person_puts_on_it_meanwhile_is_kept(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, put: dict[str, str], moment: str
 ) -> None:
     bench.refresh()
     bench.sql("create view reporting.seen as select id from reporting.sales")
     monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     comment = (bench.comment() or "").replace("'", "''")
-    ddl = ";".join([*PUT, f"comment on materialized view reporting.sales is 'My matview\n{comment}'"])
+    ddl = ";".join([*put, f"comment on materialized view reporting.sales is 'My matview\n{comment}'"])
     if moment == "before the lock":
         between_look_and_lock(monkeypatch, bench, ddl)
     hook = meanwhile(bench, ddl) if moment == "after the build" else None
@@ -299,7 +329,7 @@ def test_what_a_person_puts_on_it_meanwhile_is_kept(
     assert run(bench, "select id, agency_id, amount, 1 as one from sale", hook).outcome is Outcome.REBUILT
     assert bench.value("select 'reporting.sales'::regclass::oid") != old
     after = dump(bench)
-    assert [part for part in PUT.values() if part not in after] == []
+    assert [part for part in put.values() if part not in after] == []
     assert "IS 'My matview\n{stamp}'" in after
 
 
@@ -354,17 +384,106 @@ def test_a_matview_that_is_no_longer_the_same_is_left_as_the_person_made_it(
         bench.sql("drop schema if exists mine cascade")
 
 
+#: They take no lock on the matview; but each has a row in the catalogue, or a lock, that the exchange needs.
+UNLOCKED = {
+    "grant select on reporting.sales to public": "GRANT SELECT ON TABLE reporting.sales TO PUBLIC",
+    "grant select (id) on reporting.sales to public": "GRANT SELECT(id) ON TABLE reporting.sales TO PUBLIC",
+    "alter index reporting.one rename to mine": "CREATE INDEX mine ON reporting.sales",
+    "comment on index reporting.one is 'mine'": "COMMENT ON INDEX reporting.one IS 'mine'",
+}
+
+
 @pytest.mark.usefixtures("hasty")
-def test_a_grant_that_is_not_committed_yet_is_not_lost(bench: Bench) -> None:
-    """It takes no lock on the matview; but it has a row in the catalogue that the exchange needs."""
+@pytest.mark.parametrize(("ddl", "part"), UNLOCKED.items())
+def test_what_is_not_committed_yet_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ddl: str, part: str
+) -> None:
     bench.refresh()
+    bench.sql("create index one on reporting.sales (id)")
     with connection(bench) as person:
-        person.execute("grant select on reporting.sales to public")
+        # After the last look, so that the exchange meets it.
+        real, pending = exchange.exclusively, [ddl]
+
+        def late(*arguments: object) -> object:
+            if pending:
+                person.execute(pending.pop())
+            return real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(exchange, "exclusively", late)
         with pytest.raises(MatviewInUse):
             run(bench)
         person.connection.commit()
     run(bench)
-    assert "GRANT SELECT ON TABLE reporting.sales TO PUBLIC" in dump(bench)
+    assert part in dump(bench)
+
+
+@pytest.mark.parametrize("ddl", UNLOCKED)
+def test_after_the_last_look_nothing_can_be_changed_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ddl: str
+) -> None:
+    """Whoever comes too late waits for the exchange, and then hears that it is another matview."""
+    bench.refresh()
+    bench.sql("create index one on reporting.sales (id)")
+    real, refused = exchange.compared, []
+
+    def compared(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]
+        with connection(bench) as person:
+            person.execute("set lock_timeout = '100ms'")
+            try:
+                person.execute(ddl)
+                person.connection.commit()
+            except psycopg2.errors.LockNotAvailable:
+                refused.append(ddl)
+        return found
+
+    monkeypatch.setattr(exchange, "compared", compared)
+    assert run(bench).outcome is Outcome.SWAPPED
+    assert refused == [ddl]
+
+
+def test_a_view_that_came_late_is_locked_like_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
+    real, locked = exchange.exclusively, []
+
+    def watched(session: Session, old: Any, role: str, on_top: Any) -> object:
+        if not locked:
+            bench.sql("create view reporting.late as select id from reporting.sales")
+        locked.append([view.name for view in on_top])
+        return real(session, old, role, on_top)
+
+    monkeypatch.setattr(exchange, "exclusively", watched)
+    run(bench)
+    assert locked == [[], ["reporting.late"]]
+
+
+def test_what_is_committed_while_the_exchange_waits_for_it_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.refresh()
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
+    # Long enough to be seen waiting on a busy machine.
+    monkeypatch.setattr(exchange, "BEGIN", exchange.BEGIN.replace(str(exchange.LOCK_WAIT_MS), "60000", 1))
+    waiting = """
+        select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    """
+    with connection(bench) as person:
+
+        def commit_when_awaited() -> None:
+            deadline = time.monotonic() + 30
+            while not bench.value(waiting) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            person.connection.commit()
+
+        person.execute("grant select (id) on reporting.sales to public")
+        thread = threading.Thread(target=commit_when_awaited)
+        thread.start()
+        assert run(bench).outcome is Outcome.SWAPPED
+        thread.join()
+    assert "GRANT SELECT(id) ON TABLE reporting.sales TO PUBLIC" in dump(bench)
 
 
 def test_a_connection_that_is_lost_leaves_a_copy_that_the_next_run_drops(bench: Bench) -> None:
