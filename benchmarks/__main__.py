@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: measure, and print what came out. Writes nothing but its temporary folder."""
+"""``python -m benchmarks [readers]``: measure, and print what came out.
+
+Writes nothing but its temporary folder.
+"""
 
 import argparse
 import json
@@ -9,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import real, tiny
+from benchmarks import readers, real, tiny
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
 from benchmarks.printing import machine, show
@@ -29,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with arena() as place:
             facts = machine(place)
+            if asked.what == "readers":
+                return _readers(place, asked, out, facts)
             results = _measured(place, asked, lambda words: out.print(words, highlight=False))
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
@@ -57,6 +62,16 @@ def _measured(place: Arena, asked: argparse.Namespace, say: Say) -> list[Result]
     return results
 
 
+def _readers(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
+    repetitions = asked.repetitions or readers.REPETITIONS
+    results = readers.measure(place, asked.rows, repetitions, lambda words: out.print(words, highlight=False))
+    show(out, facts, [])
+    readers.show(out, asked.rows, results)
+    if asked.json:
+        print(json.dumps({"machine": facts, "readers": [asdict(result) for result in results]}, indent=2))
+    return 0
+
+
 def _as_json(result: Result) -> dict[str, Any]:
     """All legs as measured, and the ratios made of them."""
     return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
@@ -66,6 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Throughput of seeder with all recording, over that of a bare psycopg2 loop.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("throughput", "readers"),
+        default="throughput",
+        help="throughput (default), or how long a reader waits during a refresh in each mode",
+    )
+    parser.add_argument(
+        "--rows",
+        type=_positive,
+        default=readers.ROWS,
+        help=f"of the matview that readers read (default: {readers.ROWS})",
     )
     parser.add_argument("--only", choices=("tiny", "real"), help="one of the two workloads")
     parser.add_argument(

@@ -89,10 +89,10 @@ class Session:
             cursor.execute(self._text(sql), values)
             return cursor.fetchone()
 
-    def rows(self, sql: str, **values: Any) -> list[Any]:
+    def rows(self, sql: str | Prepared, **values: Any) -> list[Any]:
         """All rows of the (last) statement as named tuples."""
         with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(self._text(sql), values)
             return list(cursor.fetchall())
 
     def run(self, sql: str | Prepared, **values: Any) -> int:

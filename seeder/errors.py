@@ -140,9 +140,24 @@ class PlaceholderRefused(ManifestError):
     """The placeholder {placeholder} can't be filled: {reason}."""
 
 
+class DirectiveRefused(ManifestError):
+    """The directive can't be used: {reason} (line {line}, column {column}). docs/manifests.md says what a
+    manifest can ask for in its SQL's leading comment."""
+
+
 class QueryRefused(ManifestError):
     """The query is refused: {reason} (line {line}, column {column}). A manifest's query must be one
     SELECT that only reads."""
+
+
+class DirectiveUnfit(ManifestError):
+    """The directive {directive} doesn't fit the query: {reason}. Correct it in the SQL's leading comment, or
+    in SEEDER_EXPECT where it stands there."""
+
+
+class RoleRefused(ManifestError):
+    """The manifest asks for the role {role}, which is not in SEEDER_ALLOWED_ROLES. Add it there, or take
+    role= out of the SQL's leading comment."""
 
 
 class FunctionRefused(ManifestError):
@@ -166,9 +181,19 @@ class TableTaken(ManifestError):
 
 
 class QueryChanged(ManifestError):
-    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Drop the
-    materialized view to have it made anew, or set SEEDER_ON_QUERY_CHANGE=keep to go on refreshing it as it
-    is."""
+    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Set
+    SEEDER_ON_QUERY_CHANGE=rebuild to have it rebuilt, or =keep to go on refreshing it as it is."""
+
+
+class DependentsInTheWay(ManifestError):
+    """{table_name} can't be exchanged for its new build, because {reason}: {dependents}. Nothing was changed.
+    Drop or change what is listed and refresh again, or set SEEDER_ON_QUERY_CHANGE and SEEDER_REFRESH_MODE so
+    that no exchange is needed."""
+
+
+class PartUnfit(ManifestError):
+    """The {part} of {table_name} can't be made for its new build: {reason}. The old matview was kept.
+    Drop it, or change the manifest's SQL so that it fits again."""
 
 
 class ManifestMoved(ManifestError):
@@ -178,6 +203,16 @@ class ManifestMoved(ManifestError):
 class ManifestGone(ManifestError):
     """The manifest {identity} was deleted or switched off after this run was queued; its matview was left as
     it is."""
+
+
+class KeyNotUnique(ManifestError):
+    """The key {key} of {table_name} is not unique, and {kept}: {found}. Mend the data or the query, or name
+    columns that are a key."""
+
+
+class Rejected(ManifestError):
+    """Rejected, {kept}: {failed}. Mend the data that the query reads, or change what is expected of it
+    (expect= in the SQL's leading comment, SEEDER_EXPECT)."""
 
 
 class QueryFailed(ManifestError):
@@ -206,6 +241,16 @@ class MatviewBusy(TurnAwaited):
 class DatabaseFull(TurnAwaited):
     """{limit} refreshes run on the database of {table_name} already (SEEDER_MAX_PER_DATABASE); this run
     waits its turn."""
+
+
+class MatviewChanged(TemporaryError):
+    """{table_name} was changed by somebody else while its new build was about to take its place: {what}. The
+    old rows were kept; the run is tried again."""
+
+
+class MatviewInUse(TemporaryError):
+    """{table_name} is in use: in {tries} tries no moment was found to exchange it for its new build
+    ({reason}). The old rows were kept; the run is tried again. A reader in a long transaction holds it."""
 
 
 # --- not a failure -----------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from seeder.database import Session
 from seeder.errors import FieldMissing, ManifestError, SharedTableConflict, UnknownDatabase
 from seeder.failures import expecting_contract
 from seeder.models import ReportType
+from seeder.sql import directives
+from seeder.sql.directives import Directives
 from seeder.sql.guard import SafeQuery, check
 from seeder.sql.names import MatviewName, matview_name, quoted, render_table_name
 from seeder.sql.placeholders import render_query
@@ -77,10 +79,15 @@ class Manifest:
         }
         return check(render_query(self.raw_query, values))
 
-    def source(self, allowed_functions: Sequence[str]) -> str:
-        """Hash of all that the rendered SQL and the guard's verdict on it depend on.
+    @cached_property
+    def directives(self) -> Directives:
+        """What the SQL's leading comments say about the matview."""
+        return directives.read(self.raw_query)
 
-        Where it is the one a matview was stamped with, neither has to be worked out again.
+    def source(self, allowed_functions: Sequence[str]) -> str:
+        """Hash of all that the rendered SQL, its directives and the guard's verdict on it depend on.
+
+        Where it is the one a matview was stamped with, none of them has to be worked out again.
         """
         parts = (
             # A new release may judge otherwise.
@@ -201,6 +208,6 @@ def _share(owner: Manifest, other: Manifest) -> None:
 def _meaning(manifest: Manifest) -> Sequence[str]:
     """What two manifests of one table must agree on. Refused SQL agrees only with its like."""
     try:
-        return ("accepted", manifest.query.fingerprint)
+        return ("accepted", manifest.query.fingerprint, str(manifest.directives))
     except ManifestError as error:
         return ("refused", manifest.raw_query, str(error))

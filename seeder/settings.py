@@ -20,7 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from seeder.errors import BadSetting
+from seeder.errors import BadSetting, DirectiveRefused
+from seeder.sql.directives import read_expectations
 
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -32,11 +33,14 @@ class RefreshMode(StrEnum):
     AUTO = "auto"
     PLAIN = "plain"
     CONCURRENTLY = "concurrently"
+    SWAP = "swap"
+    AUTO_SWAP = "auto-swap"
 
 
 class OnQueryChange(StrEnum):
     """What happens when a manifest's SQL is no longer the one its matview was made from."""
 
+    REBUILD = "rebuild"
     KEEP = "keep"
     ERROR = "error"
 
@@ -130,6 +134,14 @@ def _relation(value: str) -> str:
     return value
 
 
+def _expectations(value: str) -> str:
+    try:
+        read_expectations(value)
+    except DirectiveRefused as error:
+        raise ValueError(f"{error.facts['reason']} (column {error.facts['column']})") from None
+    return value
+
+
 #: PostgreSQL keeps its time limits as milliseconds in an int: 24 days and 20 hours.
 LONGEST_SECONDS = 2_147_483
 
@@ -185,6 +197,10 @@ class Settings(BaseSettings):
         "A PostgreSQL role of least privilege that manifests run as (SET LOCAL ROLE) and that owns the "
         "matviews. Unset means the connection's own role.",
     )
+    allowed_roles: tuple[str, ...] = _setting(
+        (),
+        'Roles that a manifest may choose with role= instead of MANIFEST_ROLE, as JSON: ["report_reader"].',
+    )
     allowed_functions: tuple[str, ...] = _setting(
         (),
         "Volatile functions outside pg_catalog that manifests may call nevertheless, as JSON: "
@@ -192,12 +208,18 @@ class Settings(BaseSettings):
     )
     refresh_mode: RefreshMode = _setting(
         RefreshMode.AUTO,
-        "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently.",
+        "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently; swap: "
+        "built beside the old one, then exchanged; auto-swap: CONCURRENTLY where possible, else swap.",
     )
     on_query_change: OnQueryChange = _setting(
-        OnQueryChange.ERROR,
-        "When a manifest's SQL has changed since its matview was made: keep (refresh the old definition) "
-        "or error.",
+        OnQueryChange.REBUILD,
+        "When a manifest's SQL has changed since its matview was made: rebuild (beside the old one, then "
+        "exchanged), keep (refresh the old definition) or error.",
+    )
+    expect: Annotated[str, AfterValidator(_expectations)] = _setting(
+        "",
+        "What must hold of every matview's new rows before they are shown, as in a manifest's expect=( ): "
+        "rows > 0, rows_change < 50%.",
     )
     schedule: Annotated[str, AfterValidator(_cron)] = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-settings ticks models sql resources logs failures prepared doorway deferral supervision
+ticks models sql resources logs failures prepared doorway deferral supervision
+settings
 database recording embedded
 schema manifests history
 matviews planning
@@ -89,7 +90,7 @@ def test_a_file_imports_only_from_lower_layers(module: str) -> None:
     ("module", "text"),
     [
         ("seeder.errors", "from seeder.settings import Settings"),
-        ("seeder.settings", "import seeder.models"),
+        ("seeder.models", "import seeder.resources"),
         ("seeder.sql.names", "def lazily():\n    from seeder.cli import main"),
         ("seeder.sql.names", "from .. import database"),
         ("seeder.history.rows", "from ..manifests import Manifest"),

@@ -51,6 +51,7 @@ def _of_manifests(manifests: list[Manifest]) -> list[Problem]:
     for manifest in shared.owners:
         try:
             manifest.query  # noqa: B018 - the guard speaks by raising
+            equipment().desk.policy.of_manifest(manifest.directives)
         except ManifestError as error:
             problems.append(_problem(manifest, error))
     return problems

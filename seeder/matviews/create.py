@@ -1,6 +1,6 @@
 """A matview that isn't there yet: made with its rows, its stamp and its statistics in one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 
@@ -9,6 +9,7 @@ from seeder.failures import judged
 from seeder.matviews import stamp as stamps
 from seeder.matviews.functions import refuse_volatile
 from seeder.matviews.policy import Policy
+from seeder.matviews.publishing import Terms, refuse_unfit, settle
 from seeder.matviews.stamp import Stamp
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
@@ -32,26 +33,35 @@ class Created:
 
 
 def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stamp, policy: Policy) -> Created:
-    """Create the matview; raises ManifestError or TemporaryError, and then nothing is left of it."""
+    """Create the matview with its indexes, if its rows are what is expected.
+
+    Raises ManifestError or TemporaryError, and then nothing is left of it.
+    """
+    refuse_unfit(session, query, policy)
     refuse_volatile(session, query, policy.allowed_functions, policy.set_role)
-    text = CREATE.format(matview=matview.quoted, query=query.text)
-    offset = text.index(query.text)
-
-    def locate(position: int) -> tuple[int, int]:
-        return query.source_position(position - 1 - offset)
-
     try:
         with session.transaction():
             if policy.role:
                 session.run_text(policy.set_role)
-            # The command tag, "SELECT 1000", is the number of rows.
-            records = session.run_text(text)
+            records = _build(session, matview, query)
+            settle(session, matview, matview.quoted, Terms(policy.indexes, policy.expect), is_first=True)
             done = session.row(
                 FINISH.format(matview=matview.quoted),
-                comment=stamps.written(None, Stamp(stamp.manifest, stamp.source, stamp.fingerprint, records)),
+                comment=stamps.written(None, replace(stamp, analyzed_rows=records)),
                 schema=matview.schema,
                 name=matview.name,
             )
     except psycopg2.Error as error:
-        raise judged(error, locate) from error
+        raise judged(error) from error
     return Created(records, int(done.total_bytes))
+
+
+def _build(session: Session, matview: MatviewName, query: SafeQuery) -> int:
+    """Run the query into the matview; returns the number of rows."""
+    text = CREATE.format(matview=matview.quoted, query=query.text)
+    offset = text.index(query.text)
+    try:
+        # The command tag is "SELECT 1000".
+        return session.run_text(text)
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error

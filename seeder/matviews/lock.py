@@ -7,7 +7,9 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seeder.database import IDLE_NAME, Session
@@ -18,6 +20,9 @@ from seeder.sql.names import MatviewName
 
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).
 APPLICATION_NAME_BYTES = 63
+
+#: The names of copies begin so.
+COPY_PREFIX = "seeder:copy:"
 
 #: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
 #: what it sees of the matview is what the last holder left.
@@ -41,7 +46,12 @@ select current_setting('seeder.locked')::boolean as locked,
            select from pg_index i
            where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
              and i.indpred is null and i.indexprs is null
-       ) as keyed
+       ) as keyed,
+       (
+           select left_over.oid
+           from pg_class left_over join pg_namespace its on its.oid = left_over.relnamespace
+           where its.nspname = %(schema)s and left_over.relname = %(copy)s and left_over.relkind = 'm'
+       ) as leftover
 from (values (1)) as always_one_row
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
        on c.relname = %(name)s
@@ -51,6 +61,8 @@ TAKE = Prepared("take", (TRY, LOOK))
 
 #: Where the database has a limit: a slot too, or neither.
 TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, LOOK))
+
+LIMIT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
 
 RELEASE = f"""
 select pg_advisory_unlock(%(key)s), {slots.UNLOCK},
@@ -86,6 +98,15 @@ class Limits:
     lock_timeout: float
     search_path: str
 
+    @property
+    def statement_timeout_ms(self) -> str:
+        return str(round(self.statement_timeout * 1000))
+
+    def shortened(self, statement_timeout: float) -> "Limits":
+        """With that statement timeout, unless this one is shorter."""
+        within = min(self.statement_timeout or statement_timeout, statement_timeout)
+        return replace(self, statement_timeout=within)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -97,12 +118,20 @@ class Found:
     comment: str | None
     #: There is a unique index that CONCURRENTLY can use.
     keyed: bool
+    #: The copy that a run left which died before it could exchange it.
+    leftover: int | None = None
 
 
 def key_of(matview: MatviewName) -> int:
     """The advisory lock's key: 64 bits of a hash, so that 10,000 matviews hardly ever share one (1e-12)."""
     digest = hashlib.blake2b(f"seeder:{matview}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
+
+
+def copy_of(matview: MatviewName) -> MatviewName:
+    """What the matview that is built to take its place is called until then. A colon is refused in a
+    manifest's table_name, so no other matview of seeder's bears such a name."""
+    return MatviewName(matview.schema, f"{COPY_PREFIX}{key_of(matview) & (1 << 64) - 1:016x}")
 
 
 def application_name(run_id: str, attempt: int) -> str:
@@ -133,18 +162,37 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
         TAKE_WITH_SLOT if most else TAKE,
         key=key_of(matview),
         application_name=name,
-        statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
+        statement_timeout_ms=limits.statement_timeout_ms,
         lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
         search_path=limits.search_path,
         schema=matview.schema,
         name=matview.name,
+        copy=copy_of(matview).name,
         **({"slots": most} if most else {}),
     )
     if not row.locked:
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
     if most and not row.slot:
         raise DatabaseFull(table_name=str(matview), limit=most)
-    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed)
+    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
+
+
+@contextmanager
+def limited(session: Session, own: Limits, usual: Limits) -> Iterator[None]:
+    """Have a manifest's own statement timeout for the length of the block.
+
+    `take` has set the usual one, before the manifest was read; so that the record isn't written under a
+    timeout meant for a refresh, it is set again at the end. No round trip where the two are the same.
+    """
+    if own == usual:
+        yield
+        return
+    session.run(LIMIT, statement_timeout_ms=own.statement_timeout_ms)
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.run(LIMIT, statement_timeout_ms=usual.statement_timeout_ms)
 
 
 def release(session: Session, matview: MatviewName) -> None:
@@ -155,6 +203,15 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
     """Let go of the lock by the next statement that is run. What is written there is not yet committed when
     the lock goes; whoever takes the lock then waits for it at the status row."""
     session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def hold(session: Session, matview: MatviewName) -> bool:
+    """Take another matview's lock as well, unless somebody has it."""
+    return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key_of(matview)).held)
+
+
+def let_go(session: Session, matview: MatviewName) -> None:
+    session.run("select pg_advisory_unlock(%(key)s)", key=key_of(matview))
 
 
 def holder(session: Session, matview: MatviewName) -> str | None:

@@ -1,9 +1,12 @@
-"""How matviews are to be treated: the settings that matter here, as one value."""
+"""How a matview is to be treated: the settings that matter here and what its manifest says, as one value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seeder.errors import RoleRefused
 from seeder.matviews.lock import Limits
 from seeder.settings import OnQueryChange, RefreshMode, Settings
+from seeder.sql.directives import Directives, Index, read_expectations
+from seeder.sql.expectations import Expectation, combined
 from seeder.sql.names import quoted
 
 
@@ -15,6 +18,30 @@ class Policy:
     role: str | None
     allowed_functions: tuple[str, ...]
     limits: Limits
+    #: The roles that a manifest may choose.
+    allowed_roles: tuple[str, ...] = ()
+    #: What must hold of new rows before they are shown.
+    expect: tuple[Expectation, ...] = ()
+    #: The indexes that the matview's manifest asks for.
+    indexes: tuple[Index, ...] = ()
+
+    def of_manifest(self, said: Directives) -> "Policy":
+        """The policy for one manifest: what it says itself wins, within what the settings allow.
+
+        Its timeout can only shorten the general one. Raises RoleRefused for a role that nobody allowed.
+        """
+        if said.role not in (None, self.role, *self.allowed_roles):
+            raise RoleRefused(role=said.role)
+        return replace(
+            self,
+            mode=RefreshMode(said.mode) if said.mode else self.mode,
+            role=said.role or self.role,
+            limits=self.limits
+            if said.timeout is None
+            else self.limits.shortened(said.timeout.total_seconds()),
+            expect=combined(self.expect, said.expect),
+            indexes=said.indexes,
+        )
 
     @property
     def set_role(self) -> str:
@@ -37,4 +64,6 @@ def policy_of(settings: Settings) -> Policy:
             lock_timeout=settings.lock_timeout,
             search_path=f"pg_catalog, {quoted(settings.db_schema)}, public, pg_temp",
         ),
+        allowed_roles=settings.allowed_roles,
+        expect=read_expectations(settings.expect),
     )

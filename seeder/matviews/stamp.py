@@ -22,6 +22,9 @@ class Stamp:
     fingerprint: str
     #: Rows when the planner's statistics were last gathered.
     analyzed_rows: int | None
+    #: Hash of the columns that the sources had, for SQL with a ``*``; empty for SQL that names each column
+    #: itself; None is not known.
+    shape: str | None = None
 
 
 def read(comment: str | None) -> Stamp | None:

@@ -125,10 +125,17 @@ def render_table_name(
     return _GAP.sub(fill, template)
 
 
+def folded(text: str) -> str:
+    """An unquoted identifier as PostgreSQL stores it: ASCII letters in lower case.
+
+    Only ASCII's, as lower() does under the collation "C"; str.lower() would make a k of the Kelvin sign and
+    two characters of İ.
+    """
+    return text.translate(_ASCII_LOWER)
+
+
 def _identifier_part(text: str) -> str:
-    # Only ASCII is folded, as lower() does under the collation "C"; str.lower() would make a k of the Kelvin
-    # sign and two characters of İ.
-    return re.sub(r"[^a-z0-9_]", "_", text.translate(_ASCII_LOWER))
+    return re.sub(r"[^a-z0-9_]", "_", folded(text))
 
 
 def rendered_name_expression(template: str, *, agency_slug: str, agency_id: str, manifest_id: str) -> str:

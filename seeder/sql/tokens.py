@@ -21,7 +21,8 @@ LONGEST_QUERY = 256 * 1024
 #: characters of /**//**/….
 _LONGEST_OPERATOR_RUN = 4_000
 _OPERATOR_RUN = re.compile(r"[-+*/<>=~!@#%^&|`?]+")  # scan.l: op_chars
-_COMMENTS = ("SQL_COMMENT", "C_COMMENT")
+#: What the scanner calls ``-- …`` and ``/* … */``.
+COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -43,8 +44,12 @@ def refusal(reason: str, where: Position) -> QueryRefused:
 
 
 def scan(text: str, locate: Callable[[int], Position]) -> list[Token]:
-    """The tokens of `text`, comments left out; a token's `start` and `end` are those of its first and last
-    character.
+    """The tokens of `text`, comments left out; see `scan_with_comments`."""
+    return [token for token in scan_with_comments(text, locate) if token.name not in COMMENTS]
+
+
+def scan_with_comments(text: str, locate: Callable[[int], Position]) -> list[Token]:
+    """The tokens of `text`; a token's `start` and `end` are those of its first and last character.
 
     Raises QueryRefused, at the position `locate` gives for an offset, when the text is too long, holds a NUL
     or a lone surrogate, or ends inside a string, a comment or a quoted identifier.
@@ -74,4 +79,4 @@ def scan(text: str, locate: Callable[[int], Position]) -> list[Token]:
         message, offset = error.args
         reason = str(message).partition(" at or near ")[0]
         raise refusal(reason, locate(len(text) if offset is None else offset)) from None
-    return [token for token in found if token.name not in _COMMENTS]
+    return list(found)

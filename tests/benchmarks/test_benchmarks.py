@@ -55,6 +55,29 @@ def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
     assert {path for path in new if not path.name.startswith(".coverage")} == set()
 
 
+@pytest.mark.slow
+def test_waits_of_readers_are_measured_in_each_mode_and_nothing_is_left(home: Path) -> None:
+    home.mkdir(0o711)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "readers", "--rows", "2000", "--repetitions", "2", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)["readers"]
+    assert [one["mode"] for one in measured] == ["plain", "concurrently", "swap"]
+    for one in measured:
+        assert [len(one["refreshes"]), len(one["longest"])] == [2, 2]
+        assert max(one["longest"]) == max(one["reads"])
+        assert min(one["reads"]) > 0
+    assert "longest wait of a reader" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20

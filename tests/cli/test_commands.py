@@ -92,6 +92,19 @@ def test_what_is_unknown_is_named(command, sales, arguments, words) -> None:
     assert words in err
 
 
+def test_check_tells_a_bad_directive_and_a_role_that_isnt_allowed(command, platform: Platform) -> None:
+    platform.custom(1, query="-- seeder: mode=fast\nselect 1 as one")
+    platform.custom(2, query="-- Sales\n-- seeder: role=postgres\nselect 1 as one")
+    platform.custom(3, query="-- seeder: unique=(one) expect=(rows > 0)\nselect 1 as one")
+    code, out, _ = command("check", "--json")
+    problems = {one["where"]: one["problem"] for one in json.loads(out)["problems"]}
+    assert code == 1
+    assert {where.split()[0] for where in problems if "custom" in where} == {"custom-1", "custom-2"}
+    assert "there is no mode fast" in problems["custom-1 report_1"]
+    assert "(line 1, column 17)" in problems["custom-1 report_1"]
+    assert "the role postgres, which is not in SEEDER_ALLOWED_ROLES" in problems["custom-2 report_2"]
+
+
 def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: Platform, sales) -> None:
     code, out, _ = command("status")
     assert code == 0

@@ -33,6 +33,11 @@ def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: 
         (["status"], {"SEEDER_DATABASES": "{"}, ["SEEDER_DATABASES", "JSON"]),
         (
             ["status"],
+            {"SEEDER_EXPECT": "rows > 0, rows_change < 5"},
+            ["SEEDER_EXPECT", "% is expected, not the end (column 26)"],
+        ),
+        (
+            ["status"],
             {"SEEDER_DATABASE_URL": "mysql://me:geheim@host/x"},
             ["SEEDER_DATABASE_URL", "postgresql://"],
         ),

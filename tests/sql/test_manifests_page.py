@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from seeder.errors import NameRefused, QueryRefused
+from seeder.errors import DirectiveRefused, NameRefused, QueryRefused
+from seeder.sql.directives import MODES, read, read_expectations
+from seeder.sql.expectations import COMPARISONS
 from seeder.sql.guard import check
 from seeder.sql.names import matview_name, render_table_name
 from seeder.sql.placeholders import render_query
+from seeder.sql.words import UNITS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text()
-NAMES, QUERIES = (
-    re.findall(r"^\| `(.+)` \| (.+) \|$", part, re.M) for part in PAGE.split("\n## The query\n", 1)
-)
+PARTS = re.split(r"\n## (?:The query|Directives|When the SQL changes)\n", PAGE)
+NAMES, QUERIES, DIRECTIVES, _ = (re.findall(r"^\| `(.+)` \| (.+) \|$", part, re.M) for part in PARTS)
+SAID, BAD_DIRECTIVES, CHECKS = DIRECTIVES[:6], DIRECTIVES[6:11], DIRECTIVES[11:]
 EXAMPLES = re.findall(r"^```sql\n(.+?)^```$", PAGE, re.M | re.S)
 VALUES = {"agency_id": 7, "agency_slug": "ua", "manifest_id": 12}
 
@@ -39,8 +42,38 @@ def test_a_query_in_the_table_is_refused_for_the_reason_beside_it(text: str, rea
     assert refused.value.facts["reason"] == reason
 
 
+@pytest.mark.parametrize("text", [text for text, _ in SAID])
+def test_a_directive_in_the_table_is_read(text: str) -> None:
+    assert str(read(f"-- seeder: {text}\nselect 1")).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_DIRECTIVES)
+def test_a_directive_in_the_table_is_refused_for_the_reason_beside_it(text: str, reason: str) -> None:
+    with pytest.raises(DirectiveRefused) as refused:
+        read(f"{text}\nselect 1")
+    assert refused.value.facts["reason"] == reason
+
+
+@pytest.mark.parametrize("text", [text for text, _ in CHECKS])
+def test_a_check_in_the_table_is_read(text: str) -> None:
+    assert [str(one) for one in read_expectations(text)] == [text]
+
+
+def test_the_example_says_something_of_most_things() -> None:
+    (said,) = (read(text) for text in EXAMPLES if "seeder:" in text)
+    assert (len(said.indexes), len(said.expect), said.timeout is None) == (2, 4, False)
+
+
+def test_the_grammar_has_every_word() -> None:
+    (grammar,) = re.findall(r"^```ebnf\n(.+?)^```$", PAGE, re.M | re.S)
+    words = set(re.findall(r'"([^"]+)"', grammar))
+    assert words >= {*MODES, *UNITS, *COMPARISONS}
+    assert {kind.split("=")[0] for kind, _ in SAID} <= words
+
+
 def test_the_page_has_examples_of_each() -> None:
-    assert (len(EXAMPLES), len(NAMES), len(QUERIES)) == (3, 9, 11)
+    assert (len(EXAMPLES), len(NAMES), len(QUERIES)) == (4, 9, 11)
+    assert (len(SAID), len(BAD_DIRECTIVES), len(CHECKS)) == (6, 5, 4)
     rendered = render_table_name("sales_{agency_slug}", agency_slug="North-2", agency_id=1, manifest_id=1)
     assert rendered == "sales_north_2"
     assert f"`{rendered}`" in PAGE

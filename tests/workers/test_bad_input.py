@@ -57,6 +57,28 @@ BAD = {
     ),
     "a_view_of_that_name": Bad(("is a view, not a materialized view",), table_name="public.a_view"),
     "unknown_database_id": Bad(("database_id 77", "SEEDER_DATABASES"), more=(("database_id", 77),)),
+    "directive_that_doesnt_parse": Bad(
+        ("directive can't be used", "no mode fast", "line 2, column 17"),
+        "-- Sales\n-- seeder: mode=fast\nselect 1 as one",
+    ),
+    "directive_of_a_missing_column": Bad(
+        ("unique=(colour) doesn't fit", "its columns are one"), "-- seeder: unique=(colour)\nselect 1 as one"
+    ),
+    "role_that_isnt_allowed": Bad(
+        ("the role postgres", "SEEDER_ALLOWED_ROLES"), "-- seeder: role=postgres\nselect 1 as one"
+    ),
+    "key_that_isnt_unique": Bad(
+        (
+            "(one) of reporting.key_that_isnt_unique is not unique",
+            "nothing was created",
+            "3 rows have one = 1",
+        ),
+        "-- seeder: unique=(one)\nselect 1 as one from generate_series(1, 3)",
+    ),
+    "not_what_is_expected": Bad(
+        ("Rejected, nothing created: wanted rows > 1, found 1",),
+        "-- seeder: expect=(rows > 1)\nselect 1 as one",
+    ),
     "null_slug": Bad(("no agency_slug",), more=(("agency", None),)),
     "null_agency_id": Bad(("no agency_id",), more=(("agency_id", None),)),
     "script_in_the_report_name": Bad(
@@ -135,6 +157,25 @@ def test_an_error_is_counted_anew_and_shown_until_the_manifest_is_mended(
     assert (mended.status, mended.consecutive_failures) == ("success", 0)
     status = world.status("missing_column")
     assert (status.status, status.consecutive_failures, status.last_errors) == ("success", 0, None)
+
+
+def test_rows_that_would_hide_the_good_ones_are_rejected_and_count_as_one_failure(
+    world: World, worker: Worker
+) -> None:
+    world.sql("create table public.delivery as select n as id from generate_series(1, 5) as n")
+    world.custom("deliveries", "-- seeder: unique=(id) expect=(rows > 0)\nselect id from public.delivery")
+    (first,) = world.wait_for_end(world.seed(table_name="deliveries").run_ids).values()
+    assert (first.status, first.records_processed) == ("success", 5)
+    world.sql("delete from public.delivery")
+    (run,) = world.wait_for_end(world.seed(table_name="deliveries").run_ids).values()
+    assert (run.status, run.consecutive_failures) == ("error", 1)
+    assert run.errors.startswith("Rejected, old data kept: wanted rows > 0, found 0. Mend")
+    status = world.status("deliveries")
+    assert (status.status, status.consecutive_failures, status.last_errors) == ("error", 1, run.errors)
+    assert world.value("select count(*) from reporting.deliveries") == 5
+    world.sql("insert into public.delivery values (1)")
+    (mended,) = world.wait_for_end(world.seed(table_name="deliveries").run_ids).values()
+    assert (mended.status, mended.records_processed, mended.consecutive_failures) == ("success", 1, 0)
 
 
 def test_an_agency_that_a_foreign_key_forbids_costs_only_its_own_runs(

@@ -2,6 +2,8 @@
 --
 -- One row per day of 2013, days without a flight included, with the average of the last seven days and how
 -- far a day stands out from the airline's usual one (in standard deviations).
+--
+-- seeder: unique=(flight_date) expect=(rows = 365)
 with daily as (
     select make_date(f.year, f.month, f.day) as flight_date,
            count(*) as scheduled,

@@ -2,6 +2,8 @@
 --
 -- One row per aircraft that American flew out of New York: how often, how long it was away between two
 -- departures, and its quarter of the fleet by hours in the air (1 flies most).
+--
+-- seeder: unique=(tailnum) index=(departures) expect=(rows > 0, rows_change < 20%)
 with departures as (
     select f.tailnum,
            f.time_hour,

@@ -2,6 +2,9 @@
 --
 -- The longest flight out of New York, once a day. One row per day: the flight, its aircraft, the wind it left
 -- in, and whether it was the fastest or slowest of the year so far.
+--
+-- seeder: unique=(flight_date) timeout=5min
+-- seeder: expect=(rows > 0, rows_change < 20%, not_null(flight_date, tailnum))
 select make_date(f.year, f.month, f.day) as flight_date,
        f.flight,
        f.tailnum,

@@ -1,0 +1,149 @@
+"""What comes between new rows and their readers: the keys and indexes they must bear, and what is expected of
+them. All of it inside the transaction that made the rows, so that rows that fail are never seen."""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from seeder.database import Session
+from seeder.errors import DirectiveUnfit, Rejected, SeederError
+from seeder.failures import judged
+from seeder.matviews import checks, indexes, keys
+from seeder.matviews.lock import Found
+from seeder.matviews.policy import Policy
+from seeder.matviews.probe import probe
+from seeder.sql.directives import Index
+from seeder.sql.expectations import Expectation, Fresh, NotNull
+from seeder.sql.guard import SafeQuery
+from seeder.sql.names import MatviewName
+
+#: What PostgreSQL answers to an expectation whose column isn't there, or has a type that can't be compared.
+UNFIT = (errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_FUNCTION)
+
+#: Columns in a message; a matview may have 1,600.
+MOST_NAMED = 20
+
+PROBE = "pg_temp.seeder_probe"
+
+COLUMNS = """
+select a.attname as name, t.typcategory::text as category, format_type(a.atttypid, a.atttypmod) as type
+from pg_attribute a join pg_type t on t.oid = a.atttypid
+where a.attrelid = cast(%(relation)s as regclass) and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What has to be done and to hold before new rows may be seen; false where there is nothing."""
+
+    missing: tuple[Index, ...]
+    expect: tuple[Expectation, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.expect)
+
+
+def settle(
+    session: Session,
+    matview: MatviewName,
+    relation: str,
+    terms: Terms,
+    *,
+    is_first: bool = False,
+    rows_before: int | None = None,
+) -> None:
+    """Make what is missing on the relation (a quoted name: the matview, or its copy) and hold its rows
+    against what is expected.
+
+    Runs in the caller's transaction, as the role that owns the relation. `is_first` says that there is no
+    older matview that stays, `rows_before` how many rows it has, where that is known. Raises KeyNotUnique,
+    Rejected or psycopg2.Error; the caller then rolls back.
+    """
+    for index in terms.missing:
+        session.run_text("savepoint seeder_index")
+        try:
+            indexes.create(session, matview, relation, index)
+        except psycopg2.Error as error:
+            if not keys.is_about_a_key(error):
+                raise
+            session.run_text("rollback to savepoint seeder_index")
+            kept = keys.NOTHING if is_first else keys.OLD_ROWS
+            detail = str(error.diag.message_detail).rstrip(".")
+            raise keys.not_unique(session, matview, relation, index.columns, kept, detail) from error
+    if terms.expect:
+        failed = checks.failures(session, relation, terms.expect, rows_before)
+        if failed:
+            kept = "nothing created" if is_first else "old data kept"
+            raise Rejected(kept=kept, failed="; ".join(map(str, failed)))
+
+
+def settle_copy(
+    session: Session, matview: MatviewName, copy: str, terms: Terms, found: Found, policy: Policy
+) -> None:
+    """The same for a copy that is to take the matview's place, in a transaction of its own.
+
+    Raises ManifestError or TemporaryError.
+    """
+    try:
+        with session.transaction():
+            if policy.role:
+                session.run_text(policy.set_role)
+            rows_before = old_rows(session, matview, terms.expect, populated=bool(found.populated))
+            settle(session, matview, copy, terms, rows_before=rows_before)
+    except psycopg2.Error as error:
+        raise explained(session, copy, policy, error) from error
+
+
+def old_rows(
+    session: Session, matview: MatviewName, expect: tuple[Expectation, ...], *, populated: bool
+) -> int | None:
+    """How many rows there are now, where that is of use."""
+    return checks.count(session, matview.quoted) if populated and checks.needs_rows_before(expect) else None
+
+
+def explained(session: Session, relation: str, policy: Policy, error: psycopg2.Error) -> SeederError:
+    """PostgreSQL's error in the directives' words, where one of them doesn't fit the relation's columns."""
+    if policy.expect and error.pgcode in UNFIT and not session.closed:
+        try:
+            with session.transaction():
+                if policy.role:
+                    session.run_text(policy.set_role)
+                refuse_unfit_to(session, relation, policy)
+        except DirectiveUnfit as unfit:
+            return unfit
+    return judged(error)
+
+
+def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
+    """Raise DirectiveUnfit where a directive doesn't fit the columns that the query has.
+
+    Nothing of the query is executed, so a misspelt column needn't wait for the query's end to be found.
+    """
+    if _named(policy):
+        with probe(session, query, policy.set_role):
+            refuse_unfit_to(session, PROBE, policy)
+
+
+def refuse_unfit_to(session: Session, relation: str, policy: Policy) -> None:
+    """The same for the columns of a relation (a quoted name, or the digits of its oid)."""
+    named = _named(policy)
+    if not named:
+        return
+    columns = {row.name: row for row in session.rows(COLUMNS, relation=relation)}
+    for directive in named:
+        for column in directive.columns:
+            if column not in columns:
+                known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
+                reason = f"it has no column {column}; its columns are {', '.join(known)}"
+                raise DirectiveUnfit(directive=str(directive), reason=reason)
+            if isinstance(directive, Fresh) and columns[column].category != "D":
+                reason = f"{column} is of type {columns[column].type}, neither a date nor a timestamp"
+                raise DirectiveUnfit(directive=str(directive), reason=reason)
+
+
+def _named(policy: Policy) -> list[Index | NotNull | Fresh]:
+    """The directives that name columns."""
+    return [*policy.indexes, *(one for one in policy.expect if isinstance(one, NotNull | Fresh))]

@@ -1,0 +1,139 @@
+"""Build a matview's copy beside it, then let the two change places: readers never wait for the rows.
+
+Two steps, each committed by itself: the long one takes no lock that anybody would notice, and the short one
+has nothing to write but the catalogue, can be tried again without building anew, and doesn't wait for the
+copy's rows to reach the disk while it holds exclusive locks. The matview's advisory lock is held over both.
+What a run that dies between them leaves behind is dropped by the next one (seeder.matviews.copies).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.errors import MatviewBusy, MatviewChanged, SeederError
+from seeder.failures import judged
+from seeder.matviews import lock
+from seeder.matviews.build import CREATE, FIND, Built, build, fill, made
+from seeder.matviews.copies import OWN_ROLE, Matview, Pair, discard, read
+from seeder.matviews.dependents import matviews, refuse_hindrances
+from seeder.matviews.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
+from seeder.matviews.policy import Policy
+from seeder.sql.guard import SafeQuery
+from seeder.sql.names import MatviewName
+
+#: Called with the session, outside a transaction, and the copy's quoted name, when its rows and indexes are
+#: there; a ManifestError that it raises ends the run, and the old rows stay. Indexes that it makes on the
+#: copy, under names of their own, go into service with it.
+BeforeExchange = Callable[[Session, str], object]
+
+#: The new comment, from the old one's and the number of rows.
+Comment = Callable[[str | None, int], str | None]
+
+
+def swap(
+    session: Session,
+    matview: MatviewName,
+    oid: int,
+    query: SafeQuery | None,
+    comment: Comment,
+    policy: Policy,
+    before_exchange: BeforeExchange | None = None,
+) -> Built:
+    """Exchange the matview for a copy of the query, or without one of its own definition.
+
+    Raises ManifestError or TemporaryError; then the old one is in service as it was, and no copy is left.
+    """
+    old, on_top = _look(session, matview, oid)
+    with _held(session, on_top):
+        built = build(session, old, query, policy)
+        try:
+            if before_exchange:
+                before_exchange(session, built.pair.copy.name.quoted)
+            pairs = [built.pair, *_built_on_top(session, built.pair, on_top, policy)]
+            exchange(session, pairs, lambda now: comment(now, built.records))
+        except BaseException:
+            if not session.closed:
+                # The next run finds it.
+                with suppress(SeederError, psycopg2.Error):
+                    discard(session, built.pair.copy.oid, policy)
+            raise
+    return built
+
+
+def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, list[Matview]]:
+    """The matview and those that read it, before anything is done; raises where they can't be exchanged."""
+    try:
+        with session.transaction():
+            found = [read(session, one) for one in (oid, *matviews(session, oid))]
+            there = [one for one in found if one]
+            if not there or there[0].oid != oid or there[0].name != matview:
+                raise MatviewChanged(table_name=str(matview), what="it was renamed or dropped")
+            for one in there[1:]:
+                if one.name.name.startswith(lock.COPY_PREFIX):
+                    raise MatviewChanged(table_name=str(matview), what=f"{one.name} is being built on it")
+            refuse_hindrances(session, there)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+    return there[0], there[1:]
+
+
+@contextmanager
+def _held(session: Session, on_top: Sequence[Matview]) -> Iterator[None]:
+    """Hold the advisory locks of the matviews on top, which may have runs of their own."""
+    taken: list[MatviewName] = []
+    try:
+        for one in on_top:
+            if not lock.hold(session, one.name):
+                busy = lock.holder(session, one.name) or "another session"
+                raise MatviewBusy(table_name=str(one.name), holder=busy)
+            taken.append(one.name)
+        yield
+    finally:
+        if not session.closed:
+            for name in taken:
+                lock.let_go(session, name)
+
+
+def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], policy: Policy) -> list[Pair]:
+    """Copies of the matviews on top, which read the copies below them; committed."""
+    if not on_top:
+        return []
+    for old in on_top:
+        copy = lock.copy_of(old.name)
+        if left := session.row(FIND, schema=copy.schema, name=copy.name):
+            discard(session, left.oid, policy)
+    pairs: list[Pair] = []
+
+    def attempt() -> None:
+        pairs[:] = _made_on_top(session, base, on_top)
+
+    patiently(session, base.old, attempt)
+    for pair in pairs:
+        fill(session, pair, policy)
+    return pairs
+
+
+def _made_on_top(session: Session, base: Pair, on_top: Sequence[Matview]) -> list[Pair]:
+    """Make the copies, still empty, of the old ones' definitions as PostgreSQL prints them.
+
+    While they are made, the copies below bear the names that stand in these definitions: so the new
+    definitions are the old ones to the letter, which replacing names in a text can't promise. Nobody sees it,
+    since all names are back before the transaction ends.
+    """
+    pairs, every = [base], [base.old, *on_top]
+    with exclusively(session, every, base.role):
+        unchanged(session, every)
+        for old in on_top:
+            below = pairs[-1]
+            rename(session, below.role, below.old.name, hidden(below.old.name))
+            rename(session, below.role, below.copy.name, below.old.name)
+            session.run_text(
+                OWN_ROLE + CREATE.format(copy=lock.copy_of(old.name).quoted, query=old.definition)
+            )
+            pairs.append(Pair(old, made(session, old), OWN_ROLE))
+        for pair in reversed(pairs[:-1]):
+            rename(session, pair.role, pair.old.name, pair.copy.name)
+            rename(session, pair.role, hidden(pair.old.name), pair.old.name)
+    return pairs[1:]

@@ -1,0 +1,216 @@
+"""What a manifest says about its matview in the leading comments of its SQL.
+
+    -- seeder: unique=(carrier, month) index=(month) timeout=15min
+    -- seeder: expect=(rows > 0, not_null(carrier))
+
+Which comments there are, and where the query begins, is told by PostgreSQL's own scanner. What stands in them
+is a small grammar (docs/manifests.md has it whole) with words of its own: PostgreSQL's scanner refuses
+``15min``, a number that runs on into letters.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+
+from seeder.sql.expectations import (
+    COMPARISONS,
+    Expectation,
+    Fresh,
+    NotNull,
+    Rows,
+    RowsChange,
+    as_duration,
+    as_list,
+    as_written,
+)
+from seeder.sql.names import folded
+from seeder.sql.tokens import COMMENTS, position, scan_with_comments
+from seeder.sql.words import Words, shortened
+
+#: The settings' RefreshMode holds the same; a test compares them.
+MODES = ("auto", "plain", "concurrently", "swap", "auto-swap")
+
+#: PostgreSQL keeps its time limits as milliseconds in an int.
+LONGEST_TIMEOUT = timedelta(days=24)
+
+_MARK = re.compile(r"seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
+_OPENING = re.compile(r"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
+#: Longer texts are read each time, so that memory stays small.
+_REMEMBERED = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a manifest asks for. A unique one is the matview's key, or one of its keys."""
+
+    columns: tuple[str, ...]
+    unique: bool = False
+
+    def __str__(self) -> str:
+        return ("unique=" if self.unique else "index=") + as_list(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """All that a manifest says; what it doesn't say is left to the settings."""
+
+    indexes: tuple[Index, ...] = ()
+    mode: str | None = None
+    timeout: timedelta | None = None
+    role: str | None = None
+    expect: tuple[Expectation, ...] = ()
+
+    def __str__(self) -> str:
+        """As it would stand after ``-- seeder:``."""
+        said = [str(index) for index in self.indexes]
+        if self.mode:
+            said.append(f"mode={self.mode}")
+        if self.timeout is not None:
+            said.append(f"timeout={as_duration(self.timeout)}")
+        if self.role is not None:
+            said.append(f"role={as_written(self.role)}")
+        if self.expect:
+            said.append(f"expect=({', '.join(map(str, self.expect))})")
+        return " ".join(said)
+
+
+NONE = Directives()
+
+
+def read(text: str) -> Directives:
+    """The directives in a manifest's SQL, as its row has it.
+
+    Raises DirectiveRefused with the place in `text`, and QueryRefused for SQL that can't be scanned.
+    """
+    if "seeder" not in text.lower() or not _MARK.search(text):
+        return NONE
+    return _read_once(text) if len(text) <= _REMEMBERED else _read(text)
+
+
+def read_expectations(text: str) -> tuple[Expectation, ...]:
+    """What stands between the parentheses of ``expect=( )``; nothing is no expectation."""
+    reader = _Reader(text, 0, len(text))
+    if reader.done:
+        return ()
+    found = reader.expectations()
+    if not reader.done:
+        reader.refuse(f"{reader.next_word} is not expected here")
+    return found
+
+
+def _read(text: str) -> Directives:
+    found = _Found()
+    begun = False
+    for token in scan_with_comments(text, lambda offset: position(text, offset)):
+        if token.name not in COMMENTS:
+            begun = True
+        elif opening := _OPENING.match(text, token.start, token.end + 1):
+            end = token.end + 1 - 2 * (token.name == "C_COMMENT")
+            reader = _Reader(text, opening.end(), end)
+            if begun:
+                reader.refuse("it stands inside or after the query; put it before", token.start)
+            while not reader.done:
+                reader.directive(found)
+    return Directives(tuple(found.indexes), found.mode, found.timeout, found.role, tuple(found.expect))
+
+
+#: A run comes with the SQL of the run before it.
+_read_once = lru_cache(maxsize=1024)(_read)
+
+
+class _Found:
+    """What has been read so far."""
+
+    def __init__(self) -> None:
+        self.indexes: list[Index] = []
+        self.mode: str | None = None
+        self.timeout: timedelta | None = None
+        self.role: str | None = None
+        self.expect: list[Expectation] = []
+
+
+class _Reader(Words):
+    """Reads one comment's directives, from left to right."""
+
+    def directive(self, found: _Found) -> None:
+        word = self.take("name", "the name of a directive")
+        name = folded(word.text)
+        if name in ("mode", "timeout", "role") and getattr(found, name) is not None:
+            self.refuse(f"{name} is given twice", word.start)
+        if name not in ("unique", "index", "mode", "timeout", "role", "expect"):
+            self.refuse(
+                f"there is no {shortened(name)}; there are unique, index, mode, timeout, role and expect",
+                word.start,
+            )
+        self.sign("=")
+        if name in ("unique", "index"):
+            start = self.word.start
+            index = Index(self._columns(), unique=name == "unique")
+            if index in found.indexes:
+                self.refuse("it is given twice", start)
+            found.indexes.append(index)
+        elif name == "mode":
+            found.mode = self._mode()
+        elif name == "timeout":
+            found.timeout = self.duration(LONGEST_TIMEOUT)
+        elif name == "role":
+            found.role = self.name("a role")
+        else:
+            self.sign("(")
+            found.expect += self.expectations()
+            self.sign(")")
+
+    def _columns(self) -> tuple[str, ...]:
+        self.sign("(")
+        columns: list[str] = []
+        while True:
+            start = self.word.start
+            column = self.name("a column")
+            if column in columns:
+                self.refuse("the column is named twice", start)
+            columns.append(column)
+            if self.sign(",", ")") == ")":
+                return tuple(columns)
+
+    def _mode(self) -> str:
+        start = self.word.start
+        mode = folded(self.take("name", "a mode").text)
+        if self.passed("-"):
+            mode += "-" + folded(self.take("name", "the rest of the mode").text)
+        if mode not in MODES:
+            self.refuse(f"there is no mode {shortened(mode)}; there are {', '.join(MODES)}", start)
+        return mode
+
+    def expectations(self) -> tuple[Expectation, ...]:
+        found = [self._expectation()]
+        while self.passed(","):
+            found.append(self._expectation())
+        return tuple(found)
+
+    def _expectation(self) -> Expectation:
+        word = self.take("name", "rows, rows_change, not_null or fresh")
+        name = folded(word.text)
+        if name == "rows":
+            comparison = self.sign(*COMPARISONS)
+            start = self.word.start
+            number = self.number()
+            if number != int(number):
+                self.refuse("a number of rows is whole", start)
+            return Rows(comparison, int(number))
+        if name == "rows_change":
+            comparison = self.sign("<", "<=")
+            percent = self.number()
+            self.sign("%")
+            return RowsChange(comparison, percent)
+        if name == "not_null":
+            return NotNull(self._columns())
+        if name != "fresh":
+            known = "there are rows, rows_change, not_null and fresh"
+            self.refuse(f"nothing is known of {shortened(name)}; {known}", word.start)
+        self.sign("(")
+        column = self.name("a column")
+        self.sign(",")
+        within = self.duration()
+        self.sign(")")
+        return Fresh(column, within)

@@ -1,0 +1,23 @@
+"""A run that builds its copy, says so, and then never ends: ``python stuck_run.py URL QUERY``."""
+
+import sys
+import time
+
+from contract import Platform
+from workbench import Bench
+
+from seeder.database import Session
+from seeder.matviews.upkeep import bring_up_to_date
+
+
+def stay(session: Session, copy: str) -> None:
+    print(copy, flush=True)
+    time.sleep(3600)
+
+
+if __name__ == "__main__":
+    bench = Bench.__new__(Bench)
+    bench.platform = Platform(sys.argv[1])
+    manifest, policy = bench.manifest(sys.argv[2]), bench.policy()
+    with bench.claimed(manifest, policy) as (session, found):
+        bring_up_to_date(session, manifest, found, policy, stay)

@@ -1,0 +1,240 @@
+"""Whether a matview is what its manifest asks for, told by what PostgreSQL means and as cheaply as can be."""
+
+from typing import Any
+
+import pytest
+from workbench import Bench
+
+from seeder.errors import QueryChanged, QueryFailed
+from seeder.manifests import Manifest
+from seeder.matviews import meaning
+from seeder.matviews.upkeep import KEPT, Outcome
+from seeder.settings import OnQueryChange, RefreshMode
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that PostgreSQL was asked for its own words."""
+    calls: list[int] = []
+    real = meaning.same_meaning
+
+    def counted(*arguments: Any) -> bool:
+        calls.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(meaning, "same_meaning", counted)
+    return calls
+
+
+def identity(bench: Bench) -> int:
+    oid: int = bench.value("select 'reporting.sales'::regclass::oid::bigint")
+    return oid
+
+
+ALIKE = {
+    "layout": ("select id, amount::int from sale", "SELECT  id,\n amount :: INT -- !\nFROM Sale"),
+    "another cast": ("select amount::int from sale", "select cast(amount as integer) from public.sale"),
+    "an alias": ("select id from sale", "select sale.id as id from sale"),
+    "parentheses": ("select id from sale where id > 1", "select (id) from sale where ((id > (1)))"),
+    "every column by its name": ("select * from sale", "select id, agency_id, amount from sale"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), ALIKE.values(), ids=ALIKE)
+def test_another_text_of_the_same_meaning_rebuilds_nothing(bench: Bench, before: str, after: str) -> None:
+    bench.refresh(bench.manifest(before))
+    oid, manifest = identity(bench), bench.manifest(after)
+    for _ in range(2):
+        done = bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.ERROR))
+        assert (done.outcome, done.note) == (Outcome.REFRESHED, None)
+    assert identity(bench) == oid
+    stamp = bench.stamp()
+    assert stamp
+    assert (stamp.source, stamp.fingerprint) == (manifest.source(()), manifest.query.fingerprint)
+
+
+UNLIKE = {
+    "a constant": ("select id from sale where id > 1", "select id from sale where id > 2"),
+    "a column's name": ("select id from sale", "select id as number from sale"),
+    "the order of columns": ("select id, amount from sale", "select amount, id from sale"),
+    "the order of rows": ("select id from sale", "select id from sale order by id"),
+    "a type": ("select id from sale", "select id::bigint from sale"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), UNLIKE.values(), ids=UNLIKE)
+def test_another_meaning_is_rebuilt_once(bench: Bench, before: str, after: str) -> None:
+    bench.refresh(bench.manifest(before))
+    assert bench.refresh(bench.manifest(after)).outcome is Outcome.REBUILT
+    assert bench.refresh(bench.manifest(after)).outcome is Outcome.REFRESHED
+
+
+GAINED = {
+    "select * from sale": "alter table sale add more int default 5",
+    "table sale": "alter table sale add more int default 5",
+    "select s.* from sale s, other": "alter table sale add more int default 5",
+    "select count(*) as n from (select distinct * from sale) s": "alter table sale add more int default 5",
+    "select count(*) as n from sale natural join other": "alter table other add amount numeric default 1",
+    "select * from seen": "create or replace view public.seen as select id, agency_id from sale",
+    "with s as (table sale) select * from s": "alter table sale rename amount to price",
+}
+
+
+@pytest.mark.parametrize(("query", "ddl"), GAINED.items())
+def test_a_star_means_something_else_when_its_source_changes(
+    bench: Bench, asked: list[int], query: str, ddl: str
+) -> None:
+    bench.sql("create table public.other (id int); insert into public.other values (1)")
+    bench.sql("create view public.seen as select id from sale")
+    manifest = bench.manifest(query)
+    bench.refresh(manifest)
+    for _ in range(3):
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+    # Once, to learn what it reads.
+    assert len(asked) == 1
+    bench.sql(ddl)
+    with pytest.raises(QueryChanged):
+        bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.ERROR))
+    kept = bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.KEEP))
+    assert (kept.outcome, kept.note) == (Outcome.REFRESHED, KEPT)
+    assert bench.refresh(manifest).outcome is Outcome.REBUILT
+    expected = [tuple(row) for row in bench.sql(query)]
+    assert sorted(bench.sql("table reporting.sales")) == sorted(expected)
+    assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+
+
+def test_a_source_that_changes_elsewhere_than_under_the_star_is_asked_about_once(
+    bench: Bench, asked: list[int]
+) -> None:
+    bench.sql("create table public.other (id int); insert into public.other values (1)")
+    manifest = bench.manifest("select sale.* from sale, other")
+    bench.refresh(manifest)
+    bench.refresh(manifest)
+    oid = identity(bench)
+    bench.sql("alter table other add more int")
+    for _ in range(3):
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+    assert (identity(bench), len(asked)) == (oid, 2)
+
+
+def test_a_query_that_names_its_columns_is_never_asked_about(bench: Bench, asked: list[int]) -> None:
+    manifest = bench.manifest("select id, count(*) as n from sale group by id")
+    for _ in range(3):
+        bench.refresh(manifest)
+    bench.sql("alter table sale add more int")
+    bench.refresh(manifest)
+    assert asked == []
+
+
+def test_an_ordinary_run_does_not_even_read_its_query(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests = [bench.manifest("select id from sale"), bench.manifest(table_name="starred")]
+    for _ in range(2):
+        for manifest in manifests:
+            bench.refresh(manifest)
+
+    def never(self: Manifest) -> None:
+        raise AssertionError(self)
+
+    monkeypatch.setattr(Manifest, "query", property(never))
+    for manifest in manifests:
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+
+
+def test_a_kept_definition_is_swapped_as_it_is(bench: Bench) -> None:
+    bench.refresh()
+    before = bench.stamp()
+    bench.sql("delete from sale where id > 7")
+    policy = bench.policy(on_query_change=OnQueryChange.KEEP, refresh_mode=RefreshMode.SWAP)
+    done = bench.refresh(bench.manifest("select id from sale"), policy)
+    assert (done.outcome, done.note, done.figures.records) == (Outcome.SWAPPED, KEPT, 7)
+    assert bench.value("select count(amount) from reporting.sales") == 7
+    after = bench.stamp()
+    assert before
+    assert after
+    assert (after.fingerprint, after.source) == (before.fingerprint, before.source)
+
+
+def test_new_sql_that_is_wrong_leaves_the_old_matview_in_service(bench: Bench) -> None:
+    bench.refresh()
+    for mode in OnQueryChange:
+        with pytest.raises(QueryFailed, match=r'column "amuont" does not exist\n(.*\n)?At line 1, column 8'):
+            bench.refresh(bench.manifest("select amuont from sale"), bench.policy(on_query_change=mode))
+    assert bench.refresh().outcome is Outcome.REFRESHED
+
+
+# --- adoption --------------------------------------------------------------------------------------------
+
+
+def test_names_are_those_of_the_manifests_search_path_not_of_whoever_made_it(bench: Bench) -> None:
+    """`sale` is first looked up in reporting; whoever made the matview meant the one in public."""
+    bench.sql("create table reporting.sale as select * from public.sale where id < 4")
+    error = bench.policy(on_query_change=OnQueryChange.ERROR)
+    bench.sql("set search_path = public; create materialized view reporting.sales as select id from sale")
+    with pytest.raises(QueryChanged):
+        bench.refresh(bench.manifest("select id from sale"), error)
+    assert bench.refresh(bench.manifest("select id from public.sale"), error).outcome is Outcome.REFRESHED
+    bench.sql("drop materialized view reporting.sales")
+    bench.sql("set search_path = reporting; create materialized view reporting.sales as select id from sale")
+    assert bench.refresh(bench.manifest("select id from sale"), error).figures.records == 3
+    assert bench.stamp() is not None
+
+
+def test_names_are_looked_up_as_the_role_that_manifests_run_as(bench: Bench) -> None:
+    """A schema that the role may not use is passed over."""
+    bench.sql("create role seeder_test_reader; grant create, usage on schema reporting to seeder_test_reader")
+    try:
+        bench.sql("""
+            create table reporting.sale as select * from public.sale where id < 4;
+            grant select on reporting.sale to seeder_test_reader;
+            create materialized view reporting.sales as select id from reporting.sale;
+            alter materialized view reporting.sales owner to seeder_test_reader
+        """)
+        policy = bench.policy(role="seeder_test_reader", on_query_change=OnQueryChange.ERROR)
+        with pytest.raises(QueryChanged):
+            bench.refresh(bench.manifest("select id from public.sale"), policy)
+        assert bench.refresh(bench.manifest("select id from sale"), policy).figures.records == 3
+        assert bench.stamp() is not None
+    finally:
+        bench.sql("drop owned by seeder_test_reader cascade; drop role seeder_test_reader")
+
+
+def test_another_roles_matview_is_adopted_and_stays_that_roles(bench: Bench) -> None:
+    bench.sql("create role seeder_test_owner; grant create, usage on schema reporting to seeder_test_owner")
+    try:
+        bench.sql("""
+            grant select on sale to seeder_test_owner;
+            create materialized view reporting.sales as select * from public.sale where id <> 7;
+            comment on materialized view reporting.sales is 'Hers';
+            alter materialized view reporting.sales owner to seeder_test_owner
+        """)
+        owner = "select matviewowner::text from pg_matviews where matviewname = 'sales'"
+        manifest = bench.manifest("SELECT * FROM sale WHERE id != 7")
+        oid = identity(bench)
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+        assert (identity(bench), bench.value(owner)) == (oid, "seeder_test_owner")
+        assert (bench.comment() or "").startswith("Hers\n{")
+        assert bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP)).outcome is Outcome.REBUILT
+        assert bench.value(owner) == "seeder_test_owner"
+        # It is the owner who reads, as in a refresh: a new source is no more open to it than before.
+        bench.sql("create table public.secret as select 1 as one")
+        with pytest.raises(QueryFailed, match="42501: permission denied for table secret"):
+            bench.refresh(bench.manifest("select * from secret"))
+        assert bench.value("select count(*) from reporting.sales") == 100
+    finally:
+        bench.sql("drop owned by seeder_test_owner cascade; drop role seeder_test_owner")
+
+
+def test_a_manifest_is_never_run_with_the_rights_of_a_matview_it_does_not_own(bench: Bench) -> None:
+    bench.sql("create role seeder_test_weak; grant create, usage on schema reporting to seeder_test_weak")
+    try:
+        bench.sql("create materialized view reporting.sales as select 1 as one")
+        bench.sql("grant select on sale to seeder_test_weak")
+        for mode in (RefreshMode.PLAIN, RefreshMode.SWAP):
+            policy = bench.policy(role="seeder_test_weak", refresh_mode=mode)
+            for query in ("select 1 as one", "select id from sale"):
+                with pytest.raises(QueryFailed, match="42501: "):
+                    bench.refresh(bench.manifest(query), policy)
+        assert bench.sql("table reporting.sales") == [(1,)]
+        assert bench.relations() == {"sales"}
+    finally:
+        bench.sql("drop owned by seeder_test_weak cascade; drop role seeder_test_weak")
