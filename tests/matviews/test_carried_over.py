@@ -9,7 +9,7 @@ from workbench import Bench
 
 from seeder.errors import KeyNotUnique, PartUnfit, QueryFailed
 from seeder.matviews.stamp import Stamp
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.upkeep import Outcome, bring_up_to_date
 from seeder.settings import RefreshMode
 
 #: One column more, and other rows.
@@ -241,3 +241,40 @@ def test_who_swaps_without_and_with_a_unique_index(
     bench.sql("create unique index on reporting.sales (id)")
     done = bench.refresh(policy=policy)
     assert (done.outcome, done.note, done.figures.records) == (outcomes[1], None, 100)
+
+
+def test_a_connection_that_may_only_become_the_manifests_role_can_rebuild(bench: Bench) -> None:
+    """As it is deployed: a login without rights of its own, which inherits none either."""
+    bench.sql("create role seeder_test_login noinherit; create role seeder_test_owner")
+    try:
+        bench.sql("""
+            grant seeder_test_owner to seeder_test_login;
+            grant usage, create on schema reporting to seeder_test_owner;
+            grant select on public.sale to seeder_test_owner
+        """)
+        policy = bench.policy(role="seeder_test_owner", refresh_mode=RefreshMode.SWAP)
+        first, second = bench.manifest("select id from sale"), bench.manifest("select id, amount from sale")
+        outcomes = []
+        for number, manifest in enumerate((first, first, second, second)):
+            if number == 1:
+                bench.sql(
+                    "create index one on reporting.sales (id); grant select on reporting.sales to public"
+                )
+                bench.sql("create statistics reporting.two on id, (id + 1) from reporting.sales")
+                bench.sql("alter statistics reporting.two owner to seeder_test_owner")
+            with bench.claimed(manifest, policy) as (session, found):
+                session.run_text("set session authorization seeder_test_login")
+                outcomes.append(bring_up_to_date(session, manifest, found, policy).outcome)
+                session.run_text("reset session authorization")
+        assert outcomes == [Outcome.CREATED, Outcome.SWAPPED, Outcome.REBUILT, Outcome.SWAPPED]
+        after = dump(bench)
+        for part in (
+            "INDEX one ON",
+            "STATISTICS reporting.two ON",
+            "GRANT SELECT ON TABLE reporting.sales TO PUB",
+        ):
+            assert part in after
+        assert "sales OWNER TO seeder_test_owner" in after
+    finally:
+        bench.sql("drop owned by seeder_test_owner, seeder_test_login cascade")
+        bench.sql("drop role seeder_test_owner, seeder_test_login")
