@@ -1,7 +1,7 @@
 """Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -74,16 +74,15 @@ def usual_seconds(request: Any) -> int:
     return int(request.get(USUAL_SECONDS) or 0)
 
 
-def publish_again(
-    app: Celery, run_id: str, retries: int, kwargs: Mapping[str, Any], connection: Connection
-) -> None:
+def publish_again(app: Celery, request: Any, connection: Connection) -> None:
     """Queue a run that was cut off, before all others and as the try it was."""
     app.send_task(
         TASK,
-        kwargs=dict(kwargs),
-        task_id=run_id,
-        retries=retries,
+        kwargs=dict(request.kwargs),
+        task_id=request.id,
+        retries=request.retries,
         priority=RUN_PRIORITIES[0],
+        headers={USUAL_SECONDS: usual_seconds(request)},
         producer=app.amqp.Producer(connection),
     )
 

@@ -38,7 +38,7 @@ def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: A
         # Begun while the shutdown was taking the others from their tasks.
         task.request.run.release()
         task.request.run = NotClaimed(Duplicate(run_id=task_id))
-        hand_back(task_id, task.request.retries, kwargs)
+        hand_back(task.request)
 
 
 @signals.task_success.connect(sender=refresh_manifest)
@@ -55,6 +55,9 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
         # The shutdown hands it back.
         return
     if isinstance(error, TurnAwaited):
+        if isinstance(request.run, Claim):
+            # It had begun: what it waits for came to light on the way.
+            request.run.retry(_told(error))
         waiting_room().wait_for_turn(request, request.message, error)
         return
     words = f"Try {request.retries + 1} failed; it is tried again.\n{_told(error)}"

@@ -71,18 +71,19 @@ class RunRequest(Request):  # type: ignore[misc]
         if pid != os.getpid():
             # A pool process knows nothing of all this, and could still record what we are about to cause.
             os.kill(pid, signal.SIGKILL)
-        hand_back(self.id, self._context.retries, self.kwargs)
+        hand_back(self._context)
 
 
-def hand_back(run_id: str, retries: int, kwargs: dict[str, Any]) -> None:
+def hand_back(request: Any) -> None:
     """→ pending and queued again, as the same try; what can't be done is left to the sweep."""
+    run_id = request.id
     fresh = new_equipment()
     try:
-        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, [kwargs.get("database_id")])
+        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, [request.kwargs.get("database_id")])
         # A refresh that had just been committed is recorded as the success it is.
         if stopped and stopped.moved and stopped.ended and fresh.history.still_pending([run_id]):
             with app.connection_for_write() as connection:
-                publish_again(app, run_id, retries, kwargs, connection)
+                publish_again(app, request, connection)
     except Exception as error:  # noqa: BLE001 - Celery's shutdown must go on, whatever is out of reach
         log.error("run not handed back; the sweep settles it", run_id=run_id, reason=one_line(error))
     finally:

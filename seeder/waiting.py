@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from seeder.app import Equipment
 from seeder.deferral import Deferral, Ready
-from seeder.errors import DatabaseFull, MatviewBusy, NameRefused, TurnAwaited
+from seeder.errors import DatabaseFull, NameRefused, TurnAwaited
 from seeder.failures import one_line
 from seeder.matviews import lock, slots
 from seeder.queueing import ready_again, usual_seconds
@@ -47,7 +47,7 @@ class WaitingRoom:
 
     def wait_for_turn(self, request: Any, message: Message, busy: TurnAwaited) -> None:
         """The run is tried again when whoever is in its way calls it; this was no try."""
-        turn = self._turn(message, type(busy))
+        turn = self._turn(message, busy)
         try:
             self._deferral.park(self._ready(request, request.retries), turn, -usual_seconds(request))
             self._believe(True)
@@ -61,15 +61,15 @@ class WaitingRoom:
         """After a run: call who waits for what it had or was called for, but not for what it awaits."""
         if message.database_id not in self._equipment.databases:
             return
+        turns = []
         try:
-            turns = [
-                self._turn(message, kind)
-                for kind, is_needed in (
-                    (DatabaseFull, lambda: self._equipment.settings.limit_of(message.database_id) > 0),
-                    (MatviewBusy, self._anyone_waits),
-                )
-                if not isinstance(awaited, kind) and is_needed()
-            ]
+            if self._equipment.settings.limit_of(message.database_id) > 0:
+                turns.append(self._turn_of_database(message))
+            if self._anyone_waits():
+                matview = matview_name(message.table_name, self._equipment.settings.db_schema)
+                turns.append(self._turn_of_matview(message, str(matview)))
+            if awaited:
+                turns = [turn for turn in turns if turn != self._turn(message, awaited)]
             if turns:
                 self._deferral.call(turns)
         except NameRefused:
@@ -98,13 +98,19 @@ class WaitingRoom:
     def _believe(self, anyone: bool) -> None:
         self._anyone, self._asked_at = anyone, time.monotonic()
 
-    def _turn(self, message: Message, kind: type[TurnAwaited]) -> str:
-        """The name under which runs wait for a database's slots, or for a matview of it."""
+    def _turn(self, message: Message, busy: TurnAwaited) -> str:
+        """The name under which runs wait for what was found taken. That may be another matview than the
+        run's own: one that reads it, and that a swap would build anew too."""
+        if isinstance(busy, DatabaseFull):
+            return self._turn_of_database(message)
+        return self._turn_of_matview(message, busy.facts["table_name"])
+
+    def _turn_of_database(self, message: Message) -> str:
         number = self._equipment.databases.first_name(message.database_id)
-        place = "reporting" if number is None else str(number)
-        if issubclass(kind, DatabaseFull):
-            return place
-        return f"{place} {matview_name(message.table_name, self._equipment.settings.db_schema)}"
+        return "reporting" if number is None else str(number)
+
+    def _turn_of_matview(self, message: Message, matview: str) -> str:
+        return f"{self._turn_of_database(message)} {matview}"
 
     def _is_free(self, message: Message, busy: TurnAwaited) -> bool:
         """Whether what the run found taken is free by now; yes where that can't be told."""
@@ -113,7 +119,10 @@ class WaitingRoom:
             with self._equipment.databases.session(message.database_id) as session:
                 if isinstance(busy, DatabaseFull):
                     return slots.is_one_free(session, limit)
-                matview = matview_name(message.table_name, self._equipment.settings.db_schema)
+                matview = matview_name(busy.facts["table_name"], self._equipment.settings.db_schema)
                 return lock.holder(session, matview) is None
         except psycopg2.Error:
             return True
+        except NameRefused:
+            # Not a manifest's: it is tried again unasked.
+            return False

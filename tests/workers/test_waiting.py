@@ -235,3 +235,29 @@ def test_the_longest_is_called_first(world: World, room: WaitingRoom, redis: Red
     while room._deferral.call(["reporting"]):
         order.append(queued(redis)[0])
     assert order == ["n.long", "n.short", "n.new"]
+
+
+def test_a_rebuild_waits_for_the_run_of_a_matview_that_reads_it(world: World) -> None:
+    base = world.custom("read_by_another", "select 1 as one")
+    with world.worker("-c", "2") as worker:
+        world.wait_for_end(world.seed(table_name="read_by_another").run_ids)
+        world.custom("reads_another", "select one, public.gate('on_top') as n from reporting.read_by_another")
+        world.wait_for_end(world.seed(table_name="reads_another").run_ids)
+        world.close_gate("on_top")
+        (on_top,) = world.seed(table_name="reads_another").run_ids
+        world.wait_for(on_top, "running")
+        world.sql(
+            "update reporting.seeder_custom_report_manifest set query = 'select 2 as one' where id = %s", base
+        )
+        (run_id,) = world.seed(table_name="read_by_another").run_ids
+        wait_until("the rebuild waits", lambda: waiting(world) == {run_id})
+        row = world.run(run_id)
+        assert row.status == "pending"
+        assert row.errors.startswith("reporting.reads_another is being refreshed by ")
+        tries = worker.logs().count(f"[{run_id}] received")
+        world.open_gates()
+        assert world.wait_for(on_top, "success").errors is None
+        assert world.wait_for(run_id, "success").errors is None
+        assert world.value("select one from reporting.reads_another") == 2
+        # It was called, or tried now and then; it didn't go round and round meanwhile.
+        assert tries <= 2
