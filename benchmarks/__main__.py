@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers]``: measure, and print what came out.
+"""``python -m benchmarks [readers|costs]``: measure, and print what came out.
 
 Writes nothing but its temporary folder.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import readers, real, tiny
+from benchmarks import costs, readers, real, tiny
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
 from benchmarks.printing import machine, show
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             facts = machine(place)
             if asked.what == "readers":
                 return _readers(place, asked, out, facts)
+            if asked.what == "costs":
+                return _costs(place, asked, out, facts)
             results = _measured(place, asked, lambda words: out.print(words, highlight=False))
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
@@ -72,6 +74,19 @@ def _readers(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[
     return 0
 
 
+def _costs(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
+    repetitions = asked.repetitions or costs.REPETITIONS
+    prices, report = costs.measure(
+        place, asked.rows, repetitions, lambda words: out.print(words, highlight=False)
+    )
+    show(out, facts, [])
+    costs.show(out, prices, report)
+    if asked.json:
+        measured = {"costs": [asdict(price) for price in prices], "report_ms": report}
+        print(json.dumps({"machine": facts, **measured}, indent=2))
+    return 0
+
+
 def _as_json(result: Result) -> dict[str, Any]:
     """All legs as measured, and the ratios made of them."""
     return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
@@ -85,15 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("throughput", "readers"),
+        choices=("throughput", "readers", "costs"),
         default="throughput",
-        help="throughput (default), or how long a reader waits during a refresh in each mode",
+        help="throughput (default), how long a reader waits during a refresh in each mode, or what it costs "
+        "to know what a run cost",
     )
     parser.add_argument(
         "--rows",
         type=_positive,
         default=readers.ROWS,
-        help=f"of the matview that readers read (default: {readers.ROWS})",
+        help=f"of the (largest) matview of readers and costs (default: {readers.ROWS})",
     )
     parser.add_argument("--only", choices=("tiny", "real"), help="one of the two workloads")
     parser.add_argument(

@@ -10,6 +10,7 @@ last one's rows.
 import os
 import re
 import select
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -27,7 +29,7 @@ from seeder.doorway import Doorway
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.prepared import Prepared
-from seeder.resources import Meter, local_backend, meter
+from seeder.resources import UNKNOWN, Meter, Reading, local_backend, reported
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -46,6 +48,19 @@ IDLE_NAME = "seeder"
 #: (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
 _SECRET_PARAMETER = re.compile("password|secret", re.IGNORECASE)
 
+#: PostgreSQL's own report of CPU and memory after each statement, sent to the client; the server's log gets
+#: it too (https://www.postgresql.org/docs/current/runtime-config-statistics.html). Superusers may, and roles
+#: with GRANT SET ON PARAMETER log_statement_stats (15 and later); not beside those of planner and executor.
+MAY_REPORT = """
+select has_parameter_privilege('log_statement_stats', 'set')
+       and not current_setting('log_parser_stats')::boolean
+       and not current_setting('log_planner_stats')::boolean
+       and not current_setting('log_executor_stats')::boolean as allowed
+"""
+REPORT = "set client_min_messages = log; set log_statement_stats = on"
+#: In this order: the report of this statement itself is then nobody's.
+REPORT_NO_MORE = "reset client_min_messages; reset log_statement_stats"
+
 
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
@@ -59,13 +74,39 @@ class Session:
     def backend_pid(self) -> int:
         return int(self._driver.info.backend_pid)
 
-    def meter(self) -> Meter:
-        """Start measuring what the backend behind this connection uses."""
+    @property
+    def server_version(self) -> int:
+        """As in 180006 for 18.6."""
+        return int(self._driver.server_version)
+
+    @contextmanager
+    def meter(self) -> Iterator[Meter]:
+        """Measure what the backend behind this connection uses in the block."""
         # Found once per connection: `info` lives and dies with it.
         info = self._connection.info
         if "backend" not in info:
             info["backend"] = local_backend(self.backend_pid, self._driver.fileno())
-        return meter(info["backend"])
+        meter = Meter()
+        if info["backend"] is not None:
+            reading = Reading.of(info["backend"])
+            yield meter
+            meter.usage = reading.usage() if reading else UNKNOWN
+            return
+        if "reports" not in info:
+            info["reports"] = bool(self.row(MAY_REPORT).allowed)
+        if not info["reports"]:
+            yield meter
+            return
+        self.run_text(REPORT)
+        self._driver.notices.clear()
+        started = time.monotonic()
+        try:
+            yield meter
+        finally:
+            wall = time.monotonic() - started
+            if not self.closed:
+                self.run_text(REPORT_NO_MORE)
+        meter.usage = reported(self._driver.notices, wall)
 
     @property
     def closed(self) -> bool:
@@ -115,6 +156,12 @@ class Session:
             cursor.execute(sql)
             return int(cursor.rowcount)
 
+    def text_row(self, sql: str) -> Any:
+        """The first row of text that holds no values of ours, or None."""
+        with self._driver.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()
+
     def _text(self, sql: str | Prepared) -> str:
         if isinstance(sql, str):
             return sql
@@ -129,7 +176,11 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several statements in one transaction; an exception rolls it back."""
+        """Several statements in one transaction; an exception rolls it back. Inside another one's block they
+        are part of that one."""
+        if self._driver.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            yield
+            return
         self.run_text("begin")
         try:
             yield
@@ -147,7 +198,7 @@ class Session:
 
     def release(self) -> None:
         """Give the connection back to its pool; one in an unknown state is closed instead."""
-        if not self.closed and self._driver.info.transaction_status == 0:
+        if not self.closed and self._driver.info.transaction_status == TRANSACTION_STATUS_IDLE:
             self._connection.close()
         else:
             self._connection.invalidate()

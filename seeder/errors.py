@@ -165,6 +165,21 @@ class FunctionRefused(ManifestError):
     declared STABLE or add it to SEEDER_ALLOWED_FUNCTIONS."""
 
 
+class FunctionUnresolved(ManifestError):
+    """The query calls {function}, whose body can't be resolved during a refresh: {reason}. From PostgreSQL 17
+    on a refresh runs with the search_path pg_catalog, pg_temp. Write the schemas before the names in it, or
+    give it a path of its own by `alter function {function} set search_path = …`."""
+
+
+class MayNotRefresh(ManifestError):
+    """The role {role} may not refresh {table_name}, which belongs to {owner}. Have its owner changed, or
+    {role} made a member of {owner}{maintain}."""
+
+
+class MayNotCreate(ManifestError):
+    """The role {role} may not create {table_name}: {reason}."""
+
+
 class UnknownDatabase(ManifestError):
     """The manifest's database_id {database_id} is not in SEEDER_DATABASES. Add it there, or correct the
     manifest."""

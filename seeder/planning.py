@@ -79,9 +79,7 @@ def plan(
     Raises UnknownAgency or UnknownTable where the selection takes nothing.
     """
     shared = owned(manifests, databases)
-    selected = [manifest for manifest in manifests if selection.takes(manifest)]
-    if not selected:
-        _raise_unknown(selection)
+    selected = select(manifests, selection)
     refused = {manifest.identity: error for manifest, error in shared.refused}
     owners = {
         owner.identity: owner
@@ -101,6 +99,14 @@ def plan(
             _refusal(seeding_id, one, refused[one.identity]) for one in selected if one.identity in refused
         ),
     )
+
+
+def select(manifests: Sequence[Manifest], selection: Selection) -> list[Manifest]:
+    """Those that the selection takes. Raises UnknownAgency or UnknownTable where it takes none."""
+    selected = [manifest for manifest in manifests if selection.takes(manifest)]
+    if not selected:
+        _raise_unknown(selection)
+    return selected
 
 
 def new_run(seeding_id: str, manifest: Manifest) -> NewRun:

@@ -1,20 +1,27 @@
-"""CPU and memory of the PostgreSQL backend that serves a connection, where this host can know them."""
+"""CPU and memory of the PostgreSQL backend that serves a connection: read from its process where this host
+runs it, else from what the server reports of itself, else unknown."""
 
 import os
+import re
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import psutil
 
 #: The kernel counts CPU time in ticks of 10 ms; below this, one tick is more than 5 per cent.
 SHORTEST_SECONDS = 0.2
 
+_CPU = re.compile(r"!\s+([\d.]+) s user, ([\d.]+) s system, [\d.]+ s elapsed")
+_MEMORY = re.compile(r"!\s+(\d+) kB max resident size")
+
 
 @dataclass(frozen=True)
 class Usage:
-    """What a backend used: MiB resident at the end, per cent of one processor over the time measured.
+    """What a backend used: MiB resident, per cent of one processor over the time measured.
 
     None is unknown."""
 
@@ -25,17 +32,30 @@ class Usage:
 UNKNOWN = Usage(None, None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Meter:
-    """A backend's CPU time at a moment; ``usage()`` reads on from there."""
+    """A measurement; ``usage`` says what it was once it has ended."""
 
-    process: psutil.Process | None
+    usage: Usage = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A process's CPU time at a moment; ``usage()`` reads on from there."""
+
+    process: psutil.Process
     cpu_seconds: float
     started: float
 
+    @classmethod
+    def of(cls, process: psutil.Process) -> Self | None:
+        """None where the process can't be read."""
+        try:
+            return cls(process, _cpu_seconds(process), time.monotonic())
+        except psutil.Error:
+            return None
+
     def usage(self) -> Usage:
-        if self.process is None:
-            return UNKNOWN
         try:
             with self.process.oneshot():
                 cpu = _cpu_seconds(self.process) - self.cpu_seconds
@@ -49,13 +69,21 @@ class Meter:
         )
 
 
-def meter(process: psutil.Process | None) -> Meter:
-    """Start measuring. None measures nothing and knows it."""
-    try:
-        cpu = _cpu_seconds(process) if process else 0.0
-    except psutil.Error:
-        process, cpu = None, 0.0
-    return Meter(process, cpu, time.monotonic())
+def reported(notices: Iterable[str], wall_seconds: float) -> Usage:
+    """What PostgreSQL's ``log_statement_stats`` said of the statements that took that long altogether.
+
+    It reads the kernel's own figures (getrusage), in microseconds, so short runs are measurable too. Its
+    memory is the most that the backend has ever had, not what it has now: all that there is. The first line
+    of a report is not translated, whatever ``lc_messages`` is (postgres.c, ShowUsage).
+    """
+    reports = [notice for notice in notices if "! system usage stats:" in notice]
+    cpu = [_CPU.search(report) for report in reports]
+    memory = [found for report in reports if (found := _MEMORY.search(report))]
+    seconds = sum(float(found[1]) + float(found[2]) for found in cpu if found)
+    return Usage(
+        memory_mb=round(int(memory[-1][1]) / 1024) if memory else None,
+        cpu_percentage=round(100 * seconds / wall_seconds) if any(cpu) and wall_seconds > 0 else None,
+    )
 
 
 def local_backend(pid: int, descriptor: int) -> psutil.Process | None:

@@ -20,7 +20,9 @@ settings
 database recording embedded
 schema manifests history
 matviews planning
-cancelling sweeping runs queueing
+cancelling sweeping runs queueing surveying
+checking
+forecast
 schedule pool
 app
 seeding resettling waiting usher stopping

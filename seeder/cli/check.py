@@ -1,64 +1,65 @@
 """``seeder check``: everything that can be known to be wrong before anything runs."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from seeder import schema
 from seeder.app import app, equipment
-from seeder.cli.printing import console, print_json, text
+from seeder.checking import Findings, Problem, check_manifests
+from seeder.cli.printing import console, print_json, progress, text
 from seeder.database import masked_broker
-from seeder.errors import BrokerUnreachable, ManifestError
+from seeder.errors import BrokerUnreachable, DatabaseUnreachable
 from seeder.failures import one_line
-from seeder.manifests import Manifest, owned
+from seeder.planning import Selection
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong, and with what."""
-
-    where: str
-    agency_slug: str | None
-    problem: str
-
-
-def run(*, as_json: bool) -> int:
+def run(agency: str | None, report_type: str | None, table: str | None, *, as_json: bool) -> int:
+    selection = Selection(report_type, agency, table)
     ready = equipment()
     ready.databases.verify()
-    for number in ready.settings.databases:
-        ready.databases.verify(number)
     _verify_broker()
     with ready.databases.engine().connect() as connection:
         differences = schema.check(connection, ready.settings.db_schema, ready.settings.agency_table)
     problems = [Problem("schema", None, str(one)) for one in differences if one.failure]
-    manifests: list[Manifest] = []
+    found = Findings(0, (), ())
     if not problems:
         with ready.databases.session() as session:
             manifests = ready.manifests.every(session)
-        problems += _of_manifests(manifests)
+        if manifests or selection != Selection():
+            with progress("checking", console(stderr=True)) as (begin, tell):
+                begin(sum(selection.takes(one) for one in manifests))
+                found = check_manifests(ready.databases, manifests, selection, ready.desk.policy, tell)
+        problems += found.problems
+        if selection == Selection():
+            problems += _unreachable(problems)
     if as_json:
-        print_json({"manifests": len(manifests), "problems": problems})
+        print_json({"manifests": found.manifests, "problems": problems, "warnings": found.warnings})
     else:
-        out = console()
-        for one in problems:
-            agency = f" (agency {text(one.agency_slug)})" if one.agency_slug else ""
-            out.print(f"[red]{text(one.where)}[/]{agency}: {text(one.problem)}")
-        out.print(f"{len(manifests)} manifests checked, {len(problems)} problems found.")
+        _show(problems, found)
     return 1 if problems else 0
 
 
-def _of_manifests(manifests: list[Manifest]) -> list[Problem]:
-    shared = owned(manifests, equipment().databases)
-    problems = [_problem(manifest, error) for manifest, error in shared.refused]
-    for manifest in shared.owners:
+def _show(problems: Sequence[Problem], found: Findings) -> None:
+    out = console()
+    for warning in found.warnings:
+        out.print(f"[yellow]warning[/]: {text(warning)}")
+    for one in problems:
+        agency = f" (agency {text(one.agency_slug)})" if one.agency_slug else ""
+        out.print(f"[red]{text(one.where)}[/]{agency}: {text(one.problem)}")
+    out.print(f"{found.manifests} manifests checked, {len(problems)} problems found.")
+
+
+def _unreachable(known: Sequence[Problem]) -> list[Problem]:
+    """Databases that no manifest names, or none that is usable."""
+    ready = equipment()
+    told = {one.problem for one in known}
+    problems = []
+    for number in ready.settings.databases:
         try:
-            manifest.query  # noqa: B018 - the guard speaks by raising
-            equipment().desk.policy.of_manifest(manifest.directives)
-        except ManifestError as error:
-            problems.append(_problem(manifest, error))
+            ready.databases.verify(number)
+        except DatabaseUnreachable as error:
+            if str(error) not in told:
+                problems.append(Problem(f"database {number}", None, str(error)))
     return problems
-
-
-def _problem(manifest: Manifest, error: ManifestError) -> Problem:
-    return Problem(f"{manifest.identity} {manifest.table_name}", manifest.agency_slug, str(error))
 
 
 def _verify_broker() -> None:

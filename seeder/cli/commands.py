@@ -86,11 +86,23 @@ def cancel(
 
 
 @application.command()
-def check(as_json: AsJson = False) -> None:
+def check(
+    agency: Agency = None, report_type: ReportTypeName = None, table: Table = None, as_json: AsJson = False
+) -> None:
     """Check settings, servers, schema and every manifest without running any. Exit code 1: problems found."""
     from seeder.cli.check import run
 
-    raise typer.Exit(run(as_json=as_json))
+    raise typer.Exit(run(agency, report_type, table, as_json=as_json))
+
+
+@application.command()
+def plan(
+    agency: Agency = None, report_type: ReportTypeName = None, table: Table = None, as_json: AsJson = False
+) -> None:
+    """Show what a refresh would do to each matview and why. Exit code 1: some would fail."""
+    from seeder.cli.plan import run
+
+    raise typer.Exit(run(agency, report_type, table, as_json=as_json))
 
 
 @application.command()

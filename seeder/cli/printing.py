@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
@@ -44,6 +46,16 @@ def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -
 def text(value: str | None) -> str:
     """Text of others, which may hold what rich would take for markup or a terminal for commands."""
     return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in value or ""))
+
+
+@contextmanager
+def progress(what: str, out: Console) -> Iterator[tuple[Callable[[int], object], Callable[[int], object]]]:
+    """A bar while something goes on, gone afterwards and only there on a terminal: how to tell it of how many
+    it is, and how to tell it that so many more are done."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda total: bar.update(task, total=total), lambda count: bar.advance(task, count)
 
 
 def status_text(status: str | None) -> str:

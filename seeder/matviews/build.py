@@ -6,6 +6,8 @@ as in any refresh. And a refresh writes rows that every snapshot sees, while on 
 with an older snapshot sees nothing of what CREATE … WITH DATA wrote.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
@@ -54,25 +56,53 @@ def build(session: Session, old: Matview, query: SafeQuery | None, policy: Polic
     Raises ManifestError or TemporaryError, and then nothing is left of it. What is on top of the old one and
     can't be kept on the new columns is refused before the rows are computed.
     """
-    role = policy.set_role or OWN_ROLE
-    text = CREATE.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
-    # A definition names everything with its schema; the manifest's query is read as at its creation.
-    path = "" if query else "set local search_path = pg_catalog"
+    with _expecting(old, query) as model, session.transaction():
+        pair = _dressed(session, old, query, policy, model)
+        return _filled(session, pair, policy)
+
+
+def rehearse(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:
+    """Build the copy but for its rows, of which none is computed, and undo it; raises what `build` would."""
+    with _expecting(old, query) as model:
+        try:
+            session.run_text("begin")
+            _dressed(session, old, query, policy, model)
+        finally:
+            if not session.closed:
+                session.run_text("rollback")
+
+
+@contextmanager
+def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Portrait]]:
+    """Yields where the portrait is put once there is one: what fails then is told in the old one's names."""
+    text = _definition(old, query)
 
     def locate(position: int) -> tuple[int, int] | None:
         return query.source_position(position - 1 - text.index(query.text)) if query else None
 
-    model = None
+    model: list[Portrait] = []
     try:
-        with session.transaction():
-            session.run_text(role + path)
-            session.run_text(text)
-            pair = Pair(old, made(session, old), role)
-            refuse_lost_columns(session, pair)
-            model = dress(session, pair)
-            return _filled(session, pair, policy)
+        yield model
     except psycopg2.Error as error:
-        raise told(error, model, locate) from error
+        raise told(error, model[0] if model else None, locate) from error
+
+
+def _definition(old: Matview, query: SafeQuery | None) -> str:
+    return CREATE.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
+
+
+def _dressed(
+    session: Session, old: Matview, query: SafeQuery | None, policy: Policy, model: list[Portrait]
+) -> Pair:
+    """The copy without rows, in the session's transaction."""
+    role = policy.set_role or OWN_ROLE
+    # A definition names everything with its schema; the manifest's query is read as at its creation.
+    session.run_text(role + ("" if query else "set local search_path = pg_catalog"))
+    session.run_text(_definition(old, query))
+    pair = Pair(old, made(session, old), role)
+    refuse_lost_columns(session, pair)
+    model.append(dress(session, pair))
+    return pair
 
 
 def fill(session: Session, pair: Pair, policy: Policy) -> Built:

@@ -20,7 +20,7 @@ from seeder.sql.guard import SafeQuery
 
 #: From the probe over its rule, views' rules, operators, aggregates and SQL-standard function bodies to all
 #: functions it depends on; each with the relation whose query has the call.
-VOLATILE = """
+REACHED = """
 with recursive reached (class, object, relation) as (
     select cast('pg_class' as regclass), cast(probe as oid), cast(probe as oid)
     from cast('pg_temp.seeder_probe' as regclass) as probe
@@ -52,6 +52,11 @@ with recursive reached (class, object, relation) as (
               end
     ) as next (class, object)
 )
+"""
+
+VOLATILE = (
+    REACHED
+    + """
 select schema.nspname || '.' || function.proname as name,
        case when reached.relation <> cast('pg_temp.seeder_probe' as regclass)
             then cast(cast(reached.relation as regclass) as text) end as view
@@ -64,6 +69,7 @@ where reached.class = cast('pg_proc' as regclass)
 order by view nulls first, name
 limit 1
 """
+)
 
 
 def refuse_volatile(session: Session, query: SafeQuery, allowed: Sequence[str], set_role: str = "") -> None:
@@ -75,7 +81,12 @@ def refuse_volatile(session: Session, query: SafeQuery, allowed: Sequence[str], 
     QueryFailed here already. Three round trips: meant for a creation, not for each refresh.
     """
     with probe(session, query, set_role):
-        found = session.row(VOLATILE, allowed=list(allowed))
+        refuse_volatile_of_probe(session, allowed)
+
+
+def refuse_volatile_of_probe(session: Session, allowed: Sequence[str]) -> None:
+    """The same inside a probe's block."""
+    found = session.row(VOLATILE, allowed=list(allowed))
     if found is not None:
         function = found.name if found.view is None else f"{found.name} (in the view {found.view})"
         raise FunctionRefused(function=function)

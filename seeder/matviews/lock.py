@@ -34,7 +34,11 @@ select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
        set_config('search_path', %(search_path)s, false)
 """
 
-LOOK = """
+#: What REFRESH … CONCURRENTLY asks of an index (matview.c, is_usable_unique_index).
+USABLE = """\
+i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null"""
+
+LOOK = f"""
 select current_setting('seeder.locked')::boolean as locked,
        c.oid,
        c.relkind::text as kind,
@@ -42,10 +46,7 @@ select current_setting('seeder.locked')::boolean as locked,
        obj_description(c.oid, 'pg_class') as comment,
        current_setting('seeder.slot', true) as slot,
        exists (
-           -- What REFRESH … CONCURRENTLY asks for (matview.c, is_usable_unique_index).
-           select from pg_index i
-           where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
-             and i.indpred is null and i.indexprs is null
+           select from pg_index i where i.indrelid = c.oid and {USABLE}
        ) as keyed,
        (
            select left_over.oid
@@ -56,6 +57,9 @@ from (values (1)) as always_one_row
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
        on c.relname = %(name)s
 """
+
+#: Without the lock: for those who only want to know.
+GLANCE = Prepared("glance", ("select set_config('seeder.locked', 'false', false)", LOOK))
 
 TAKE = Prepared("take", (TRY, LOOK))
 
@@ -174,7 +178,12 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
     if most and not row.slot:
         raise DatabaseFull(table_name=str(matview), limit=most)
-    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
+    return _found(row)
+
+
+def glance(session: Session, matview: MatviewName) -> Found:
+    """What is there just now; it may be another's work the next moment."""
+    return _found(session.row(GLANCE, schema=matview.schema, name=matview.name, copy=copy_of(matview).name))
 
 
 @contextmanager
@@ -203,6 +212,10 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
     """Let go of the lock by the next statement that is run. What is written there is not yet committed when
     the lock goes; whoever takes the lock then waits for it at the status row."""
     session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+
+
+def _found(row: Any) -> Found:
+    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
 
 
 def hold(session: Session, matview: MatviewName) -> bool:

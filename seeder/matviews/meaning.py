@@ -4,7 +4,7 @@ PostgreSQL is asked only where the stamp can't tell: a look at its own words tak
 more than the refresh of a small matview.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seeder.database import Session
 from seeder.manifests import Manifest
@@ -58,8 +58,12 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
     query = manifest.query
     # Read before PostgreSQL is asked: what changes in between is seen by the next run.
     shape = _shape(session, oid) if query.expands else ""
-    analyzed = there.analyzed_rows if there else None
-    wanted = Stamp(manifest.identity, source, query.fingerprint, analyzed, shape)
+    wanted = Stamp(manifest.identity, source, query.fingerprint, None, shape)
+    if there:
+        # What it says of the rows stays true.
+        wanted = replace(
+            there, manifest=wanted.manifest, source=source, fingerprint=wanted.fingerprint, shape=shape
+        )
     told = there and there.fingerprint == query.fingerprint and (not shape or there.shape == shape)
     return Meaning(bool(told) or same_meaning(session, oid, query, policy), there, wanted)
 

@@ -1,32 +1,73 @@
-"""How many rows a refresh left and how large the matview is, without a scan where PostgreSQL can tell."""
+"""How many rows a refresh left and changed, and how large the matview is; scanned only where it must be."""
 
+from seeder.matviews.tally import STATE
 from seeder.sql.names import MatviewName
 
 #: Runs before the refresh, in its transaction. The counters hold what earlier transactions of the session
 #: have not yet flushed, so only the difference means anything. The role comes last: it may see less.
 BEFORE = """
-select set_config(
-    'seeder.rows_before',
-    (pg_stat_get_xact_tuples_inserted(%(oid)s) - pg_stat_get_xact_tuples_deleted(%(oid)s))::text,
-    true
-);
+select set_config('seeder.inserted_before', pg_stat_get_xact_tuples_inserted(%(oid)s)::text, true),
+       set_config('seeder.deleted_before', pg_stat_get_xact_tuples_deleted(%(oid)s)::text, true),
+       set_config('seeder.state_before', '', true);
 """
+
+#: Runs before a concurrent refresh that relies on the last run's number of rows. Nothing but a command like
+#: COMMENT locks a matview against the refreshes of others (SHARE UPDATE EXCLUSIVE; LOCK TABLE takes none),
+#: and the state is only worth looking at once nobody can change it any more.
+HOLD = f"""
+comment on materialized view {{matview}} is %(comment)s;
+select set_config('seeder.state_before', {STATE}, true);
+"""
+
+CHANGE = """
+with change as (
+    select pg_stat_get_xact_tuples_inserted(%(oid)s) - current_setting('seeder.inserted_before')::bigint
+               as inserted,
+           pg_stat_get_xact_tuples_deleted(%(oid)s) - current_setting('seeder.deleted_before')::bigint
+               as deleted,
+           current_setting('track_counts')::boolean as counting
+)"""
 
 #: A plain refresh writes every row anew, so what it inserted is what there is. With track_counts off the
 #: counters stand still and the rows have to be counted.
-AFTER_PLAIN = """
-select case when current_setting('track_counts')::boolean
-            then pg_stat_get_xact_tuples_inserted(%(oid)s) - pg_stat_get_xact_tuples_deleted(%(oid)s)
-                 - current_setting('seeder.rows_before')::bigint
-            else (select count(*) from {matview}) end as records,
+AFTER_PLAIN = (
+    CHANGE
+    + """
+select case when counting then inserted - deleted else (select count(*) from {matview}) end as records,
        pg_total_relation_size(%(oid)s) as total_bytes
+from change
 """
+)
 
-#: A concurrent refresh writes only what has changed.
-AFTER_CONCURRENTLY = """
-select (select count(*) from {matview}) as records,
-       pg_total_relation_size(%(oid)s) as total_bytes
+#: A concurrent refresh writes only what has changed. ``carried`` is the number of rows that follows from the
+#: last run's, null where nothing can follow from it. ``changed_since_analyze`` is autovacuum's own measure,
+#: with what this session has not yet flushed.
+AFTER_CONCURRENTLY = (
+    CHANGE
+    + f""", known as (
+    select change.*,
+           case when counting and current_setting('seeder.state_before') = %(state)s
+                then %(rows)s + inserted - deleted end as carried
+    from change
+)
+select case when %(trusted)s and carried is not null then carried
+            else (select count(*) from {{matview}}) end as records,
+       pg_total_relation_size(%(oid)s) as total_bytes,
+       carried,
+       case when counting then inserted + deleted end as changed,
+       case when counting
+            then pg_stat_get_mod_since_analyze(%(oid)s)
+                 + pg_stat_get_xact_tuples_inserted(%(oid)s) + pg_stat_get_xact_tuples_deleted(%(oid)s)
+            end as changed_since_analyze,
+       (select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = %(oid)s) as owned,
+       {STATE} as state
+from known
 """
+)
+
+
+def hold(matview: MatviewName) -> str:
+    return HOLD.format(matview=matview.quoted)
 
 
 def after_plain(matview: MatviewName) -> str:
@@ -35,13 +76,3 @@ def after_plain(matview: MatviewName) -> str:
 
 def after_concurrently(matview: MatviewName) -> str:
     return AFTER_CONCURRENTLY.format(matview=matview.quoted)
-
-
-def moved_noticeably(rows: int | None, analyzed_rows: int | None) -> bool:
-    """Whether the planner's statistics are stale: autovacuum's own measure, 50 rows and a tenth.
-
-    A refresh never updates them itself. https://www.postgresql.org/docs/current/routine-vacuuming.html
-    """
-    if rows is None:
-        return False
-    return analyzed_rows is None or abs(rows - analyzed_rows) > 50 + 0.1 * analyzed_rows

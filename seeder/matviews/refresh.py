@@ -2,8 +2,9 @@
 is to be done or to be looked at before its readers see the new rows."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -11,17 +12,19 @@ from psycopg2 import errorcodes
 from seeder.database import Session
 from seeder.errors import KeyNotUnique, Rejected, SeederError
 from seeder.failures import judged, one_line
-from seeder.matviews import measure
+from seeder.matviews import measure, stamp
 from seeder.matviews.keys import refused_key
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, explained, old_rows, settle
+from seeder.matviews.tally import WORTHWHILE_ROWS, Tally
 from seeder.settings import RefreshMode
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
 
 PLAIN = "refresh materialized view {matview};\n"
 CONCURRENTLY = "refresh materialized view concurrently {matview};\n"
+COMMENT = "comment on materialized view {matview} is %(comment)s"
 VACUUM = "vacuum (skip_locked) {matview}"
 
 #: What PostgreSQL answers without a usable unique index, and for a matview that holds no rows (matview.c).
@@ -48,6 +51,14 @@ class Refreshed:
     total_bytes: int
     #: Why it wasn't done as it was asked for.
     note: str | None = None
+    #: Rows inserted and rows deleted, an update being both; None where all were written anew.
+    changed: int | None = None
+    #: The same since the planner's statistics were gathered, by PostgreSQL's own counter; None is unknown.
+    changed_since_analyze: int | None = None
+    #: What the next run can take the number of rows from.
+    tally: Tally | None = None
+    #: The comment that the matview bears by now.
+    comment: str | None = None
 
 
 def refresh(
@@ -59,19 +70,19 @@ def refresh(
     """
     how, note = choose(found, policy)
     terms = Terms(missing, policy.expect)
-    try:
-        return _execute(session, matview, found, policy, terms, how, note)
-    except psycopg2.Error as error:
-        if how is How.CONCURRENTLY and error.pgcode in NOT_CONCURRENTLY:
+    if how is How.CONCURRENTLY:
+        try:
+            return _concurrently(session, matview, found, policy, terms)
+        except psycopg2.Error as error:
+            if error.pgcode not in NOT_CONCURRENTLY:
+                raise _explained(session, matview, found, policy, how, error) from error
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
-        else:
-            raise _explained(session, matview, found, policy, how, error) from error
-    except (KeyNotUnique, Rejected):
-        _sweep_up(session, matview, policy, how)
-        raise
+        except (KeyNotUnique, Rejected):
+            _sweep_up(session, matview, policy, how)
+            raise
     try:
-        return _execute(session, matview, found, policy, terms, How.PLAIN, note)
+        return _plain(session, matview, found, policy, terms, note)
     except psycopg2.Error as error:
         raise _explained(session, matview, found, policy, How.PLAIN, error) from error
 
@@ -102,31 +113,109 @@ def choose(found: Found, policy: Policy) -> tuple[How, str | None]:
             return (How.CONCURRENTLY if concurrently and mode is RefreshMode.AUTO_SWAP else How.SWAP), None
 
 
-def _execute(
+def _plain(
+    session: Session, matview: MatviewName, found: Found, policy: Policy, terms: Terms, note: str | None
+) -> Refreshed:
+    text = measure.BEFORE + policy.set_role + PLAIN.format(matview=matview.quoted)
+    row = _row(session, matview, found, policy, terms, text, measure.after_plain(matview), oid=found.oid)
+    return Refreshed(How.PLAIN, int(row.records), int(row.total_bytes), note, comment=found.comment)
+
+
+def _concurrently(
+    session: Session, matview: MatviewName, found: Found, policy: Policy, terms: Terms
+) -> Refreshed:
+    """With the last run's number of rows where there is one; its successor is then part of the transaction,
+    so that nobody's comment can come between."""
+    there = stamp.read(found.comment)
+    if there is None or there.tally is None:
+        row = _concurrent_row(session, matview, found, policy, terms, None)
+        return _concurrent(matview, row, None, found.comment)
+    try:
+        with session.transaction():
+            row = _concurrent_row(session, matview, found, policy, terms, there.tally)
+            done = _concurrent(matview, row, there.tally, None)
+            comment = stamp.written(found.comment, replace(there, tally=done.tally))
+            session.run(COMMENT.format(matview=matview.quoted), comment=comment)
+    except psycopg2.Error as error:
+        if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
+            raise
+        # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
+        row = _concurrent_row(session, matview, found, policy, terms, None)
+        return _concurrent(matview, row, None, found.comment)
+    return replace(done, comment=comment)
+
+
+def _concurrent_row(
     session: Session,
     matview: MatviewName,
     found: Found,
     policy: Policy,
     terms: Terms,
-    how: How,
-    note: str | None,
-) -> Refreshed:
-    command, after = {
-        How.PLAIN: (PLAIN, measure.after_plain(matview)),
-        How.CONCURRENTLY: (CONCURRENTLY, measure.after_concurrently(matview)),
-    }[how]
-    text = measure.BEFORE + policy.set_role + command.format(matview=matview.quoted)
-    if terms:
-        with session.transaction():
-            if policy.role:
-                session.run_text(policy.set_role)
-            rows_before = old_rows(session, matview, policy.expect, populated=bool(found.populated))
-            session.run(text, oid=found.oid)
-            settle(session, matview, matview.quoted, terms, rows_before=rows_before)
-            row = session.row(after, oid=found.oid)
-    else:
-        row = session.row(text + after, oid=found.oid)
-    return Refreshed(how, int(row.records), int(row.total_bytes), note)
+    tally: Tally | None,
+) -> Any:
+    text = (
+        measure.BEFORE
+        + policy.set_role
+        + (measure.hold(matview) if tally else "")
+        + CONCURRENTLY.format(matview=matview.quoted)
+    )
+    return _row(
+        session,
+        matview,
+        found,
+        policy,
+        terms,
+        text,
+        measure.after_concurrently(matview),
+        oid=found.oid,
+        comment=found.comment,
+        state=tally and tally.state,
+        rows=tally and tally.rows,
+        trusted=tally is not None and not tally.due,
+    )
+
+
+def _concurrent(matview: MatviewName, row: Any, tally: Tally | None, comment: str | None) -> Refreshed:
+    """What the row of figures says."""
+    counted = tally is None or tally.due or row.carried is None
+    if row.carried is not None and row.carried != row.records:
+        log.error(
+            "%s: %s rows carried over are not the %s counted; the count holds",
+            matview, row.carried, row.records,
+        )  # fmt: skip
+    carried = 0 if counted or tally is None else tally.carried + 1
+    worthwhile = row.owned and row.records >= WORTHWHILE_ROWS
+    return Refreshed(
+        How.CONCURRENTLY,
+        int(row.records),
+        int(row.total_bytes),
+        changed=row.changed,
+        changed_since_analyze=row.changed_since_analyze,
+        tally=Tally(int(row.records), row.state, carried) if worthwhile else None,
+        comment=comment,
+    )
+
+
+def _row(
+    session: Session,
+    matview: MatviewName,
+    found: Found,
+    policy: Policy,
+    terms: Terms,
+    text: str,
+    after: str,
+    **values: Any,
+) -> Any:
+    """The row of figures after the refresh; in one round trip where nothing comes between."""
+    if not terms:
+        return session.row(text + after, **values)
+    with session.transaction():
+        if policy.role:
+            session.run_text(policy.set_role)
+        rows_before = old_rows(session, matview, policy.expect, populated=bool(found.populated))
+        session.run(text, **values)
+        settle(session, matview, matview.quoted, terms, rows_before=rows_before)
+        return session.row(after, **values)
 
 
 def _explained(

@@ -7,6 +7,8 @@ comment before it is kept.
 import json
 from dataclasses import asdict, dataclass
 
+from seeder.matviews.tally import Tally
+
 _PREFIX = '{"seeder": '
 
 
@@ -25,6 +27,11 @@ class Stamp:
     #: Hash of the columns that the sources had, for SQL with a ``*``; empty for SQL that names each column
     #: itself; None is not known.
     shape: str | None = None
+    #: What PostgreSQL's counter of changes since then began at. None is as many as there were rows: they were
+    #: gathered by the transaction that wrote the rows, whose changes are counted at its end.
+    changes_when_analyzed: int | None = None
+    #: The rows after the last run, where it is worth remembering.
+    tally: Tally | None = None
 
 
 def read(comment: str | None) -> Stamp | None:
@@ -33,8 +40,10 @@ def read(comment: str | None) -> Stamp | None:
     if not last_line.startswith(_PREFIX):
         return None
     try:
-        return Stamp(**json.loads(last_line)["seeder"])
-    except (ValueError, TypeError, KeyError):
+        facts = json.loads(last_line)["seeder"]
+        tally = facts.pop("tally", None)
+        return Stamp(**facts, tally=tally and Tally(**tally))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -43,5 +52,7 @@ def written(comment: str | None, stamp: Stamp) -> str:
     own, _, last_line = (comment or "").rpartition("\n")
     if not last_line.startswith(_PREFIX):
         own = comment or ""
-    line = json.dumps({"seeder": asdict(stamp)}, separators=(", ", ": "))
+    always = ("manifest", "source", "fingerprint", "analyzed_rows")
+    facts = {name: value for name, value in asdict(stamp).items() if name in always or value is not None}
+    line = json.dumps({"seeder": facts}, separators=(", ", ": "))
     return f"{own}\n{line}" if own else line

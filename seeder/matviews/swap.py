@@ -15,7 +15,7 @@ from seeder.database import Session
 from seeder.errors import MatviewBusy, MatviewChanged, SeederError
 from seeder.failures import judged
 from seeder.matviews import lock
-from seeder.matviews.build import CREATE, FIND, Built, build, fill, made
+from seeder.matviews.build import CREATE, FIND, Built, build, fill, made, rehearse
 from seeder.matviews.copies import OWN_ROLE, Matview, Pair, discard, read
 from seeder.matviews.dependents import matviews, refuse_hindrances
 from seeder.matviews.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
@@ -60,6 +60,18 @@ def swap(
                     discard(session, built.pair.copy.oid, policy)
             raise
     return built
+
+
+def refuse_hopeless(
+    session: Session, matview: MatviewName, oid: int, query: SafeQuery | None, policy: Policy
+) -> None:
+    """Raise what a swap would be refused with before it computes any rows. Leaves nothing behind.
+
+    While somebody works on the matview, only what is on top of it is looked at: the copy is theirs.
+    """
+    old, _ = _look(session, matview, oid)
+    if query and lock.holder(session, matview) is None:
+        rehearse(session, old, query, policy)
 
 
 def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, list[Matview]]:

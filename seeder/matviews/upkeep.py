@@ -11,7 +11,9 @@ from seeder.errors import QueryChanged, QueryFailed, TableTaken
 from seeder.failures import judged
 from seeder.history import Figures
 from seeder.manifests import Manifest
-from seeder.matviews import indexes, keys, lock, measure, stamp
+from seeder.matviews import indexes as indexing
+from seeder.matviews import keys, lock, stamp
+from seeder.matviews import swap as swapping
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.functions import refuse_volatile
@@ -20,8 +22,9 @@ from seeder.matviews.lock import Found
 from seeder.matviews.meaning import compare, new_stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, refuse_unfit_to, settle_copy
-from seeder.matviews.refresh import How, Refreshed, choose, refresh
+from seeder.matviews.refresh import How, choose, refresh
 from seeder.matviews.stamp import Stamp
+from seeder.matviews.statistics import keep_true
 from seeder.matviews.swap import BeforeExchange, swap
 from seeder.settings import OnQueryChange
 from seeder.sql.directives import Index
@@ -60,22 +63,111 @@ class RefreshResult:
     figures: Figures
     #: What a person should know although it went well.
     note: str | None = None
+    #: Rows that a concurrent refresh inserted and deleted, an update being both; None for all others.
+    changed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "outcome": str(self.outcome),
             "records": self.figures.records,
+            "changed": self.changed,
             "bytes": self.figures.total_bytes,
             "note": self.note,
         }
 
 
+class Deed(StrEnum):
+    """What is to be done."""
+
+    CREATE = "create"
+    #: Its own definition, the rows anew.
+    REFRESH = "refresh"
+    #: A new definition, beside it.
+    REBUILD = "rebuild"
+
+
 @dataclass(frozen=True)
-class _Done:
-    outcome: Outcome
-    records: int
-    total_bytes: int
+class Decision:
+    """What a run will do, before it does any of it."""
+
+    deed: Deed
+    #: How it is to be refreshed; None where it isn't.
+    how: How | None
+    #: The stamp that the matview should bear; None where it isn't seeder's and stays so.
+    stamp: Stamp | None
+    #: What a person should know of its definition.
     note: str | None = None
+    #: Why it isn't refreshed as it was asked for.
+    reason: str | None = None
+    #: It was made without seeder, and is what the manifest asks for.
+    adopted: bool = False
+    #: What is to be done with its indexes; None where they needn't be looked at.
+    indexes: Difference | None = None
+
+
+def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -> Decision:
+    """What a run will do, which `seeder plan` asks too. Changes nothing.
+
+    `policy` is the manifest's own. Raises ManifestError where the run can only fail.
+    """
+    if found.oid is None:
+        return Decision(Deed.CREATE, None, new_stamp(manifest, policy))
+    if found.kind != "m":
+        raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
+    meaning = compare(session, manifest, found.oid, found, policy)
+    if not meaning.same and policy.on_query_change is OnQueryChange.ERROR:
+        raise QueryChanged(table_name=manifest.table_name)
+    if not meaning.same and policy.on_query_change is OnQueryChange.REBUILD:
+        what = _index_difference(session, found.oid, policy)
+        return Decision(Deed.REBUILD, None, new_stamp(manifest, policy), indexes=what)
+    current = meaning.wanted if meaning.same else meaning.there
+    indexes = None
+    if not _is_in_step(manifest, found, current, policy):
+        indexes = _index_difference(session, found.oid, policy)
+        found = replace(found, keyed=indexes.keyed)
+    how, reason = choose(found, policy)
+    return Decision(
+        Deed.REFRESH,
+        how,
+        current,
+        None if meaning.same else KEPT,
+        reason,
+        adopted=meaning.same and meaning.there is None,
+        indexes=indexes,
+    )
+
+
+def _is_in_step(manifest: Manifest, found: Found, current: Stamp | None, policy: Policy) -> bool:
+    """Whether the indexes needn't be looked at: the SQL is the one that the matview bears the stamp of, or
+    its old definition is kept, and with it what belongs to it."""
+    if current is None or current.source != manifest.source(policy.allowed_functions):
+        return True
+    wants_key = any(index.unique for index in policy.indexes)
+    there = stamp.read(found.comment)
+    is_known = there is not None and there.source == current.source
+    return is_known and (found.keyed or not wants_key)
+
+
+def _index_difference(session: Session, oid: int, policy: Policy) -> Difference:
+    try:
+        return indexing.difference(indexing.existing(session, oid), policy.indexes)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+
+
+def refuse_hopeless(
+    session: Session, manifest: Manifest, found: Found, decision: Decision, policy: Policy
+) -> None:
+    """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
+    if decision.deed is not Deed.REFRESH:
+        refuse_unfit(session, manifest.query, policy)
+        refuse_volatile(session, manifest.query, policy.allowed_functions, policy.set_role)
+    if found.oid is not None and (decision.deed is Deed.REBUILD or decision.how is How.SWAP):
+        query = manifest.query if decision.deed is Deed.REBUILD else None
+        try:
+            swapping.refuse_hopeless(session, manifest.matview, found.oid, query, policy)
+        except psycopg2.Error as error:
+            raise judged(error) from error
 
 
 def bring_up_to_date(
@@ -91,14 +183,14 @@ def bring_up_to_date(
     or TemporaryError (another try may help).
     """
     own = policy.of_manifest(manifest.directives)
-    with lock.limited(session, own.limits, policy.limits):
-        meter = session.meter()
+    with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
         if found.leftover is not None:
             discard(session, found.leftover, own)
         done = _Upkeep(session, manifest, found, own, before_exchange).done()
-        usage = meter.usage()
-        figures = Figures(done.records, done.total_bytes, usage.memory_mb, usage.cpu_percentage)
-        return RefreshResult(done.outcome, figures, done.note)
+    used = meter.usage
+    return replace(
+        done, figures=replace(done.figures, memory_mb=used.memory_mb, cpu_percentage=used.cpu_percentage)
+    )
 
 
 @dataclass(frozen=True)
@@ -111,67 +203,55 @@ class _Upkeep:
     policy: Policy
     before_exchange: BeforeExchange | None
 
-    def done(self) -> _Done:
+    def done(self) -> RefreshResult:
+        decision = decide(self.session, self.manifest, self.found, self.policy)
         oid = self.found.oid
         if oid is None:
-            return self._create()
-        if self.found.kind != "m":
-            kind = KINDS.get(self.found.kind or "", "relation")
-            raise TableTaken(table_name=self.manifest.table_name, kind=kind)
-        meaning = compare(self.session, self.manifest, oid, self.found, self.policy)
-        if meaning.same:
-            return self._refresh(oid, meaning.wanted)
-        match self.policy.on_query_change:
-            case OnQueryChange.REBUILD:
-                return self._rebuild(oid)
-            case OnQueryChange.KEEP:
-                return self._refresh(oid, meaning.there, KEPT)
-            case OnQueryChange.ERROR:
-                raise QueryChanged(table_name=self.manifest.table_name)
+            return self._create(decision)
+        if decision.deed is Deed.REBUILD:
+            return self._rebuild(oid, decision)
+        return self._refresh(oid, decision)
 
-    def _create(self) -> _Done:
+    def _create(self, decision: Decision) -> RefreshResult:
         manifest, policy = self.manifest, self.policy
-        wanted = new_stamp(manifest, policy)
+        wanted = decision.stamp or new_stamp(manifest, policy)
         made = create(self.session, manifest.matview, manifest.query, wanted, policy)
-        return _Done(Outcome.CREATED, made.records, made.total_bytes)
+        return RefreshResult(Outcome.CREATED, Figures(made.records, made.total_bytes))
 
-    def _rebuild(self, oid: int) -> _Done:
+    def _rebuild(self, oid: int, decision: Decision) -> RefreshResult:
         query, policy = self.manifest.query, self.policy
         refuse_unfit(self.session, query, policy)
         refuse_volatile(self.session, query, policy.allowed_functions, policy.set_role)
-        what = self._without_superfluous_indexes(oid)
-        return self._swap(Outcome.REBUILT, oid, query, new_stamp(self.manifest, policy), what.missing)
+        return self._swap(Outcome.REBUILT, oid, query, decision, self._missing_indexes(decision))
 
-    def _refresh(self, oid: int, current: Stamp | None, note: str | None = None) -> _Done:
-        """`current` is the stamp that the matview should bear, None where it isn't ours."""
+    def _refresh(self, oid: int, decision: Decision) -> RefreshResult:
         found = self.found
-        missing: tuple[Index, ...] = ()
-        if not self._is_in_step(current):
+        if decision.indexes is not None:
             try:
                 refuse_unfit_to(self.session, str(oid), self.policy)
             except psycopg2.Error as error:
                 raise judged(error) from error
-            what = self._without_superfluous_indexes(oid)
-            found, missing = replace(found, keyed=what.keyed), what.missing
-        how, reason = choose(found, self.policy)
-        if how is How.SWAP:
-            notes = " ".join(filter(None, (note, reason)))
-            return self._swap(Outcome.SWAPPED, oid, None, current, missing, notes or None)
+            found = replace(found, keyed=decision.indexes.keyed)
+        missing = self._missing_indexes(decision)
+        if decision.how is How.SWAP:
+            return self._swap(Outcome.SWAPPED, oid, None, decision, missing)
         done = refresh(self.session, self.manifest.matview, found, self.policy, missing)
-        self._keep_statistics_true(current, done)
-        notes = " ".join(filter(None, (note, done.note)))
-        return _Done(Outcome.REFRESHED, done.records, done.total_bytes, notes or None)
+        keep_true(self.session, self.manifest.matview, decision.stamp, done, self.policy)
+        notes = " ".join(filter(None, (decision.note, done.note)))
+        return RefreshResult(
+            Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed
+        )
 
     def _swap(
         self,
         outcome: Outcome,
         oid: int,
         query: SafeQuery | None,
-        current: Stamp | None,
+        decision: Decision,
         missing: tuple[Index, ...],
-        note: str | None = None,
-    ) -> _Done:
-        terms = Terms(missing, self.policy.expect)
+    ) -> RefreshResult:
+        """`query` is the new definition, None where it stays as it is."""
+        matview, current, terms = self.manifest.matview, decision.stamp, Terms(missing, self.policy.expect)
 
         def publish(session: Session, copy: str) -> None:
             if terms:
@@ -180,9 +260,11 @@ class _Upkeep:
                 self.before_exchange(session, copy)
 
         def comment(now: str | None, records: int) -> str | None:
-            return stamp.written(now, replace(current, analyzed_rows=records)) if current else now
+            if current is None:
+                return now
+            fresh = replace(current, analyzed_rows=records, changes_when_analyzed=None, tally=None)
+            return stamp.written(now, fresh)
 
-        matview = self.manifest.matview
         try:
             built = swap(self.session, matview, oid, query, comment, self.policy, publish)
         except QueryFailed as error:
@@ -190,45 +272,21 @@ class _Upkeep:
             if key_error := keys.refused_key_of_copy(self.session, matview, oid, text, self.policy, error):
                 raise key_error from error
             raise
-        return _Done(outcome, built.records, built.total_bytes, note)
+        notes = " ".join(filter(None, (decision.note, decision.reason)))
+        return RefreshResult(outcome, Figures(built.records, built.total_bytes), notes or None)
 
-    def _is_in_step(self, current: Stamp | None) -> bool:
-        """Whether the indexes needn't be looked at: the SQL is the one that the matview bears the stamp of,
-        or its old definition is kept, and with it what belongs to it."""
-        if current is None or current.source != self.manifest.source(self.policy.allowed_functions):
-            return True
-        wants_key = any(index.unique for index in self.policy.indexes)
-        there = stamp.read(self.found.comment)
-        is_known = there is not None and there.source == current.source
-        return is_known and (self.found.keyed or not wants_key)
-
-    def _without_superfluous_indexes(self, oid: int) -> Difference:
+    def _missing_indexes(self, decision: Decision) -> tuple[Index, ...]:
         """Drop the indexes that are no longer asked for, and tell which are missing.
 
         They go before the refresh, which a key that isn't one any more would end, and a rebuild would carry
         over.
         """
-        try:
-            what = indexes.difference(indexes.existing(self.session, oid), self.policy.indexes)
-            if what.superfluous:
-                indexes.drop(self.session, what.superfluous, self.policy)
-        except psycopg2.Error as error:
-            raise judged(error) from error
-        return what
-
-    def _keep_statistics_true(self, current: Stamp | None, done: Refreshed) -> None:
-        """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""
-        matview, before = self.manifest.matview.quoted, self.found.comment
-        statements = []
-        if measure.moved_noticeably(done.records, current.analyzed_rows if current else None):
-            statements.append(f"analyze {matview};\n")
-            current = current and replace(current, analyzed_rows=done.records)
-        comment = stamp.written(before, current) if current else None
-        if comment and comment != before:
-            statements.append(f"comment on materialized view {matview} is %(comment)s;\n")
-        if not statements:
-            return
-        try:
-            self.session.run(self.policy.set_role + "".join(statements), comment=comment)
-        except psycopg2.Error as error:
-            raise judged(error) from error
+        what = decision.indexes
+        if what is None:
+            return ()
+        if what.superfluous:
+            try:
+                indexing.drop(self.session, what.superfluous, self.policy)
+            except psycopg2.Error as error:
+                raise judged(error) from error
+        return what.missing

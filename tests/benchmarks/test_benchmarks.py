@@ -78,6 +78,28 @@ def test_waits_of_readers_are_measured_in_each_mode_and_nothing_is_left(home: Pa
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_the_price_of_knowing_is_measured_for_each_size_and_nothing_is_left(home: Path) -> None:
+    home.mkdir(0o711)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "costs", "--rows", "2000", "--repetitions", "2", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert [one["rows"] for one in measured["costs"]] == [100, 2000]
+    for one in measured["costs"]:
+        assert min(one["counted"], one["carried"], one["analyzed"]) > 0
+    assert isinstance(measured["report_ms"], float)
+    assert "carried over" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20

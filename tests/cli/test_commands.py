@@ -163,6 +163,50 @@ def test_check_finds_what_would_fail(command, platform: Platform, sales) -> None
     assert "it is not a SELECT but DELETE" in command("check")[1]
 
 
+def test_check_warns_without_failing_and_can_be_narrowed_down(command, platform: Platform, sales) -> None:
+    platform.sql("""
+        create function public.hidden() returns bigint stable language plpgsql
+        as 'begin return (select count(*) from seeder_nowhere); end'
+    """)
+    platform.custom(2, table_name="hidden", query="select public.hidden()")
+    platform.custom(3, table_name="broken", query="select [red]", agency_slug="b6")
+    code, out, _ = command("check", "--agency", "ua")
+    assert code == 0
+    assert "warning: The function hidden() may fail during a refresh" in out
+    code, out, _ = command("check", "--table", "broken", "--json")
+    assert code == 1
+    said = json.loads(out)
+    assert (said["manifests"], said["warnings"]) == (1, [])
+    assert command("check", "--agency", "nobody")[0] == 2
+
+
+def test_a_database_out_of_reach_is_found_by_check(command, platform: Platform, sales, monkeypatch) -> None:
+    monkeypatch.setenv("SEEDER_DATABASES", '{"4": "postgresql://someone:geheim@127.0.0.1:1/there"}')
+    code, out, err = command("check")
+    assert code == 1
+    assert "database 4" in out
+    assert "geheim" not in out + err
+
+
+def test_a_plan_is_a_table_with_the_long_texts_below(command, platform: Platform, sales) -> None:
+    platform.custom(2, table_name="broken", query="select price\nfrom nowhere [red]", agency_slug="b6")
+    platform.custom(3, table_name="changed", query="select 1 as one")
+    platform.sql("create materialized view reporting.changed as select 2 as two")
+    code, out, _ = command("plan")
+    assert code == 1
+    lines = out.splitlines()
+    assert lines[0].split() == ["agency", "table", "action", "cost", "est.", "rows", "last", "took", "why"]
+    assert lines[1].split()[1:3] == ["sales", "create"]
+    assert "--- materialized view" in out
+    assert "create" in lines[-1]
+    assert "error" in lines[-1]
+    code, out, _ = command("plan", "--table", "sales", "--json")
+    assert code == 0
+    (said,) = json.loads(out)
+    assert (said["action"], said["estimated_rows"], said["agency_slug"]) == ("create", 1, "ua")
+    assert command("plan", "--table", "nothing")[0] == 2
+
+
 def test_the_schema_is_shown_applied_and_checked(command, platform: Platform) -> None:
     assert "create table if not exists" in command("schema", "show")[1].lower()
     assert command("schema", "apply")[0] == 0

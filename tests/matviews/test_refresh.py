@@ -337,3 +337,35 @@ def test_an_adopted_matview_gets_its_statistics_once(bench: Bench) -> None:
     bench.refresh()
     assert bench.stamp().analyzed_rows == 100  # type: ignore[union-attr]
     assert bench.value("select count(*) from pg_stats where tablename = 'sales'") == 3
+
+
+def test_rows_that_change_without_their_number_are_analyzed_too(bench: Bench) -> None:
+    bench.refresh()
+    bench.sql("create unique index on reporting.sales (id)")
+
+    def known() -> set[str]:
+        text = bench.value(
+            "select most_common_vals::text from pg_stats where tablename = 'sales' and attname = 'agency_id'"
+        )
+        return set(text.strip("{}").split(","))
+
+    bench.sql("update sale set agency_id = 8 where id <= 20")
+    bench.refresh()
+    assert known() == {"7"}, "40 changes are not more than 50 and a tenth of 100"
+    bench.sql("update sale set agency_id = 8 where id <= 40")
+    bench.refresh()
+    assert known() == {"7", "8"}, "40 and 40 are, in two runs"
+    assert bench.stamp().changes_when_analyzed == 0  # type: ignore[union-attr]
+    bench.sql("update sale set agency_id = 9 where id <= 30")
+    bench.refresh()
+    assert known() == {"7", "8"}, "and from there they are counted anew"
+
+
+def test_changes_count_on_when_the_counters_were_lost(bench: Bench) -> None:
+    bench.refresh()
+    bench.sql("create unique index on reporting.sales (id)")
+    bench.sql("select pg_stat_force_next_flush()")
+    bench.sql("select pg_stat_reset()")
+    bench.sql("update sale set agency_id = 8 where id <= 35")
+    bench.refresh()
+    assert bench.stamp().changes_when_analyzed == 0  # type: ignore[union-attr]

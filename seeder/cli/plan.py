@@ -1,0 +1,77 @@
+"""``seeder plan``: what a refresh would do to each manifest's materialized view, without doing it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from seeder.app import equipment
+from seeder.cli.printing import console, first_line, number, print_json, progress, table, text
+from seeder.forecast import ERROR, Forecast, forecast
+from seeder.planning import Selection
+
+#: What needs attention comes last, where a terminal leaves it in sight.
+ORDER = ("shared", "refresh", "create", "rebuild")
+
+
+def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
+    selection = Selection(report_type, agency, table_name)
+    ready = equipment()
+    ready.databases.verify()
+    jobs = ready.history.jobs()
+    with ready.databases.session() as session:
+        manifests = ready.manifests.every(session)
+    with progress("asking", console(stderr=True)) as (begin, tell):
+        begin(sum(selection.takes(one) for one in manifests))
+        foreseen = (
+            forecast(ready.databases, manifests, jobs, selection, ready.desk.policy, tell)
+            if manifests or selection != Selection()
+            else []
+        )
+    if as_json:
+        print_json(foreseen)
+    else:
+        show(console(), foreseen)
+    return 1 if any(one.action == ERROR for one in foreseen) else 0
+
+
+def show(out: Console, foreseen: Sequence[Forecast]) -> None:
+    """A line for each; what is longer than a line follows below the table."""
+    rows = table(
+        "agency", "table", "action", "cost", "est. rows", "last took", "why",
+        right=("cost", "est. rows", "last took"), whole=("agency", "table", "action"),
+    )  # fmt: skip
+    ordered = sorted(foreseen, key=lambda one: (_rank(one.action), one.agency_slug, one.table_name))
+    for one in ordered:
+        rows.add_row(
+            text(one.agency_slug),
+            text(one.table_name),
+            f"[red]{one.action}[/]" if one.action == ERROR else one.action,
+            number(None if one.cost is None else round(one.cost)),
+            number(one.estimated_rows),
+            "" if one.last_seconds is None else f"{one.last_seconds} s",
+            text(first_line(one.why)),
+        )
+    out.print(rows)
+    for one in ordered:
+        rest = one.why.partition("\n")[2]
+        if rest or one.diff:
+            whole = f"\n{text(one.why)}" if rest else ""
+            diff = f"\n{_coloured(one.diff)}" if one.diff else ""
+            out.print(f"\n[bold]{text(one.table_name)}[/]{whole}{diff}")
+    counts = Counter(one.action for one in foreseen)
+    out.print(", ".join(f"{count} {action}" for action, count in counts.most_common()) or "No manifests yet.")
+
+
+def _rank(action: str) -> int:
+    word = action.partition(" ")[0]
+    return ORDER.index(word) if word in ORDER else len(ORDER) + (word == ERROR)
+
+
+def _coloured(diff: str) -> str:
+    styles = {"+": "green", "-": "red"}
+    lines = [
+        f"[{styles[line[0]]}]{text(line)}[/]" if line[:1] in styles else text(line)
+        for line in diff.split("\n")
+    ]
+    return "\n".join(lines)

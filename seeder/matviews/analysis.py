@@ -1,0 +1,46 @@
+"""A manifest's query judged by PostgreSQL without being run: the names in it, the functions, the privileges.
+
+The judge is the temporary view that a creation asks too (seeder.matviews.probe), and beside it EXPLAIN, which
+checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing of
+the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, in a
+transaction that is read only by then.
+"""
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.failures import judged
+from seeder.matviews.functions import refuse_volatile_of_probe
+from seeder.matviews.policy import Policy
+from seeder.matviews.probe import probe
+from seeder.matviews.publishing import PROBE, refuse_unfit_to
+from seeder.matviews.restricted import SINCE, unresolved_functions
+from seeder.sql.guard import SafeQuery
+
+PREPARE = "prepare seeder_check as\n{query}\n"
+
+EXPLAIN = "set transaction read only; explain select * from pg_temp.seeder_probe"
+
+
+def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> list[str]:
+    """Warnings; raises ManifestError for what a run would end with, TemporaryError for a lost connection.
+
+    `as_role`: the query will run with the rights of the policy's role, not of another owner of its matview.
+    """
+    with probe(session, query, policy.set_role):
+        refuse_unfit_to(session, PROBE, policy)
+        refuse_volatile_of_probe(session, policy.allowed_functions)
+        if as_role:
+            session.run_text(EXPLAIN)
+        return unresolved_functions(session) if session.server_version >= SINCE else []
+
+
+def resolve(session: Session, query: SafeQuery) -> None:
+    """Only the names and constants of the query, for one whose like was analysed: raises QueryFailed."""
+    text = PREPARE.format(query=query.text)
+    offset = text.index(query.text)
+    try:
+        session.run_text(text)
+        session.run_text("deallocate seeder_check")
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error

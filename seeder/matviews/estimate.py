@@ -1,0 +1,71 @@
+"""What can be told of a run beforehand: the planner's estimate, the index it uses, how definitions differ."""
+
+import json
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.failures import judged
+from seeder.matviews.lock import USABLE
+from seeder.matviews.policy import Policy
+from seeder.matviews.probe import probe
+from seeder.sql.guard import SafeQuery
+
+#: As the role that the matview belongs to; nothing of the query is executed.
+EXPLAIN = "explain (format json)\n{query}\n"
+
+#: The smallest that REFRESH … CONCURRENTLY may use; any one lets it.
+KEY = f"""
+select index.relname as name
+from pg_index as i join pg_class as index on index.oid = i.indexrelid
+where i.indrelid = %(oid)s and {USABLE}
+order by i.indnkeyatts, name
+limit 1
+"""
+
+DEFINITIONS = """
+select pg_get_viewdef(%(oid)s::oid) as there,
+       pg_get_viewdef('pg_temp.seeder_probe'::regclass) as wanted
+"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The planner's guess: cost in its own units (a page read in order is 1), and rows."""
+
+    cost: float
+    rows: int
+
+
+def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
+    """Raises ManifestError for a query that PostgreSQL can't plan, with its place in the manifest."""
+    text = EXPLAIN.format(query=query.text)
+    offset = text.index(query.text)
+    try:
+        with session.transaction():
+            session.run_text("set transaction read only;\n" + policy.set_role)
+            (found,) = session.text_row(text)
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+    plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return Estimate(cost=float(plan["Total Cost"]), rows=int(plan["Plan Rows"]))
+
+
+def key_index(session: Session, oid: int) -> str | None:
+    """The unique index that lets the matview be refreshed concurrently."""
+    row = session.row(KEY, oid=oid)
+    return row and str(row.name)
+
+
+def definition_diff(session: Session, oid: int, query: SafeQuery, policy: Policy) -> str:
+    """A unified diff from the matview's definition to the manifest's, both as PostgreSQL prints them; empty
+    where they mean the same. Raises QueryFailed where PostgreSQL can't resolve the query."""
+    with probe(session, query, policy.set_role):
+        row = session.row(DEFINITIONS, oid=oid)
+    lines = unified_diff(
+        row.there.splitlines(), row.wanted.splitlines(), "materialized view", "manifest", lineterm=""
+    )
+    return "\n".join(lines)

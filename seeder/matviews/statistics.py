@@ -1,0 +1,62 @@
+"""The planner's statistics of a matview, and the stamp that remembers when they were gathered.
+
+A refresh never updates them itself (https://www.postgresql.org/docs/current/routine-vacuuming.html), and
+autovacuum, where it is on, comes up to a minute later.
+"""
+
+from dataclasses import replace
+
+import psycopg2
+
+from seeder.database import Session
+from seeder.failures import judged
+from seeder.matviews import stamp
+from seeder.matviews.policy import Policy
+from seeder.matviews.refresh import Refreshed
+from seeder.matviews.stamp import Stamp
+from seeder.sql.names import MatviewName
+
+#: What the refresh changed is still with this session; told after the ANALYZE, it would count as changed
+#: since.
+FLUSH = "select pg_stat_force_next_flush()"
+
+
+def keep_true(
+    session: Session, matview: MatviewName, current: Stamp | None, done: Refreshed, policy: Policy
+) -> None:
+    """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""
+    statements = []
+    current = current and replace(current, tally=done.tally or current.tally)
+    if are_stale(done, current):
+        session.run(FLUSH)
+        statements.append(f"analyze {matview.quoted};\n")
+        current = current and replace(current, analyzed_rows=done.records, changes_when_analyzed=0)
+    comment = stamp.written(done.comment, current) if current else None
+    if comment and comment != done.comment:
+        statements.append(f"comment on materialized view {matview.quoted} is %(comment)s;\n")
+    if not statements:
+        return
+    try:
+        session.run(policy.set_role + "".join(statements), comment=comment)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+
+
+def are_stale(done: Refreshed, current: Stamp | None) -> bool:
+    """Autovacuum's own measure, 50 rows and a tenth, for how the number of rows has moved; and after a
+    concurrent refresh, which writes only what changed, for how many rows were changed since, too.
+
+    A plain refresh writes all rows anew, so its changes say nothing.
+    """
+    analyzed_rows = current.analyzed_rows if current else None
+    if current is None or analyzed_rows is None:
+        return True
+    enough = 50 + 0.1 * analyzed_rows
+    if abs(done.records - analyzed_rows) > enough:
+        return True
+    changes = done.changed_since_analyze
+    if changes is None:
+        return False
+    began = analyzed_rows if current.changes_when_analyzed is None else current.changes_when_analyzed
+    # Below where it began, it began anew: autovacuum analyzed, or the server lost its counters in a crash.
+    return (changes - began if changes >= began else changes) > enough
