@@ -1,0 +1,95 @@
+"""What PostgreSQL's errors mean for a run, and how a person reads them."""
+
+import psycopg2
+import pytest
+from contract import Platform
+
+from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete
+from seeder.failures import expecting_contract, is_passing, judged, one_line, report
+
+
+def error_of(platform: Platform, sql: str) -> psycopg2.Error:
+    with pytest.raises(psycopg2.Error) as raised:
+        platform.sql(sql)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("code", "passing"),
+    [
+        ("08006", True), ("40001", True), ("40P01", True), ("53100", True), ("53200", True), ("53300", True),
+        ("55P03", True), ("57P01", True), ("57P02", True), ("57P03", True),
+        ("57014", False), ("22012", False), ("42601", False), ("42P01", False), ("40002", False),
+        ("55006", False), ("57P04", False), ("XX000", False), ("42501", False),
+    ],
+)  # fmt: skip
+def test_time_mends_what_is_about_the_server_and_nothing_else(
+    platform: Platform, code: str, passing: bool
+) -> None:
+    error = error_of(platform, f"do $$ begin raise exception 'so it is' using errcode = '{code}'; end $$")
+    assert error.pgcode == code
+    assert is_passing(error) == passing
+    told = judged(error)
+    assert type(told) is (DatabaseTrouble if passing else QueryFailed)
+    assert str(told).startswith(f"{code}: so it is\n")
+
+
+def test_a_connection_that_is_refused_or_lost_may_come_back(platform: Platform) -> None:
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        psycopg2.connect("postgresql://user@127.0.0.1:1/name")
+    with platform.databases.session() as session:
+        session.close()
+        with pytest.raises(psycopg2.InterfaceError) as lost:
+            session.row("select 1")
+    for error in (refused.value, lost.value):
+        assert error.pgcode is None
+        assert is_passing(error)
+        assert report(error).startswith("The connection to the database failed: ")
+        assert report(error).endswith(".")
+        assert "\n" not in report(error)
+    assert not is_passing(psycopg2.ProgrammingError("can't adapt type"))
+
+
+def test_a_report_has_detail_hint_and_context_each_on_its_line(platform: Platform) -> None:
+    error = error_of(
+        platform,
+        "do $$ begin raise exception 'no' using errcode = '22012', detail = 'why', hint = 'how'; end $$",
+    )
+    lines = report(error).splitlines()
+    assert lines[:3] == ["22012: no", "Detail: why", "Hint: how"]
+    assert lines[3].startswith("Context: PL/pgSQL function inline_code_block line 1")
+
+
+def test_a_report_says_where_in_the_manifests_own_sql(platform: Platform) -> None:
+    error = error_of(platform, "select nothing_like_it")
+    asked = []
+
+    def locate(position: int) -> tuple[int, int] | None:
+        asked.append(position)
+        return (3, 4) if len(asked) == 1 else None
+
+    assert report(error, locate).endswith("\nAt line 3, column 4 of the manifest's query")
+    assert "At line" not in report(error, locate)
+    assert "At line" not in report(error)
+    assert asked == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("sql", "missing"),
+    [
+        ("select * from reporting.nowhere", 'relation "reporting.nowhere"'),
+        ("select nothing from reporting.seeder_job_status", 'column "nothing"'),
+    ],
+)
+def test_what_the_contract_promises_and_the_database_lacks_is_named(
+    platform: Platform, sql: str, missing: str
+) -> None:
+    with pytest.raises(SchemaIncomplete) as incomplete, expecting_contract():
+        platform.sql(sql)
+    assert incomplete.value.facts == {"missing": missing}
+    with pytest.raises(psycopg2.errors.DivisionByZero), expecting_contract():
+        platform.sql("select 1 / 0")
+
+
+def test_a_drivers_words_fit_into_a_sentence() -> None:
+    assert one_line(ValueError(" could not\n\tconnect:  refused.\n")) == "could not connect: refused"

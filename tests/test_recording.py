@@ -1,0 +1,79 @@
+"""Writes that are insisted on: while the database is away, and no longer than one is patient."""
+
+import psycopg2
+import pytest
+from contract import Platform, new_run
+
+from seeder import recording
+from seeder.recording import LONGEST_PAUSE_SECONDS, insist
+
+
+class Clock:
+    """Time that passes only by sleeping, and chance that always takes the longest pause."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(recording.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(recording.time, "sleep", clock.sleep)
+    monkeypatch.setattr(recording.random, "uniform", lambda _, high: high)
+    return clock
+
+
+class Write:
+    """Fails so many times, then succeeds."""
+
+    def __init__(self, error: Exception, times: float) -> None:
+        self.error, self.times, self.tries = error, times, 0
+
+    def __call__(self) -> None:
+        self.tries += 1
+        if self.tries <= self.times:
+            raise self.error
+
+
+def test_what_passes_is_tried_again_until_it_is_written(clock: Clock) -> None:
+    write = Write(psycopg2.OperationalError("server closed the connection"), times=3)
+    assert insist(write, "the end")
+    assert (write.tries, clock.pauses) == (4, [0.1, 0.2, 0.4])
+
+
+def test_pauses_grow_to_a_longest_one_and_patience_ends(clock: Clock) -> None:
+    write = Write(psycopg2.OperationalError("could not connect"), times=float("inf"))
+    assert not insist(write, "the end", patience=30)
+    assert max(clock.pauses) == clock.pauses[-1] == LONGEST_PAUSE_SECONDS
+    assert 30 <= clock.now < 30 + LONGEST_PAUSE_SECONDS
+
+
+def test_what_does_not_pass_is_left_to_the_sweep_at_once(clock: Clock) -> None:
+    write = Write(psycopg2.ProgrammingError("no such column"), times=float("inf"))
+    assert not insist(write, "the end")
+    assert (write.tries, clock.pauses) == (1, [])
+
+
+def test_a_bug_is_not_swallowed(clock: Clock) -> None:
+    with pytest.raises(ZeroDivisionError):
+        insist(Write(ZeroDivisionError(), times=1), "the end")
+
+
+def test_the_record_survives_a_connection_that_is_cut_under_it(platform: Platform, clock: Clock) -> None:
+    platform.history.queue([new_run("n1.custom-1")])
+
+    def fail() -> None:
+        with platform.databases.session() as session:
+            if not clock.pauses:
+                session.run("select pg_terminate_backend(pg_backend_pid())")
+            platform.history.fail("n1.custom-1", "sales", "division by zero", session)
+
+    assert insist(fail, "the end")
+    run = platform.run("n1.custom-1")
+    assert (run.status, run.consecutive_failures, len(clock.pauses)) == ("error", 1, 1)
