@@ -1,0 +1,122 @@
+"""A seeding: recorded first, then queued, and complete however often and from wherever it is begun again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from contract import Platform
+
+from seeder import seeding
+from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.errors import BrokerUnreachable, NotPublished, UnknownAgency
+from seeder.planning import Selection
+from seeder.queueing import on_their_way
+from seeder.seeding import Seeding, seed
+from seeder.settings import Settings
+
+
+@pytest.fixture
+def app(broker_url: str) -> Iterator[Celery]:
+    app = Celery("seeder", set_as_current=False)
+    app.conf.update(celery_settings(Settings(), broker_url))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def equipment(platform: Platform) -> Iterator[Equipment]:
+    equipment = Equipment(Settings(), platform.url)
+    yield equipment
+    equipment.databases.dispose()
+
+
+def statuses(platform: Platform) -> dict[str, str]:
+    return dict(platform.sql("select run_id, status from reporting.seeder_run_history"))
+
+
+def waiting(app: Celery) -> set[str]:
+    return on_their_way(app, [REFRESH_QUEUE])
+
+
+def test_each_run_is_recorded_and_queued_and_the_rest_are_errors(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
+    platform.custom(1)
+    platform.custom(2)
+    platform.custom(3, table_name="a b")
+    told = seed(app, equipment, Selection())
+    good, bad = {f"{told.seeding_id}.custom-{n}" for n in (1, 2)}, f"{told.seeding_id}.custom-3"
+    assert statuses(platform) == {**dict.fromkeys(good, "pending"), bad: "error"}
+    assert waiting(app) == set(told.run_ids) == good
+    assert told.as_dict() == {
+        "seeding_id": told.seeding_id, "queued": 2, "refused": told.refused, "not_recorded": {},
+    }  # fmt: skip
+    assert list(told.refused) == [bad]
+    assert "can't be used" in told.refused[bad]
+
+
+def test_a_scheduled_seeding_that_is_begun_twice_is_one(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.custom(1)
+    platform.custom(2)
+    monkeypatch.setattr(seeding, "scheduled_seeding_id", lambda *_: "20261123T0200Z")
+    first = seed(app, equipment, Selection(), scheduled=True)
+    # One of the runs is taken before the second.
+    equipment.history.start("20261123T0200Z.custom-1", "report_1")
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushdb()
+    second = seed(app, equipment, Selection(), scheduled=True)
+    assert first.run_ids == second.run_ids
+    assert statuses(platform) == {
+        "20261123T0200Z.custom-1": "running", "20261123T0200Z.custom-2": "pending",
+    }  # fmt: skip
+    assert waiting(app) == {"20261123T0200Z.custom-2"}
+
+
+def test_two_ad_hoc_seedings_are_two(platform: Platform, app: Celery, equipment: Equipment) -> None:
+    platform.custom(1)
+    one, other = (seed(app, equipment, Selection()) for _ in range(2))
+    assert one.seeding_id != other.seeding_id
+    assert len(statuses(platform)) == len(waiting(app)) == 2
+
+
+def test_what_can_not_be_queued_is_recorded_all_the_same(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise BrokerUnreachable(url="redis://127.0.0.1:1/0", reason="refused")
+
+    platform.custom(1)
+    monkeypatch.setattr(seeding, "publish", away)
+    with pytest.raises(NotPublished, match=r"is recorded, but its 1 runs can't be queued.*refused"):
+        seed(app, equipment, Selection())
+    assert list(statuses(platform).values()) == ["pending"]
+
+
+def test_a_row_that_the_database_will_not_hold_is_told_and_not_queued(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
+    platform.custom(1)
+    platform.custom(2, agency_id=13)
+    platform.sql("alter table reporting.seeder_run_history add constraint no_13 check (agency_id <> 13)")
+    try:
+        told = seed(app, equipment, Selection())
+    finally:
+        platform.sql("alter table reporting.seeder_run_history drop constraint no_13")
+    assert (told.queued, list(told.not_recorded)) == (1, [f"{told.seeding_id}.custom-2"])
+    assert "no_13" in next(iter(told.not_recorded.values()))
+    assert waiting(app) == set(told.run_ids) == {f"{told.seeding_id}.custom-1"}
+
+
+def test_an_unknown_selection_records_nothing(platform: Platform, app: Celery, equipment: Equipment) -> None:
+    platform.custom(1)
+    with pytest.raises(UnknownAgency):
+        seed(app, equipment, Selection(agency_slug="nobody"))
+    assert statuses(platform) == {}
+
+
+def test_the_runs_of_a_night_without_manifests_are_none(app: Celery, equipment: Equipment) -> None:
+    told = seed(app, equipment, Selection())
+    assert told == Seeding(told.seeding_id, 0, {}, {}, ())

@@ -1,0 +1,137 @@
+"""The sweep: a dead run is queued again, a live one is never touched, and one that is lost too often ends."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from contract import Platform, new_run
+
+from seeder.history import Figures
+from seeder.matviews import lock
+from seeder.matviews.lock import Limits
+from seeder.sql.names import matview_name
+from seeder.sweeping import Sweep, Swept, times_lost
+
+MAX_RETRIES = 2
+RUN = "n1.custom-1"
+
+
+def sweep(platform: Platform, queued: Sequence[str] = (), quiet_seconds: float = 0.0) -> Swept:
+    sweep = Sweep(platform.databases, platform.history, "reporting", MAX_RETRIES, quiet_seconds)
+    return sweep.settle({"custom-1": None}, lambda: set(queued))
+
+
+@contextmanager
+def at_work(platform: Platform, run_id: str, table_name: str = "sales") -> Iterator[None]:
+    """Hold the matview's lock as the worker of that run does."""
+    matview = matview_name(table_name, "reporting")
+    with platform.databases.session() as session:
+        lock.take(session, matview, lock.application_name(run_id, 0), Limits(0, 0, "public"))
+        yield
+        lock.release(session, matview)
+
+
+def pending(platform: Platform) -> None:
+    platform.history.queue([new_run(RUN)])
+
+
+def running(platform: Platform) -> None:
+    pending(platform)
+    platform.history.start(RUN, "sales")
+
+
+def test_a_run_whose_worker_died_is_pending_and_to_be_queued_again(any_platform: Platform) -> None:
+    running(any_platform)
+    assert [run.run_id for run in sweep(any_platform, [RUN]).requeue] == [RUN]
+    row = any_platform.run(RUN)
+    assert (row.status, row.consecutive_failures) == ("pending", 0)
+    assert "tried again" in row.errors
+
+
+def test_a_run_whose_message_was_lost_is_to_be_queued_again(platform: Platform) -> None:
+    pending(platform)
+    swept = sweep(platform, ["n1.custom-2"])
+    assert ([run.run_id for run in swept.requeue], swept.ended) == ([RUN], ())
+    assert platform.run(RUN).status == "pending"
+
+
+def test_a_run_at_work_is_never_touched(any_platform: Platform) -> None:
+    running(any_platform)
+    before = any_platform.run(RUN)
+    with at_work(any_platform, RUN):
+        assert sweep(any_platform) == Swept((), ())
+    assert any_platform.run(RUN) == before
+
+
+def test_a_run_that_waits_in_a_queue_is_never_touched(platform: Platform) -> None:
+    pending(platform)
+    before = platform.run(RUN)
+    assert sweep(platform, [RUN]) == Swept((), ())
+    assert platform.run(RUN) == before
+
+
+def test_another_run_at_work_on_the_matview_does_not_make_a_dead_one_live(platform: Platform) -> None:
+    running(platform)
+    with at_work(platform, "n2.custom-1"):
+        assert [run.run_id for run in sweep(platform).requeue] == [RUN]
+
+
+@pytest.mark.parametrize("begin", [pending, running])
+def test_what_was_written_a_moment_ago_is_somebodys_business(
+    platform: Platform, begin: Callable[[Platform], None]
+) -> None:
+    begin(platform)
+    assert sweep(platform, quiet_seconds=600) == Swept((), ())
+
+
+@pytest.mark.parametrize("begin", [pending, running])
+def test_a_run_that_is_lost_too_often_is_given_up(
+    platform: Platform, begin: Callable[[Platform], None]
+) -> None:
+    ended = []
+    for _ in range(MAX_RETRIES):
+        begin(platform)
+        assert len(sweep(platform).requeue) == 1
+    begin(platform)
+    ended = sweep(platform).ended
+    row = platform.run(RUN)
+    assert [run.run_id for run in ended] == [RUN]
+    assert (row.status, row.consecutive_failures) == ("error", 1)
+    assert f"{MAX_RETRIES + 1} tries" in row.errors
+    assert sweep(platform) == Swept((), ())
+
+
+def test_a_run_that_is_over_is_none_of_the_sweeps_business(platform: Platform) -> None:
+    running(platform)
+    platform.history.succeed(RUN, "sales", Figures(1, 1))
+    assert sweep(platform) == Swept((), ())
+    assert platform.run(RUN).status == "success"
+
+
+def test_two_sweeps_at_once_give_up_a_run_once(platform: Platform) -> None:
+    running(platform)
+    for _ in range(MAX_RETRIES):
+        sweep(platform)
+    threads = [threading.Thread(target=sweep, args=[platform]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    row = platform.run(RUN)
+    assert (row.status, row.consecutive_failures) == ("error", 1)
+
+
+def test_the_queues_are_not_looked_through_when_nothing_waits(platform: Platform) -> None:
+    running(platform)
+
+    def queued() -> set[str]:
+        raise AssertionError("asked")
+
+    sweeping = Sweep(platform.databases, platform.history, "reporting", MAX_RETRIES, 0.0)
+    assert len(sweeping.settle({"custom-1": None}, queued).requeue) == 1
+
+
+@pytest.mark.parametrize("errors", [None, "", "division by zero", "22012: Lost 3 time(s)"])
+def test_what_a_person_reads_of_other_errors_is_no_count(errors: str | None) -> None:
+    assert times_lost(errors) == 0
