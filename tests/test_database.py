@@ -4,11 +4,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg2
 import pytest
 from homes import ask_postgres, gone
-from sqlalchemy import URL, Engine
+from sqlalchemy import Engine
 
 from seeder import database
 from seeder.database import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases, Session, driver_url
@@ -158,9 +159,9 @@ def test_a_number_that_means_the_reporting_database_shares_its_pool(databases: D
 def test_threads_that_come_at_once_share_one_pool(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     together, found = threading.Barrier(2, timeout=30), []
 
-    def both_make_one(url: URL, make: Callable[[URL], Engine] = database._engine) -> Engine:
+    def both_make_one(*facts: Any, make: Callable[..., Engine] = database._engine) -> Engine:
         together.wait()
-        return make(url)
+        return make(*facts)
 
     monkeypatch.setattr(database, "_engine", both_make_one)
     databases = Databases(url)

@@ -12,7 +12,7 @@ from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
 from seeder.errors import BrokerUnreachable, NotPublished, UnknownAgency
 from seeder.planning import Selection
 from seeder.queueing import on_their_way
-from seeder.seeding import Seeding, seed
+from seeder.seeding import seed
 from seeder.settings import Settings
 
 
@@ -51,6 +51,7 @@ def test_each_run_is_recorded_and_queued_and_the_rest_are_errors(
     assert waiting(app) == set(told.run_ids) == good
     assert told.as_dict() == {
         "seeding_id": told.seeding_id, "queued": 2, "refused": told.refused, "not_recorded": {},
+        "already_queued": {},
     }  # fmt: skip
     assert list(told.refused) == [bad]
     assert "can't be used" in told.refused[bad]
@@ -75,11 +76,14 @@ def test_a_scheduled_seeding_that_is_begun_twice_is_one(
     assert waiting(app) == {"20261123T0200Z.custom-2"}
 
 
-def test_two_ad_hoc_seedings_are_two(platform: Platform, app: Celery, equipment: Equipment) -> None:
+def test_a_table_whose_run_waits_already_is_not_queued_twice(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
     platform.custom(1)
     one, other = (seed(app, equipment, Selection()) for _ in range(2))
     assert one.seeding_id != other.seeding_id
-    assert len(statuses(platform)) == len(waiting(app)) == 2
+    assert (other.queued, other.already_queued) == (0, {"report_1": one.run_ids[0]})
+    assert set(statuses(platform)) == waiting(app) == set(one.run_ids)
 
 
 def test_what_can_not_be_queued_is_recorded_all_the_same(
@@ -119,4 +123,4 @@ def test_an_unknown_selection_records_nothing(platform: Platform, app: Celery, e
 
 def test_the_runs_of_a_night_without_manifests_are_none(app: Celery, equipment: Equipment) -> None:
     told = seed(app, equipment, Selection())
-    assert told == Seeding(told.seeding_id, 0, {}, {}, ())
+    assert (told.queued, told.run_ids, told.refused, told.not_recorded) == (0, (), {}, {})
