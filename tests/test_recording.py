@@ -5,19 +5,31 @@ import pytest
 from contract import Platform, new_run
 
 from seeder import recording
-from seeder.recording import LONGEST_PAUSE_SECONDS, insist
+from seeder.recording import CLOSING_SECONDS, LONGEST_PAUSE_SECONDS, insist
 
 
 class Clock:
-    """Time that passes only by sleeping, and chance that always takes the longest pause."""
+    """Time that passes only by sleeping, and chance that always takes the longest pause.
+
+    It stands for the event of the process' closing too, which ``insist`` sleeps by.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
+        self.closes_at = float("inf")
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
+
+    def is_set(self) -> bool:
+        return self.now >= self.closes_at
+
+    def wait(self, seconds: float) -> bool:
+        if not self.is_set():
+            self.sleep(min(seconds, self.closes_at - self.now))
+        return self.is_set()
 
 
 @pytest.fixture
@@ -25,6 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(recording.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(recording.time, "sleep", clock.sleep)
+    monkeypatch.setattr(recording, "CLOSING", clock)
     monkeypatch.setattr(recording.random, "uniform", lambda _, high: high)
     return clock
 
@@ -52,6 +65,22 @@ def test_pauses_grow_to_a_longest_one_and_patience_ends(clock: Clock) -> None:
     assert not insist(write, "the end", patience=30)
     assert max(clock.pauses) == clock.pauses[-1] == LONGEST_PAUSE_SECONDS
     assert 30 <= clock.now < 30 + LONGEST_PAUSE_SECONDS
+
+
+def test_a_process_that_is_to_end_at_once_insists_for_a_moment_only(clock: Clock) -> None:
+    clock.closes_at = 10.0
+    write = Write(psycopg2.OperationalError("could not connect"), times=float("inf"))
+    assert not insist(write, "the end")
+    assert 10.0 <= clock.now <= 10.0 + CLOSING_SECONDS
+
+
+def test_a_cancel_that_hits_the_record_itself_is_waited_out(clock: Clock) -> None:
+    class Cancelled(psycopg2.errors.QueryCanceled):
+        pgcode = "57014"
+
+    write = Write(Cancelled(), times=2)
+    assert insist(write, "the end")
+    assert write.tries == 3
 
 
 def test_what_does_not_pass_is_left_to_the_sweep_at_once(clock: Clock) -> None:

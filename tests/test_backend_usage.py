@@ -13,7 +13,7 @@ from homes import ask_postgres, gone
 
 from seeder import resources
 from seeder.database import Databases, Session
-from seeder.resources import SHORTEST_SECONDS, UNKNOWN, Meter, local_backend, meter
+from seeder.resources import SHORTEST_SECONDS, UNKNOWN, Reading, local_backend
 
 
 @pytest.fixture
@@ -24,8 +24,16 @@ def session(module_database_url: str) -> Iterator[Session]:
     databases.dispose()
 
 
+def reading(session: Session) -> Reading:
+    process = local_backend(session.backend_pid, session._driver.fileno())
+    assert process is not None
+    begun = Reading.of(process)
+    assert begun is not None
+    return begun
+
+
 def test_a_backend_at_work_has_its_memory_and_its_processor_measured(session: Session) -> None:
-    measured = session.meter()
+    measured = reading(session)
     session.run("select sum(n) from generate_series(1, 3000000) n")
     while time.monotonic() - measured.started < SHORTEST_SECONDS:
         session.run("select sum(n) from generate_series(1, 100000) n")
@@ -37,7 +45,7 @@ def test_a_backend_at_work_has_its_memory_and_its_processor_measured(session: Se
 
 
 def test_a_backend_that_only_waits_uses_next_to_nothing(session: Session) -> None:
-    measured = session.meter()
+    measured = reading(session)
     session.run("select pg_sleep(0.3)")
     used = measured.usage().cpu_percentage
     assert used is not None
@@ -47,7 +55,7 @@ def test_a_backend_that_only_waits_uses_next_to_nothing(session: Session) -> Non
 def test_over_a_moment_the_processor_is_not_known_and_memory_is(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = session.meter()
+    measured = reading(session)
     monkeypatch.setattr(resources.time, "monotonic", lambda: measured.started + SHORTEST_SECONDS - 0.01)
     used = measured.usage()
     assert used.cpu_percentage is None
@@ -57,20 +65,15 @@ def test_over_a_moment_the_processor_is_not_known_and_memory_is(
 def test_per_cent_are_of_one_processor_over_the_time_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "_cpu_seconds", lambda _: 7.0)
     monkeypatch.setattr(resources.time, "monotonic", lambda: 110.0)
-    assert Meter(psutil.Process(), cpu_seconds=2.0, started=100.0).usage().cpu_percentage == 50
+    assert Reading(psutil.Process(), cpu_seconds=2.0, started=100.0).usage().cpu_percentage == 50
 
 
 def test_a_backend_that_has_ended_is_unknown(session: Session, module_database_url: str) -> None:
-    measured, pid = session.meter(), session.backend_pid
-    assert measured.process is not None
+    measured, pid = reading(session), session.backend_pid
     ask_postgres(module_database_url, f"select pg_terminate_backend({pid})")
     assert gone(pid, within=20)
     assert measured.usage() == UNKNOWN
-    assert meter(measured.process).usage() == UNKNOWN
-
-
-def test_nothing_known_is_measured_as_unknown() -> None:
-    assert meter(None).usage() == UNKNOWN
+    assert Reading.of(measured.process) is None
 
 
 def test_a_process_of_the_same_number_is_not_taken_for_the_backend(session: Session) -> None:
