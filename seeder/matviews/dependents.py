@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from seeder.database import Session
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.copies import Matview, Pair
+from seeder.sql.names import MatviewName
 
 #: Matviews that read it, at any depth, without a view between them; those that others read come first.
 MATVIEWS = """
@@ -30,7 +31,11 @@ with recursive reached (oid, depth) as (
           and c.relkind = 'm' and c.oid <> reached.oid
     ) as above
 )
-select oid from reached where depth > 0 group by oid order by max(depth), oid
+select c.oid, n.nspname as schema, c.relname as name
+from (select oid, max(depth) as depth from reached where depth > 0 group by oid) as above
+join pg_class c using (oid)
+join pg_namespace n on n.oid = c.relnamespace
+order by above.depth, c.oid
 """
 
 #: Views that read one of the matviews, with what CREATE OR REPLACE VIEW would otherwise reset.
@@ -120,9 +125,9 @@ class View:
         return f"create or replace view {self.name}{options} as\n{self.definition}"
 
 
-def matviews(session: Session, oid: int) -> list[int]:
-    """The matviews that have to be exchanged with this one."""
-    return [row.oid for row in session.rows(MATVIEWS, oid=oid)]
+def matviews(session: Session, oid: int) -> dict[int, MatviewName]:
+    """The matviews that have to be exchanged with this one, by oid; waits for no lock."""
+    return {row.oid: MatviewName(row.schema, row.name) for row in session.rows(MATVIEWS, oid=oid)}
 
 
 def views(session: Session, old: Sequence[Matview]) -> list[View]:

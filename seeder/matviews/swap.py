@@ -45,8 +45,10 @@ def swap(
 
     Raises ManifestError or TemporaryError; then the old one is in service as it was, and no copy is left.
     """
-    old, on_top = _look(session, matview, oid)
-    with _held(session, on_top):
+    with _held(session, oid) as held:
+        old, on_top = _look(session, matview, oid)
+        if new := {one.name for one in on_top} - held:
+            raise MatviewChanged(table_name=str(matview), what=f"{min(map(str, new))} was made on it")
         built = build(session, old, query, policy)
         try:
             if before_exchange:
@@ -92,16 +94,20 @@ def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, li
 
 
 @contextmanager
-def _held(session: Session, on_top: Sequence[Matview]) -> Iterator[None]:
-    """Hold the advisory locks of the matviews on top, which may have runs of their own."""
-    taken: list[MatviewName] = []
+def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
+    """Hold the advisory locks of the matviews on top, which may have runs of their own.
+
+    Before their definitions are read: that would wait for a refresh to its end, with a worker's thread.
+    """
+    taken: set[MatviewName] = set()
     try:
-        for one in on_top:
-            if not lock.hold(session, one.name):
-                busy = lock.holder(session, one.name) or "another session"
-                raise MatviewBusy(table_name=str(one.name), holder=busy)
-            taken.append(one.name)
-        yield
+        for name in matviews(session, oid).values():
+            if not lock.hold(session, name):
+                raise MatviewBusy(
+                    table_name=str(name), holder=lock.holder(session, name) or "another session"
+                )
+            taken.add(name)
+        yield taken
     finally:
         if not session.closed:
             for name in taken:
