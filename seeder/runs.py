@@ -107,26 +107,53 @@ class Desk:
             raise judged(error) from error
 
     def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
-        name = lock.application_name(message.run_id, message.attempt)
         try:
-            limit = self._limit_of(message.database_id)
-            found = lock.take(session, matview, name, self.policy.limits, limit)
+            if self.databases.same_database(message.database_id):
+                row, found = self._started_with_lock(message, matview, session)
+            else:
+                row, found = self._started_after_lock(message, matview, session)
         except MatviewBusy as busy:
             self._drop_if_alive_elsewhere(message, busy)
             raise
-        row = self.history.start_beside(
-            self.manifests.one,
-            message.run_id,
-            message.table_name,
-            session if self.databases.same_database(message.database_id) else None,
-            report_type=message.report_type,
-            manifest_id=message.manifest_id,
-        )
         if row.status is None:
             raise UnknownRun(run_id=message.run_id)
         if row.status != RunStatus.RUNNING:
             raise Duplicate(run_id=message.run_id)
         return Claim(self, message, matview, session, found, self._manifest(message, row))
+
+    def _started_with_lock(
+        self, message: Message, matview: MatviewName, session: Session
+    ) -> tuple[Any, Found]:
+        """The lock and the record are in one database, so one round trip is enough for both."""
+        limit = self._limit_of(message.database_id)
+        name = lock.application_name(message.run_id, message.attempt)
+        row = self.history.start_beside(
+            f"select * from ({lock.LOOK}) as look left join ({self.manifests.one}) as manifest on true",
+            message.run_id,
+            message.table_name,
+            session,
+            before=lock.tries(limit),
+            only_if=lock.TAKEN_WITH_SLOT if limit else lock.TAKEN,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+            **lock.values(matview, name, self.policy.limits, limit),
+        )
+        return row, lock.taken(row, session, matview, limit)
+
+    def _started_after_lock(
+        self, message: Message, matview: MatviewName, session: Session
+    ) -> tuple[Any, Found]:
+        limit = self._limit_of(message.database_id)
+        name = lock.application_name(message.run_id, message.attempt)
+        found = lock.take(session, matview, name, self.policy.limits, limit)
+        row = self.history.start_beside(
+            self.manifests.one,
+            message.run_id,
+            message.table_name,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+        )
+        return row, found
 
     def _drop_if_alive_elsewhere(self, message: Message, busy: MatviewBusy) -> None:
         """The lock's holder is this very run: the message was delivered twice.

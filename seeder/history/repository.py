@@ -56,14 +56,14 @@ class HistoryRepository:
             name: text.format(**tables, **pieces)
             for module in (transitions, queries)
             for name, text in vars(module).items()
-            if name.isupper() and name != "STARTED"
+            if name.isupper() and name not in ("START", "STARTED")
         }
         self._moves = {
             name: Prepared(name.lower(), (self._sql["LOCK_STATUS"], self._sql[name]))
             for name in ("RETRY", "SUCCEED", "FAIL")
         }
         self._start_beside = cache(self._prepared_start)
-        self._tables = tables
+        self._tables, self._pieces = tables, pieces
 
     # --- writing: each moves runs forward, never back ---------------------------------------------
 
@@ -97,15 +97,25 @@ class HistoryRepository:
         return status
 
     def start_beside(
-        self, beside: str, run_id: str, table_name: str, session: Session | None = None, **values: Any
+        self,
+        beside: str,
+        run_id: str,
+        table_name: str,
+        session: Session | None = None,
+        *,
+        before: tuple[str, ...] = (),
+        only_if: str = "true",
+        **values: Any,
     ) -> Any:
-        """``start``, and in the same round trip a row of the query ``beside``, which takes ``values``.
+        """``start``, and in the same round trip a row of the query ``beside``.
 
-        Returns a row of ``status`` and the query's columns, null where it had no row.
+        The statements ``before`` go first, and the run only starts where the condition ``only_if`` then
+        holds. All take ``values``. Returns a row of ``status`` and the query's columns, null where it had no
+        row.
         """
         with self._session(session) as open_session:
             return open_session.row(
-                self._start_beside(beside), run_id=run_id, table_name=table_name, **values
+                self._start_beside(beside, before, only_if), run_id=run_id, table_name=table_name, **values
             )
 
     def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
@@ -218,11 +228,12 @@ class HistoryRepository:
         with self._session(session) as open_session:
             open_session.run(self._moves[name], **values)
 
-    def _prepared_start(self, beside: str) -> Prepared:
+    def _prepared_start(self, beside: str, before: tuple[str, ...], only_if: str) -> Prepared:
+        start = transitions.START.format(**self._tables, **self._pieces, only_if=only_if)
         read = transitions.STARTED.format(**self._tables, beside=beside)
         return Prepared(
             "start",
-            (self._sql["LOCK_STATUS"], self._sql["START"], read),
+            (*before, self._sql["LOCK_STATUS"], start, read),
             first=self._sql["START_FIRST"],
         )
 

@@ -77,7 +77,7 @@ with moved as (
         start_time = clock_timestamp(),
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status in ('pending', 'running')
+    where run_id = %(run_id)s and status in ('pending', 'running') and {only_if}
     returning h.*
 ){show}
 """

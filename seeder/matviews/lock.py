@@ -61,9 +61,11 @@ left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspnam
 #: Without the lock: for those who only want to know.
 GLANCE = Prepared("glance", ("select set_config('seeder.locked', 'false', false)", LOOK))
 
-TAKE = Prepared("take", (TRY, LOOK))
+#: Whether the lock was taken, in a statement after TRY, and where the database has a limit, a slot too.
+TAKEN = "current_setting('seeder.locked')::boolean"
+TAKEN_WITH_SLOT = f"{TAKEN} and current_setting('seeder.slot') <> ''"
 
-#: Where the database has a limit: a slot too, or neither.
+TAKE = Prepared("take", (TRY, LOOK))
 TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, LOOK))
 
 LIMIT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
@@ -162,18 +164,32 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
     Raises MatviewBusy where another session holds the lock; ``holder`` is then its application_name. And
     DatabaseFull where ``most`` refreshes (0 is no limit) run on this database already.
     """
-    row: Any = session.row(
-        TAKE_WITH_SLOT if most else TAKE,
-        key=key_of(matview),
-        application_name=name,
-        statement_timeout_ms=limits.statement_timeout_ms,
-        lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
-        search_path=limits.search_path,
-        schema=matview.schema,
-        name=matview.name,
-        copy=copy_of(matview).name,
+    row = session.row(TAKE_WITH_SLOT if most else TAKE, **values(matview, name, limits, most))
+    return taken(row, session, matview, most)
+
+
+def tries(most: int) -> tuple[str, ...]:
+    """The statements of `take`, to be sent with others: then LOOK tells, and `taken` reads it."""
+    return (TRY, slots.TRY) if most else (TRY,)
+
+
+def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, Any]:
+    """What TRY, a slot's TRY and LOOK take."""
+    return {
+        "key": key_of(matview),
+        "application_name": name,
+        "statement_timeout_ms": limits.statement_timeout_ms,
+        "lock_timeout_ms": str(round(limits.lock_timeout * 1000)),
+        "search_path": limits.search_path,
+        "schema": matview.schema,
+        "name": matview.name,
+        "copy": copy_of(matview).name,
         **({"slots": most} if most else {}),
-    )
+    }
+
+
+def taken(row: Any, session: Session, matview: MatviewName, most: int) -> Found:
+    """What a row of LOOK says, raising as `take` does."""
     if not row.locked:
         raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
     if most and not row.slot:
