@@ -125,7 +125,12 @@ def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
 def scheduled_seeding_id(settings: Settings, now: datetime) -> str:
     """The seeding of the schedule's latest tick, ``20261123T0200Z``, however often that tick fires."""
     latest = latest_tick(settings.schedule, settings.zone, now + CLOCK_TOLERANCE)
-    return latest.strftime("%Y%m%dT%H%MZ")
+    return seeding_of(latest)
+
+
+def seeding_of(tick: datetime) -> str:
+    """The id of the seeding that belongs to a tick of the schedule: ``20261123T0200Z``."""
+    return tick.astimezone(UTC).strftime("%Y%m%dT%H%MZ")
 
 
 def adhoc_seeding_id(now: datetime) -> str:

@@ -148,6 +148,19 @@ LONGEST_SECONDS = 2_147_483
 #: More takes PostgreSQL's calendar to before its beginning.
 LONGEST_HISTORY_DAYS = 1_000_000
 
+
+def _token(value: str) -> str:
+    if len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("a token has 16 or more printable ASCII characters and no space")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("write the name of a header, such as X-Forwarded-User")
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_SECONDS)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 
@@ -239,6 +252,21 @@ class Settings(BaseSettings):
         0.0,
         "How long a worker that is told to stop lets its refreshes run before it cancels them and queues "
         "them again; 0 is until they end. Choose a few seconds less than your supervisor waits.",
+    )
+    long_running_seconds: Seconds = _setting(
+        1800.0,
+        "A run that takes longer is shown as long-running; so is one that takes three times as long as "
+        "usual.",
+    )
+    api_token: Annotated[str, AfterValidator(_token)] | None = _setting(
+        None,
+        "The secret with which the API is written to, and read from other machines: a bearer token, and the "
+        "password of the pages' login. At least 16 characters.",
+    )
+    trust_proxy_user: Annotated[str, AfterValidator(_header)] | None = _setting(
+        None,
+        "The header in which a reverse proxy names the person it has let in, such as X-Forwarded-User. Only "
+        "where nobody can reach the port but that proxy.",
     )
     history_days: int = _setting(
         90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS

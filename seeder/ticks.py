@@ -14,6 +14,10 @@ from cronsim import CronSim
 #: 3 years, 75 years.
 _NEAR = timedelta(hours=2)
 
+#: How long after its tick a seeding may still be on its way: beat waits for its turn and a worker takes the
+#: fan-out, and only then is anything recorded.
+GRACE = timedelta(minutes=2)
+
 
 def next_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
     """The first tick after an aware moment, in UTC."""
@@ -33,3 +37,24 @@ def latest_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
     while (following := next_tick(expression, zone, tick)) <= moment:
         tick = following
     return tick
+
+
+def latest_ticks(expression: str, zone: ZoneInfo, moment: datetime, count: int) -> list[datetime]:
+    """The last so many ticks that are not after an aware moment, newest first, in UTC."""
+    ticks: list[datetime] = []
+    while len(ticks) < count:
+        tick = latest_tick(expression, zone, moment)
+        ticks.append(tick)
+        moment = tick - timedelta(microseconds=1)
+    return ticks
+
+
+def missed_tick(due: datetime, *, recorded: bool, first_record: datetime | None) -> datetime | None:
+    """The tick that was due where nothing of its seeding is recorded, else None.
+
+    ``first_record`` is when the oldest run that is still known was recorded: a tick from before it is from
+    before seeder was here, or was pruned, and nobody missed it.
+    """
+    if recorded or first_record is None or first_record > due:
+        return None
+    return due

@@ -20,7 +20,7 @@ settings
 database recording embedded
 schema manifests history
 matviews planning
-cancelling sweeping runs queueing surveying
+cancelling sweeping runs queueing surveying monitoring
 checking
 forecast
 schedule pool

@@ -34,6 +34,17 @@ def up() -> None:
 
 
 @application.command()
+def web(
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8080,
+) -> None:
+    """Serve the API and the pages until Ctrl-C. Without SEEDER_API_TOKEN, prints a link to log in with."""
+    from seeder.cli.web import run
+
+    raise typer.Exit(run(host, port))
+
+
+@application.command()
 def refresh(
     agency: Agency = None,
     report_type: ReportTypeName = None,

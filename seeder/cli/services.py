@@ -10,6 +10,7 @@ from seeder.app import CONTROL_QUEUE, REFRESH_QUEUE
 from seeder.supervision import Service
 
 FLOWER_PORT = 5555
+WEB_PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Flower:
         return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
 
 
+@dataclass(frozen=True)
+class Web:
+    """Where the pages are, and the token to log in with."""
+
+    port: int
+    token: str
+
+
 def celery(*arguments: str) -> Sequence[str]:
     return (sys.executable, "-m", "celery", "-A", "seeder", "--quiet", *arguments)
 
@@ -34,7 +43,7 @@ def refresh_worker() -> Sequence[str]:
     return celery("worker", "-E", "-l", "INFO", "-n", "refresh@%h", "-Q", REFRESH_QUEUE)
 
 
-def services(home: Path, flower: Flower) -> list[Service]:
+def services(home: Path, flower: Flower, web: Web) -> list[Service]:
     return [
         # The second SIGTERM makes the shutdown cold: what still runs is cancelled and queued again.
         Service("refresh", refresh_worker(), grace=30, second_grace=10),
@@ -54,6 +63,13 @@ def services(home: Path, flower: Flower) -> list[Service]:
             env={"FLOWER_BASIC_AUTH": f"{flower.user}:{flower.password}"},
             # Its address is told last, when it leads somewhere.
             ready=lambda: _listens(flower.port),
+        ),
+        Service(
+            "web",
+            (sys.executable, "-m", "seeder", "web", f"--port={web.port}"),
+            env={"SEEDER_API_TOKEN": web.token},
+            # A request under way is finished, and a refresh of everything takes a while to plan.
+            grace=15,
         ),
     ]
 

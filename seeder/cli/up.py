@@ -9,11 +9,14 @@ from rich.console import Console
 from seeder import embedded, schema
 from seeder.app import equipment
 from seeder.cli.printing import console, text
-from seeder.cli.services import FLOWER_PORT, Flower, free_port, services
+from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
+from seeder.cli.web import address, login_link
 from seeder.database import masked, masked_broker
 from seeder.embedded import Servers
 from seeder.settings import Settings, current_settings
 from seeder.supervision import supervise
+
+LOOPBACK = "127.0.0.1"
 
 
 def run() -> int:
@@ -22,8 +25,11 @@ def run() -> int:
     with embedded_servers(settings, out):
         prepare_schema(settings, out)
         flower = Flower(free_port(FLOWER_PORT), "seeder", secrets.token_urlsafe(12))
+        web = Web(free_port(WEB_PORT), settings.api_token or secrets.token_urlsafe(24))
         settings.home.mkdir(parents=True, exist_ok=True)
-        return supervise(services(settings.home, flower), when_up=lambda: _say_where(out, settings, flower))
+        return supervise(
+            services(settings.home, flower, web), when_up=lambda: _say_where(out, settings, flower, web)
+        )
 
 
 @contextmanager
@@ -64,8 +70,11 @@ def prepare_schema(settings: Settings, out: Console) -> None:
         )
 
 
-def _say_where(out: Console, settings: Settings, flower: Flower) -> None:
+def _say_where(out: Console, settings: Settings, flower: Flower, web: Web) -> None:
     found = embedded.endpoints(settings)
+    # A token that is configured is known to whoever may log in, and needn't stand in a log.
+    shown = address(LOOPBACK, web.port) if settings.api_token else login_link(LOOPBACK, web.port, web.token)
+    out.print(f"[bold]Pages[/] (what is fresh, what failed)  {text(shown)}", soft_wrap=True)
     out.print(f"[bold]Flower[/] (workers and tasks)   {flower.url}")
     out.print(f"[bold]Database[/]                     {text(masked(found.database_url))}")
     out.print(f"[bold]Broker[/]                       {text(masked_broker(found.broker_url))}")

@@ -1,0 +1,184 @@
+"""The history page by page: no page costs more than a bounded stretch of an index, however long it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from seeder.database import Databases
+from seeder.failures import expecting_contract
+from seeder.history.queries import RUN_COLUMNS
+from seeder.history.rows import Run
+from seeder.sql.names import quoted
+
+#: Runs one page of all jobs' history looks at, at most; where its filter takes few of them the page is short.
+EXAMINED = 20_000
+
+#: A table has one row per run and time, so its own history is never long.
+OF_TABLE = """
+select {run_columns}, id
+from {history}
+where table_name = %(table_name)s
+  and (%(statuses)s::text[] is null or status = any(%(statuses)s))
+  and (%(since)s::timestamptz is null or start_time >= %(since)s)
+  and (%(until)s::timestamptz is null or start_time < %(until)s)
+  and (%(before_id)s::bigint is null or id < %(before_id)s)
+order by id desc
+limit %(limit)s
+"""
+
+#: What an index can find is inside, what it can't outside of the bound.
+OF_ALL = """
+select {run_columns}, id
+from (
+    select *
+    from {history}
+    where (%(agency)s::text is null or agency_slug = %(agency)s)
+      and (%(table_name)s::text is null or table_name = %(table_name)s)
+      and (%(since)s::timestamptz is null or start_time >= %(since)s)
+      and (%(until)s::timestamptz is null or start_time < %(until)s)
+      and (%(before_id)s::bigint is null or (start_time, id) < (%(before_time)s::timestamptz, %(before_id)s))
+    order by start_time desc, id desc
+    limit {examined}
+) examined
+where (%(statuses)s::text[] is null or status = any(%(statuses)s))
+  and (%(report_type)s::text is null or report_type = %(report_type)s)
+  and (%(text)s::text is null
+       or strpos(lower(table_name || chr(10) || report_name || chr(10) || agency_slug), lower(%(text)s)) > 0)
+order by start_time desc, id desc
+limit %(limit)s
+"""
+
+#: Where the stretch that OF_ALL looks at ends; no row where it reaches the end of the history.
+EXAMINED_TO = """
+select start_time, id
+from {history}
+where (%(agency)s::text is null or agency_slug = %(agency)s)
+  and (%(table_name)s::text is null or table_name = %(table_name)s)
+  and (%(since)s::timestamptz is null or start_time >= %(since)s)
+  and (%(until)s::timestamptz is null or start_time < %(until)s)
+  and (%(before_id)s::bigint is null or (start_time, id) < (%(before_time)s::timestamptz, %(before_id)s))
+order by start_time desc, id desc
+offset {examined} - 1 limit 1
+"""
+
+#: The range of the index on run_id is that of queries.RUNS_OF_SEEDING, and for its reasons.
+SEEDING = """
+select count(*) as runs,
+       count(*) filter (where status = 'pending') as pending,
+       count(*) filter (where status = 'running') as running,
+       count(*) filter (where status = 'success') as success,
+       count(*) filter (where status = 'error') as error,
+       min(created_at) as recorded_at,
+       max(finish_time) as finish_time,
+       coalesce(sum(duration_seconds) filter (where finish_time is not null), 0)::integer as worked_seconds
+from {history}
+where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
+  and split_part(run_id, '.', 1) = %(seeding_id)s
+"""
+
+RECORDED = """
+select exists (
+           select from {history}
+           where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
+             and split_part(run_id, '.', 1) = %(seeding_id)s
+       ) as recorded,
+       (select created_at from {history} order by id limit 1) as first_record
+"""
+
+
+@dataclass(frozen=True)
+class DatedRun(Run):
+    """A run with its place in the order of recording."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs; None is no filter. Times are those of the beginning, the second one not included."""
+
+    agency: str | None = None
+    table_name: str | None = None
+    report_type: str | None = None
+    statuses: tuple[str, ...] | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page of all jobs' history ends."""
+
+    start_time: datetime
+    id: int
+
+
+@dataclass(frozen=True)
+class SeedingCounts:
+    """A seeding's runs by status; times are None where there are none."""
+
+    runs: int
+    pending: int
+    running: int
+    success: int
+    error: int
+    recorded_at: datetime | None
+    finish_time: datetime | None
+    #: The durations of its ended runs together.
+    worked_seconds: int
+
+
+class RunPages:
+    """Reads the history for those who look at it a page at a time."""
+
+    def __init__(self, databases: Databases, schema: str) -> None:
+        self._databases = databases
+        self.sql = {
+            name: text.format(
+                history=f"{quoted(schema)}.seeder_run_history", run_columns=RUN_COLUMNS, examined=EXAMINED
+            )
+            for name, text in globals().items()
+            if name.isupper() and isinstance(text, str) and name != "RUN_COLUMNS"
+        }
+
+    def of_table(
+        self, wanted: RunFilter, before_id: int | None, limit: int
+    ) -> tuple[list[DatedRun], int | None]:
+        """A table's runs, the one recorded last first, and where the page ends if there are more."""
+        found = self._runs("OF_TABLE", wanted, limit + 1, before_id=before_id)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+    def of_all(
+        self, wanted: RunFilter, before: Place | None, limit: int
+    ) -> tuple[list[DatedRun], Place | None]:
+        """Runs, the one that began last first, and where the page ends if there may be more."""
+        where = {"before_time": before and before.start_time, "before_id": before and before.id}
+        found = self._runs("OF_ALL", wanted, limit + 1, **where)
+        if len(found) > limit:
+            return found[:limit], Place(found[limit - 1].start_time, found[limit - 1].id)
+        row = self._row("EXAMINED_TO", **_values(wanted), **where)
+        return found, row and Place(*row)
+
+    def seeding(self, seeding_id: str) -> SeedingCounts:
+        return SeedingCounts(*self._row("SEEDING", seeding_id=seeding_id))
+
+    def recorded(self, seeding_id: str) -> tuple[bool, datetime | None]:
+        """Whether the seeding has any run, and when the oldest run still known was recorded."""
+        row = self._row("RECORDED", seeding_id=seeding_id)
+        return row.recorded, row.first_record
+
+    def _runs(self, name: str, wanted: RunFilter, limit: int, **where: Any) -> list[DatedRun]:
+        with expecting_contract(), self._databases.session() as session:
+            found = session.rows(self.sql[name], **_values(wanted), **where, limit=limit)
+        return [DatedRun(*row) for row in found]
+
+    def _row(self, name: str, **values: Any) -> Any:
+        with expecting_contract(), self._databases.session() as session:
+            return session.row(self.sql[name], **values)
+
+
+def _values(wanted: RunFilter) -> dict[str, Any]:
+    statuses: Sequence[str] | None = wanted.statuses and list(wanted.statuses)
+    return {**vars(wanted), "statuses": statuses or None}

@@ -1,0 +1,170 @@
+"""What has changed in the record since the last look; asked once a second, so each question is small.
+
+The status table has one row per table and is read whole (a few ms for 10,000), the history only through its
+indexes. Transactions become visible some time after the moment they write down: a look therefore goes back a
+little behind the last one, and what is known already is told by its ``updated_at``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from seeder.database import Databases, Session
+from seeder.failures import expecting_contract
+from seeder.sql.names import quoted
+
+JOB_COLUMNS = """
+report_type, manifest_id, table_name, report_name, agency_id, agency_slug, agency_name, enabled,
+status, duration_seconds, start_time, finish_time, records_processed, bytes_processed,
+consecutive_failures, last_run_id, last_errors, updated_at
+"""
+
+EVERY_JOB = """
+select {job_columns} from {dashboard} order by report_type desc, manifest_id
+"""
+
+JOBS_OF_TABLES = """
+select {job_columns} from {dashboard} where table_name = any(%(tables)s)
+order by report_type desc, manifest_id
+"""
+
+#: A row's version is where it lies and who wrote it. Those of all manifests tell of every change, whoever
+#: made it, without a look at what is in them.
+STATE = """
+select clock_timestamp() as now,
+       (select max(id) from {history}) as newest_id,
+       (select count(*)::text || coalesce(bit_xor(hashtextextended(ctid::text || xmin::text, 1)), 0)
+        from {custom_manifest})
+       || ' ' ||
+       (select count(*)::text || coalesce(bit_xor(hashtextextended(ctid::text || xmin::text, 2)), 0)
+        from {canned_manifest})
+       || ' ' ||
+       (select count(*)::text || coalesce(bit_xor(hashtextextended(ctid::text || xmin::text, 3)), 0)
+        from {canned_report}) as manifests
+"""
+
+NOW = """
+select clock_timestamp() as now, (select max(id) from {history}) as newest_id, null as manifests
+"""
+
+CHANGED = """
+select table_name, updated_at from {status} where updated_at >= %(since)s
+"""
+
+STATUS_OF_TABLES = """
+select s.table_name, s.report_type, s.manifest_id, s.status, s.duration_seconds, s.start_time,
+       s.consecutive_failures, s.last_run_id, s.last_errors, s.updated_at,
+       last.finish_time, last.records_processed, last.bytes_processed
+from {status} s
+left join lateral (
+    select h.finish_time, h.records_processed, h.bytes_processed
+    from {history} h where h.run_id = s.last_run_id limit 1
+) last on true
+where s.table_name = any(%(tables)s)
+"""
+
+#: Tables with a new run of a manifest that isn't the one their status row tells of.
+OTHERS_SINCE = """
+select distinct h.table_name
+from {history} h
+left join {status} s on s.table_name = h.table_name
+where h.id > %(newest_id)s
+  and (s.report_type, s.manifest_id) is distinct from (h.report_type, h.manifest_id)
+"""
+
+#: A short range of the index on start_time.
+SUCCESSES = """
+select table_name, max(finish_time) as last,
+       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds
+from {history}
+where start_time >= %(since)s and status = 'success'
+group by table_name
+"""
+
+#: How many of a table's last successes say what is usual.
+KEPT = 10
+
+
+@dataclass(frozen=True)
+class State:
+    """The database's clock, the newest history row, and the manifests' versions (None: not asked)."""
+
+    now: datetime
+    newest_id: int | None
+    manifests: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedJob:
+    """One manifest with its latest status, as the dashboard view has it; ``status`` None is never run."""
+
+    report_type: str
+    manifest_id: int
+    table_name: str
+    report_name: str
+    agency_id: int | None
+    agency_slug: str
+    agency_name: str | None
+    enabled: bool
+    status: str | None
+    duration_seconds: int | None
+    start_time: datetime | None
+    finish_time: datetime | None
+    records_processed: int | None
+    bytes_processed: int | None
+    consecutive_failures: int
+    last_run_id: str | None
+    last_errors: str | None
+    updated_at: datetime | None
+
+
+class RecordWatch:
+    """The questions; each takes the session of the look it belongs to."""
+
+    def __init__(self, databases: Databases, schema: str) -> None:
+        self.databases = databases
+        pieces = {
+            name: f"{quoted(schema)}.seeder_{table}"
+            for name, table in {
+                "history": "run_history",
+                "status": "job_status",
+                "dashboard": "dashboard",
+                "custom_manifest": "custom_report_manifest",
+                "canned_manifest": "canned_report_manifest",
+                "canned_report": "canned_report",
+            }.items()
+        }
+        self._sql = {
+            name: text.format(**pieces, job_columns=JOB_COLUMNS, kept=KEPT)
+            for name, text in globals().items()
+            if name.isupper() and isinstance(text, str)
+        }
+
+    def state(self, session: Session, *, with_manifests: bool) -> State:
+        with expecting_contract():
+            return State(*session.row(self._sql["STATE" if with_manifests else "NOW"]))
+
+    def every_job(self, session: Session) -> list[WatchedJob]:
+        return self._jobs(session.rows(self._sql["EVERY_JOB"]))
+
+    def jobs_of(self, session: Session, tables: list[str]) -> list[WatchedJob]:
+        return self._jobs(session.rows(self._sql["JOBS_OF_TABLES"], tables=tables))
+
+    def changed(self, session: Session, since: datetime) -> list[Any]:
+        """``table_name, updated_at`` of the status rows written since."""
+        return session.rows(self._sql["CHANGED"], since=since)
+
+    def statuses(self, session: Session, tables: list[str]) -> list[Any]:
+        """These tables' status rows, each with its run's figures."""
+        return session.rows(self._sql["STATUS_OF_TABLES"], tables=tables)
+
+    def others_since(self, session: Session, newest_id: int) -> list[str]:
+        """Tables with a run recorded since that is of another manifest than their status row's."""
+        return [row.table_name for row in session.rows(self._sql["OTHERS_SINCE"], newest_id=newest_id)]
+
+    def successes(self, session: Session, since: datetime) -> list[Any]:
+        """``table_name``, the ``last`` finish and the ``seconds``, newest first, of runs begun since."""
+        return session.rows(self._sql["SUCCESSES"], since=since)
+
+    def _jobs(self, rows: list[Any]) -> list[WatchedJob]:
+        return [WatchedJob(*row) for row in rows]

@@ -1,0 +1,115 @@
+"""One job, and what is unusual about it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median_low
+
+from seeder.history.watching import WatchedJob
+from seeder.models import RunStatus
+
+#: The flags by the API's names, each with the attribute of MonitoredJob that it is.
+FLAGS = {
+    "isFailing": "is_failing",
+    "isLongRunning": "is_long_running",
+    "isStale": "is_stale",
+    "neverRun": "never_run",
+    "enabled": "enabled",
+}
+
+#: A run is long once it has taken so many times its usual duration.
+LONG_FACTOR = 3
+
+#: A job is stale when its last success is from before so many ticks of the schedule.
+STALE_TICKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Successes:
+    """A table's last successful runs: when the latest ended, and how long each took, newest first."""
+
+    last: datetime | None = None
+    seconds: tuple[int, ...] = ()
+
+    @property
+    def usual_seconds(self) -> int | None:
+        return median_low(self.seconds) if self.seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What flags depend on beside the job: the time, and the schedule around it."""
+
+    now: datetime
+    last_tick: datetime
+    #: The tick before the last one: what is older is stale.
+    stale_before: datetime
+    next_run: datetime
+    long_running_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoredJob:
+    """A job with its flags, as of a look."""
+
+    job: WatchedJob
+    usual_seconds: int | None
+    last_success: datetime | None
+    #: When its run, if one is at work, becomes long.
+    long_after: datetime | None
+    is_failing: bool
+    is_long_running: bool
+    is_stale: bool
+    never_run: bool
+    enabled: bool
+    next_run: datetime | None
+    #: What a text search looks through.
+    text: str
+
+    @property
+    def identity(self) -> str:
+        return f"{self.job.report_type}-{self.job.manifest_id}"
+
+    @property
+    def attention(self) -> int:
+        """How much it wants to be looked at, 0 the most."""
+        if not self.enabled:
+            return 6
+        if self.is_failing or self.is_long_running:
+            return 0
+        if self.is_stale:
+            return 1
+        return {"running": 2, "pending": 3, None: 4}.get(self.job.status, 5)
+
+
+def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJob:
+    """The flags of a job. What is switched off is neither failing nor stale: nobody expects it to run."""
+    usual = successes.usual_seconds
+    succeeded = job.status == RunStatus.SUCCESS
+    last_success = max(filter(None, (successes.last, job.finish_time if succeeded else None)), default=None)
+    never_run = job.status is None
+    long_after = None
+    if job.status == RunStatus.RUNNING and job.start_time is not None:
+        limit = clock.long_running_seconds
+        if usual:
+            limit = min(limit, LONG_FACTOR * usual)
+        long_after = job.start_time + timedelta(seconds=limit)
+    return MonitoredJob(
+        job=job,
+        usual_seconds=usual,
+        last_success=last_success,
+        long_after=long_after,
+        is_failing=job.enabled and job.consecutive_failures > 0,
+        is_long_running=long_after is not None and clock.now > long_after,
+        is_stale=job.enabled and _is_stale(job, last_success, clock),
+        never_run=never_run,
+        enabled=job.enabled,
+        next_run=clock.next_run if job.enabled else None,
+        text="\n".join((job.table_name, job.report_name, job.agency_slug, job.agency_name or "")).casefold(),
+    )
+
+
+def _is_stale(job: WatchedJob, last_success: datetime | None, clock: Clock) -> bool:
+    if last_success is not None:
+        return last_success < clock.stale_before
+    # What never succeeded is stale once it has failed; a first run that isn't over is still awaited.
+    return job.consecutive_failures > 0

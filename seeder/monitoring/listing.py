@@ -1,0 +1,106 @@
+"""Filtering, sorting and paging jobs that are in memory."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from seeder.monitoring.jobs import FLAGS, MonitoredJob
+
+#: A key that orders: values that JSON can hold, so that a page's end can be told as text.
+Key = tuple[Any, ...]
+
+
+def _number(value: float | None) -> Key:
+    """What is unknown sorts below everything known."""
+    return (0, 0) if value is None else (1, value)
+
+
+def _moment(value: datetime | None) -> Key:
+    return _number(None if value is None else value.astimezone(UTC).timestamp())
+
+
+def _word(value: str | None) -> Key:
+    return (0, "") if value is None else (1, value)
+
+
+#: What jobs can be sorted by, under the API's names.
+SORTS: dict[str, Callable[[MonitoredJob], Key]] = {
+    "attention": lambda one: _number(one.attention),
+    "tableName": lambda one: _word(one.job.table_name),
+    "reportName": lambda one: _word(one.job.report_name.casefold()),
+    "agencySlug": lambda one: _word(one.job.agency_slug),
+    "status": lambda one: _word(one.job.status),
+    "startTime": lambda one: _moment(one.job.start_time),
+    "finishTime": lambda one: _moment(one.job.finish_time),
+    "lastSuccess": lambda one: _moment(one.last_success),
+    "durationSeconds": lambda one: _number(one.job.duration_seconds),
+    "consecutiveFailures": lambda one: _number(one.job.consecutive_failures),
+    "recordsProcessed": lambda one: _number(one.job.records_processed),
+    "bytesProcessed": lambda one: _number(one.job.bytes_processed),
+}
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs, in which order. Empty and None are no filter; all given filters must hold."""
+
+    agency: str | None = None
+    report_type: str | None = None
+    #: Any of these.
+    statuses: tuple[str, ...] = ()
+    #: All of these.
+    flags: tuple[str, ...] = ()
+    text: str | None = None
+    started_since: datetime | None = None
+    started_until: datetime | None = None
+    sort: str = "attention"
+    descending: bool = False
+
+    def takes(self, one: MonitoredJob) -> bool:
+        job, began = one.job, one.job.start_time
+        return (
+            self.agency in (None, job.agency_slug)
+            and self.report_type in (None, job.report_type)
+            and (not self.statuses or job.status in self.statuses)
+            and all(getattr(one, FLAGS[flag]) for flag in self.flags)
+            and (self.text is None or self.text.casefold() in one.text)
+            and (self.started_since is None or (began is not None and began >= self.started_since))
+            and (self.started_until is None or (began is not None and began < self.started_until))
+        )
+
+    def key(self, one: MonitoredJob) -> Key:
+        """Where a job stands in this order; no two jobs stand at the same place."""
+        return (*SORTS[self.sort](one), one.job.table_name, one.job.report_type, one.job.manifest_id)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The jobs a query takes, in its order, with their keys ascending."""
+
+    jobs: Sequence[MonitoredJob]
+    keys: Sequence[Key]
+    descending: bool
+
+    @property
+    def total(self) -> int:
+        return len(self.jobs)
+
+    def page(self, after: Key | None, limit: int) -> tuple[Sequence[MonitoredJob], Key | None]:
+        """The jobs behind that place, and where this page ends if there are more.
+
+        Raises TypeError for a key that is of no such order.
+        """
+        if self.descending:
+            end = self.total if after is None else bisect_left(self.keys, after)
+            start = max(0, end - limit)
+            return self.jobs[start:end][::-1], self.keys[start] if start > 0 else None
+        start = 0 if after is None else bisect_right(self.keys, after)
+        end = min(self.total, start + limit)
+        return self.jobs[start:end], self.keys[end - 1] if end < self.total and end > start else None
+
+
+def listing(jobs: Sequence[MonitoredJob], query: JobQuery) -> Listing:
+    keyed = sorted(((query.key(one), one) for one in jobs if query.takes(one)), key=lambda pair: pair[0])
+    return Listing([one for _, one in keyed], [key for key, _ in keyed], query.descending)

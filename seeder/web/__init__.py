@@ -1,0 +1,35 @@
+"""The API and the pages: FastAPI, server-rendered templates, small scripts without a build step.
+
+==================  ==================================================================================
+``application``     the app: what it is made of, put together
+``serving``         uvicorn around it: where it listens, and whether it may
+``access``          who may read and write; every request passes it before any route is looked up
+``sessions``        the login's signed cookie and the token against forged requests
+``tries``           a limit on wrong tokens
+``shield``          the headers every answer carries, and the answer where our code failed
+``problems``        the one shape of all errors
+``wire``            the API's values as models: the JSON, OpenAPI and TypeScript are all made from them
+``cursors``         where a page of a long list ends
+``typescript``      the models as TypeScript
+``feed``            server-sent events: one source for all viewers
+``api/``            the endpoints, one file a subject
+``pages/``          the HTML pages, one file a page
+``templates/``      Jinja2, escaped by default; ``base.html`` is the frame of every page
+``static/``         styles and scripts, served under ``/static/``
+==================  ==================================================================================
+
+To add a page: a file in ``pages/`` with a ``router`` whose functions return ``page(request, "x.html",
+name=value, …)``, a template ``x.html`` that extends ``base.html``, and the router's name in
+``pages.ROUTERS``. What has to be known there:
+
+- ``services(request)`` is a ``Services``: the ``equipment`` (databases, history, settings), the Celery app, and
+  ``live``, which has all jobs in memory: ``await services(request).live.fresh()`` is the present ``Snapshot``:
+  ``snapshot.jobs``, ``snapshot.of_table(name)``; ``snapshot.find(query)`` filters, sorts and
+  pages as ``/api/jobs`` does. Whatever asks the database is called through ``run_in_threadpool``.
+- ``viewer(request)`` is who looks: ``.name`` is None for somebody unknown on loopback, ``.may_write`` says
+  whether buttons are any use, ``.csrf`` is what a script sends as the header ``X-CSRF-Token`` with a ``POST``
+  (``base.html`` has it in ``<meta name="csrf">``; ``static/seeder.js`` exports ``post(path, body)``).
+- The content security policy allows nothing inline: no ``style=``, ``onclick=`` or ``<script>`` with text. SVG's
+  own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-`` attributes.
+- Raise ``HTTPException(404, "There is …")`` or any ``UserError``: shown as a page, below ``/api/`` as JSON.
+"""

@@ -1,0 +1,67 @@
+"""What may be asked for: refreshes. They run through the same functions as the command line's."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path, Request, Security
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from seeder.planning import Selection
+from seeder.seeding import Seeding, seed
+from seeder.web.access import viewer
+from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
+from seeder.web.services import services
+from seeder.web.wire import AgencyRefresh, RefusedRun, Started
+
+log = structlog.get_logger(__name__)
+
+# The gate has checked it; this tells the document's readers.
+BEARER = Security(HTTPBearer(auto_error=False, description="The token of SEEDER_API_TOKEN."))
+
+router = APIRouter(tags=["actions"], responses=ERRORS | NOT_FOUND, dependencies=[BEARER])
+
+Slug = Annotated[
+    str, Path(alias="agencySlug", description="The agency's short name.", examples=["north-port"])
+]
+
+
+@router.post(
+    "/api/jobs/{tableName:path}/refresh", status_code=202, response_model=Started, summary="Refresh one table"
+)
+async def refresh_table(request: Request, table_name: TableName) -> Started:
+    """Queues one run of the table's owner."""
+    return await _seeded(request, Selection(table_name=table_name))
+
+
+@router.post(
+    "/api/agencies/{agencySlug}/refresh",
+    status_code=202,
+    response_model=Started,
+    summary="Refresh an agency's reports",
+)
+async def refresh_agency(request: Request, agency_slug: Slug, asked: AgencyRefresh | None = None) -> Started:
+    """Queues a run for each of its reports that is switched on."""
+    report_type = asked.report_type if asked else None
+    return await _seeded(request, Selection(agency_slug=agency_slug, report_type=report_type))
+
+
+async def _seeded(request: Request, selection: Selection) -> Started:
+    here = services(request)
+    seeding = await run_in_threadpool(seed, here.celery, here.equipment, selection)
+    by = viewer(request).name
+    for run_id in seeding.run_ids:
+        log.info("refresh asked for", run_id=run_id, by=by)
+    await here.live.look()
+    return started(seeding)
+
+
+def started(seeding: Seeding) -> Started:
+    """A seeding as the API has it."""
+    return Started(
+        seeding_id=seeding.seeding_id,
+        queued=seeding.queued,
+        run_ids=list(seeding.run_ids),
+        refused=[RefusedRun(run_id=run_id, reason=why) for run_id, why in seeding.refused.items()],
+        not_recorded=[RefusedRun(run_id=run_id, reason=why) for run_id, why in seeding.not_recorded.items()],
+    )

@@ -1,0 +1,102 @@
+"""What an operator wants to know first."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+
+from seeder.history.pages import RunPages, SeedingCounts
+from seeder.monitoring import Snapshot
+from seeder.monitoring.jobs import FLAGS
+from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedings, left_of
+from seeder.planning import seeding_of
+from seeder.settings import Settings
+from seeder.ticks import GRACE, latest_tick, missed_tick
+from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, version_tag
+from seeder.web.services import services
+from seeder.web.wire import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
+
+router = APIRouter(tags=["summary"], responses=ERRORS | UNCHANGED)
+
+#: Seedings looked at for one that has ended: newer ones may have runs left that no job shows any more.
+CANDIDATES = 3
+
+
+@router.get("/api/summary", response_model=Summary, summary="Counts, seedings, schedule")
+async def summary(request: Request) -> Response:
+    """How many jobs are in which status and have which flag, how seedings stand, whether one was missed."""
+    here = services(request)
+    snapshot = await here.live.fresh()
+    made = await here.live.once_per_version(
+        "summary", snapshot, lambda: json_bytes(summarised(snapshot, here.runs, here.equipment.settings))
+    )
+    return answer(request, version_tag(request, snapshot.version, "summary"), lambda: made)
+
+
+def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings) -> Summary:
+    """Asks the database about at most a few seedings; call it in a thread."""
+    running, ended = latest_seedings(snapshot.jobs)
+    now = snapshot.clock.now
+    current = next((row for one in running[:1] if (row := _row(one, runs.seeding(one), snapshot, now))), None)
+    last = next((row for one in ended[:CANDIDATES] if (row := _ended(one, runs.seeding(one)))), None)
+    counts = snapshot.status_counts
+    return Summary(
+        jobs=len(snapshot.jobs),
+        status=StatusCounts(
+            pending=counts.get("pending", 0),
+            running=counts.get("running", 0),
+            success=counts.get("success", 0),
+            error=counts.get("error", 0),
+            never_run=counts.get(None, 0),
+        ),
+        flags=FlagCounts(**{FLAGS[name]: count for name, count in snapshot.flag_counts.items()}),
+        running=current,
+        last=last,
+        schedule=_schedule(snapshot, runs, settings, now),
+    )
+
+
+def _ended(seeding_id: str, counts: SeedingCounts) -> SeedingRow | None:
+    if counts.recorded_at is None or counts.pending or counts.running:
+        return None
+    return _seeding(seeding_id, counts, counts.finish_time, None)
+
+
+def _row(seeding_id: str, counts: SeedingCounts, snapshot: Snapshot, now: datetime) -> SeedingRow | None:
+    if counts.recorded_at is None:
+        return None
+    end = expected_end(counts, left_of(seeding_id, snapshot.jobs), now)
+    return _seeding(seeding_id, counts, None, end)
+
+
+def _seeding(
+    seeding_id: str, counts: SeedingCounts, finish_time: datetime | None, end: datetime | None
+) -> SeedingRow:
+    assert counts.recorded_at is not None
+    return SeedingRow(
+        seeding_id=seeding_id,
+        scheduled=is_scheduled(seeding_id),
+        recorded_at=counts.recorded_at,
+        finish_time=finish_time,
+        expected_end=end,
+        runs=counts.runs,
+        pending=counts.pending,
+        running=counts.running,
+        success=counts.success,
+        error=counts.error,
+    )
+
+
+def _schedule(snapshot: Snapshot, runs: RunPages, settings: Settings, now: datetime) -> ScheduleRow:
+    due = latest_tick(settings.schedule, settings.zone, now - GRACE)
+    missed = None
+    if any(one.enabled for one in snapshot.jobs):
+        recorded, first_record = runs.recorded(seeding_of(due))
+        missed = missed_tick(due, recorded=recorded, first_record=first_record)
+    return ScheduleRow(
+        expression=settings.schedule,
+        timezone=settings.timezone,
+        last_tick=snapshot.clock.last_tick,
+        next_tick=snapshot.clock.next_run,
+        missed=missed is not None,
+        missed_tick=missed,
+    )

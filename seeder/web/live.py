@@ -1,0 +1,113 @@
+"""The one who looks: once a second while anybody is interested, and tells all viewers what it saw."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from typing import TypeVar
+
+import psycopg2
+import structlog
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+
+from seeder.errors import UserError
+from seeder.failures import one_line
+from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
+from seeder.web.feed import Feed
+from seeder.web.rows import job_change
+from seeder.web.wire import Changes
+
+Made = TypeVar("Made")
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+
+#: Without a viewer, looks go on for so long after the last request, so that the next one needn't wait.
+INTEREST_SECONDS = 30.0
+
+#: A snapshot no older than this answers a request at once.
+FRESH_SECONDS = 2.0
+
+#: Jobs that one message lists; more are read anew by whoever shows them.
+MOST_LISTED = 100
+
+
+class Live:
+    """Looks are made one at a time; whoever needs one waits for the one under way."""
+
+    def __init__(self, monitor: Monitor, feed: Feed) -> None:
+        self._monitor = monitor
+        self.feed = feed
+        self._looked_at = float("-inf")
+        self._asked_at = float("-inf")
+        self._one_look = asyncio.Lock()
+        self._interest = asyncio.Event()
+        self._locks: dict[Hashable, asyncio.Lock] = {}
+
+    async def fresh(self) -> Snapshot:
+        """All jobs, at most two seconds old. Raises psycopg2.Error, SchemaIncomplete."""
+        self._asked_at = time.monotonic()
+        self._interest.set()
+        snapshot = self._monitor.snapshot
+        if snapshot is None or time.monotonic() - self._looked_at > FRESH_SECONDS:
+            return await self.look()
+        return snapshot
+
+    async def look(self) -> Snapshot:
+        """Look now, unless somebody has since this was called."""
+        called = time.monotonic()
+        async with self._one_look:
+            if self._monitor.snapshot is not None and self._looked_at > called:
+                return self._monitor.snapshot
+            began = time.monotonic()
+            look = await run_in_threadpool(self._monitor.look)
+            self._looked_at = began
+            self._tell(look)
+            return look.snapshot
+
+    async def once_per_version(self, what: Hashable, snapshot: Snapshot, make: Callable[[], Made]) -> Made:
+        """What ``make`` returns, called in a thread, once per snapshot however many ask at a time."""
+        async with self._locks.setdefault(what, asyncio.Lock()):
+            return await run_in_threadpool(snapshot.kept, what, make)
+
+    async def run(self) -> None:
+        """Look once a second while there are viewers, or were requests of late."""
+        while True:
+            if not self.feed.viewers and time.monotonic() - self._asked_at > INTEREST_SECONDS:
+                self._interest.clear()
+                await self._interest.wait()
+            try:
+                await self.look()
+            except (psycopg2.Error, UserError) as error:
+                log.warning("the record can't be read; looking again", reason=one_line(error))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def interested(self) -> None:
+        """A viewer has come."""
+        self._interest.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """With ``run`` in the background."""
+        task = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            self.feed.close()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _tell(self, look: Look) -> None:
+        if look.changed is None and look.snapshot.version == 1:
+            return
+        if look.changed is None or look.changed:
+            changed: Sequence[MonitoredJob] = look.changed or ()
+            listed = changed if len(changed) <= MOST_LISTED else ()
+            count = len(look.snapshot.jobs) if look.changed is None else len(changed)
+            told = Changes(
+                version=look.snapshot.version, count=count, jobs=[job_change(one) for one in listed]
+            )
+            self.feed.publish("changes", to_json(told, by_alias=True).decode())

@@ -1,0 +1,20 @@
+"""A template with what every page needs."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from seeder.web.access import viewer
+from seeder.web.services import services
+from seeder.web.templating import environment
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """The template as a page for whoever asks; beside ``values`` it knows ``viewer`` and ``can_log_in``."""
+    html = (
+        environment()
+        .get_template(template)
+        .render(viewer=viewer(request), can_log_in=services(request).access.token is not None, **values)
+    )
+    return HTMLResponse(html, status)
