@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, readers, real, tiny
+from benchmarks import costs, readers, real, tiny, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
 from benchmarks.printing import machine, show
@@ -27,7 +27,10 @@ OTHER_POOLS = ("prefork",)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: measured; 1: something failed. A missed goal is a result, not a failure."""
-    asked = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["web"]:
+        return web.main(given[1:])
+    asked = _parser().parse_args(given)
     out = Console(stderr=asked.json, width=WIDTH)
     try:
         with arena() as place:
@@ -95,7 +98,8 @@ def _as_json(result: Result) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Throughput of seeder with all recording, over that of a bare psycopg2 loop.",
+        description="Throughput of seeder with all recording, over that of a bare psycopg2 loop. "
+        "`python -m benchmarks web` measures the API instead.",
     )
     parser.add_argument(
         "what",

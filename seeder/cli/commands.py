@@ -138,11 +138,16 @@ AgencyKey = Annotated[
 
 
 @schema.command("show")
-def schema_show(agency_fk: AgencyKey = False) -> None:
-    """Print the SQL that creates the contract's tables; it may be run any number of times."""
+def schema_show(
+    agency_fk: AgencyKey = False,
+    form: Annotated[
+        str, typer.Option("--as", metavar="sql|typescript", help="The tables, or the API's types.")
+    ] = "sql",
+) -> None:
+    """Print the SQL that creates the contract's tables, or the TypeScript types of what the API sends."""
     from seeder.cli.schema import show
 
-    raise typer.Exit(show(agency_fk=agency_fk))
+    raise typer.Exit(show(agency_fk=agency_fk, form=form))
 
 
 @schema.command("apply")

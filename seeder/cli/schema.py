@@ -5,10 +5,22 @@ import sys
 from seeder import schema
 from seeder.app import equipment
 from seeder.cli.printing import console, print_json, text
+from seeder.errors import UserError
 from seeder.settings import current_settings
 
 
-def show(*, agency_fk: bool) -> int:
+class NoSuchForm(UserError):
+    """The schema can't be shown as {form!r}: use sql or typescript."""
+
+
+def show(*, agency_fk: bool, form: str) -> int:
+    if form == "typescript":
+        from seeder.web.typescript import typescript
+
+        sys.stdout.write(typescript())
+        return 0
+    if form != "sql":
+        raise NoSuchForm(form=form)
     settings = current_settings()
     sys.stdout.write(schema.ddl(settings.db_schema, settings.agency_table, agency_fk=agency_fk))
     return 0

@@ -22,14 +22,14 @@ To add a page: a file in ``pages/`` with a ``router`` whose functions return ``p
 name=value, …)``, a template ``x.html`` that extends ``base.html``, and the router's name in
 ``pages.ROUTERS``. What has to be known there:
 
-- ``services(request)`` is a ``Services``: the ``equipment`` (databases, history, settings), the Celery app, and
-  ``live``, which has all jobs in memory: ``await services(request).live.fresh()`` is the present ``Snapshot``:
-  ``snapshot.jobs``, ``snapshot.of_table(name)``; ``snapshot.find(query)`` filters, sorts and
+- ``services(request)`` is a ``Services``: the ``equipment`` (databases, history, settings), the Celery app,
+  and ``live``, which has all jobs in memory: ``await services(request).live.fresh()`` is the ``Snapshot`` of
+  now: ``snapshot.jobs``, ``snapshot.of_table(name)``; ``snapshot.find(query)`` filters, sorts and
   pages as ``/api/jobs`` does. Whatever asks the database is called through ``run_in_threadpool``.
 - ``viewer(request)`` is who looks: ``.name`` is None for somebody unknown on loopback, ``.may_write`` says
   whether buttons are any use, ``.csrf`` is what a script sends as the header ``X-CSRF-Token`` with a ``POST``
   (``base.html`` has it in ``<meta name="csrf">``; ``static/seeder.js`` exports ``post(path, body)``).
-- The content security policy allows nothing inline: no ``style=``, ``onclick=`` or ``<script>`` with text. SVG's
-  own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-`` attributes.
+- The content security policy allows nothing inline: no ``style=``, ``onclick=`` or ``<script>`` with text.
+  SVG's own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-`` attributes.
 - Raise ``HTTPException(404, "There is …")`` or any ``UserError``: shown as a page, below ``/api/`` as JSON.
 """

@@ -15,11 +15,11 @@ def cursor(of: str, place: Any) -> str:
 
 
 def place(of: str, text: str) -> list[Any]:
-    """The place of a cursor of that list. Raises HTTPException 422."""
+    """The place of a cursor of that list. Raises HTTPException 409."""
     try:
         found = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
-        raise HTTPException(422, BAD) from None
+        raise HTTPException(409, BAD) from None
     if not (isinstance(found, list) and len(found) == 2 and found[0] == of and isinstance(found[1], list)):
-        raise HTTPException(422, BAD)
+        raise HTTPException(409, BAD)
     return found[1]

@@ -58,6 +58,9 @@ STATUSES: tuple[tuple[type[UserError], int], ...] = (
 #: Where FastAPI says a value was found, in our words.
 PLACES = {"body": "the body", "query": "the query", "path": "the path", "header": "the headers"}
 
+#: FastAPI's words for a body that isn't even text.
+UNREADABLE = "There was an error parsing the body"
+
 INTERNAL = "Something in seeder itself went wrong; its log has the details. This is a bug; please report it."
 
 
@@ -99,6 +102,8 @@ async def _http(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         message = f"{request.method} isn't possible at {request.url.path}; use {allowed}."
+    elif message == UNREADABLE:
+        return problem(422, "The body can't be read: it must be JSON in UTF-8.", page=wants_page(request))
     headers = dict(error.headers) if error.headers else None
     return problem(error.status_code, message, headers=headers, page=wants_page(request))
 

@@ -31,7 +31,7 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::([-?])([^}]*))?\}")
-OURS = ("worker", "beat", "flower", "seeder")
+OURS = ("worker", "beat", "flower", "web", "seeder")
 
 
 class OnceOnly(yaml.SafeLoader):
@@ -87,12 +87,12 @@ def test_a_service_is_watched_restarted_and_given_time_to_stop(name: str) -> Non
 
 def test_nothing_is_published_beyond_the_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert published == ["127.0.0.1:5555:5555"]
+    assert published == ["127.0.0.1:5555:5555", "127.0.0.1:8080:8080"]
 
 
 def test_a_password_is_never_in_the_file_and_never_empty() -> None:
     for name, how, _ in VARIABLE.findall(TEXT):
-        assert how == ("?" if name.endswith("PASSWORD") else "-"), name
+        assert how == ("?" if name.endswith(("PASSWORD", "TOKEN")) else "-"), name
     assert not re.search(r"(?i)passw\w*['\"]?[:=]\s*[\"']?(?!\$\{)\w", TEXT)
 
 
@@ -130,10 +130,11 @@ def test_the_words_of_the_command_line_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     typed = [
         SERVICES["seeder"]["entrypoint"] + SERVICES["seeder"]["command"],
+        SERVICES["web"]["command"],
         *(json.loads(words) for words in re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)),
         *(words.split() for words in re.findall(r"^\t@\.venv/bin/(seeder .+)$", makefile, re.MULTILINE)),
     ]
-    assert len(typed) == 4
+    assert len(typed) == 5
     for program, *words in typed:
         shown = subprocess.run(
             [PROGRAMS / program, *words, "--help"], capture_output=True, text=True, check=False
@@ -176,7 +177,14 @@ def running(
         port = free.getsockname()[1]
 
     def here(words: list[str]) -> list[str]:
-        replaced = {"/state/": f"{folder}/", "5555": str(port), "$$": "$", "--timeout 10": "--timeout 2"}
+        replaced = {
+            "/state/": f"{folder}/",
+            "5555": str(port),
+            "8080": str(port),
+            "=0.0.0.0": "=127.0.0.1",
+            "$$": "$",
+            "--timeout 10": "--timeout 2",
+        }
         for old, new in replaced.items():
             words = [word.replace(old, new) for word in words]
         return words
@@ -184,6 +192,7 @@ def running(
     environment = os.environ | {
         "SEEDER_DATABASE_URL": database_url,
         "SEEDER_BROKER_URL": broker_url,
+        "SEEDER_API_TOKEN": "for-this-test-only",
         "FLOWER_BASIC_AUTH": SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"],
         # Docker sets it in every container.
         "HOSTNAME": socket.gethostname(),
@@ -213,7 +222,7 @@ def running(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["worker", "beat", "flower"])
+@pytest.mark.parametrize("name", ["worker", "beat", "flower", "web"])
 def test_a_service_becomes_healthy_stops_on_sigterm_and_then_is_not(
     name: str, tmp_path: Path, database_url: str, broker_url: str
 ) -> None:

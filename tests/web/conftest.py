@@ -1,8 +1,12 @@
 """The app over a real database and Redis, asked as a browser on this machine or a program would ask."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import uvicorn
 from celery import Celery
 from contract import Platform
 from fastapi import FastAPI
@@ -15,6 +19,15 @@ from seeder.web.application import create_app
 
 TOKEN = "a-token-for-the-tests"
 HERE = "http://localhost:8080"
+
+
+def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
+    """What ``look`` returns once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(0.02)
+    return seen
 
 
 @pytest.fixture
@@ -55,3 +68,19 @@ def holder(app: FastAPI, client: TestClient) -> TestClient:
     return TestClient(
         app, base_url=HERE, follow_redirects=False, headers={"Authorization": f"Bearer {TOKEN}"}
     )
+
+
+@pytest.fixture
+def address(app: FastAPI) -> Iterator[str]:
+    """The app behind a real server on loopback, for what streams and for whoever needs a socket."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until("the server listens", lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        app.state.services.live.feed.close()
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()

@@ -28,6 +28,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such thing."}
 }
+BAD_CURSOR: dict[int | str, dict[str, Any]] = {
+    409: {"model": Problem, "description": "The cursor is of another list, or of another order."}
+}
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What If-None-Match names is still so."}}
 
 PAGE_LIMIT = 50

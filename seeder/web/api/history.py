@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from seeder.errors import UnknownTable
 from seeder.history.pages import Place, RunFilter
 from seeder.web.api.answers import (
+    BAD_CURSOR,
     ERRORS,
     NOT_FOUND,
     UNCHANGED,
@@ -55,7 +56,7 @@ class RunsAsked(HistoryAsked):
 @router.get(
     "/api/jobs/{tableName:path}/history",
     response_model=HistoryPage,
-    responses=NOT_FOUND,
+    responses=NOT_FOUND | BAD_CURSOR,
     summary="A job's runs, a page at a time",
 )
 async def job_history(
@@ -76,7 +77,12 @@ async def job_history(
     return tagged(request, json_bytes(body))
 
 
-@router.get("/api/history", response_model=RunPage, summary="The runs of all jobs, a page at a time")
+@router.get(
+    "/api/history",
+    response_model=RunPage,
+    responses=BAD_CURSOR,
+    summary="The runs of all jobs, a page at a time",
+)
 async def history(request: Request, asked: Annotated[RunsAsked, Query()]) -> Response:
     """The run that began last comes first. A page looks at 20,000 runs at most, so one whose filter takes few
     of them may be short and have a next one all the same."""
@@ -103,7 +109,7 @@ def _id(found: list[Any]) -> int:
     match found:
         case [int(number)] if 0 <= number <= LARGEST_ID:
             return number
-    raise HTTPException(422, BAD)
+    raise HTTPException(409, BAD)
 
 
 def _place(found: list[Any]) -> Place:
@@ -112,7 +118,7 @@ def _place(found: list[Any]) -> Place:
             try:
                 start_time = datetime.fromisoformat(moment)
             except ValueError:
-                raise HTTPException(422, BAD) from None
+                raise HTTPException(409, BAD) from None
             if start_time.tzinfo is not None:
                 return Place(start_time, number)
-    raise HTTPException(422, BAD)
+    raise HTTPException(409, BAD)

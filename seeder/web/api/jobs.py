@@ -8,6 +8,7 @@ from pydantic import Field
 from seeder.errors import UnknownTable
 from seeder.monitoring import JobQuery, Snapshot
 from seeder.web.api.answers import (
+    BAD_CURSOR,
     ERRORS,
     NOT_FOUND,
     UNCHANGED,
@@ -79,7 +80,7 @@ class JobsAsked(Paged):
         )
 
 
-@router.get("/api/jobs", response_model=JobPage, summary="All jobs, a page at a time")
+@router.get("/api/jobs", response_model=JobPage, responses=BAD_CURSOR, summary="All jobs, a page at a time")
 async def jobs(request: Request, asked: Annotated[JobsAsked, Query()]) -> Response:
     """One row per manifest, never-run and switched-off ones included."""
     snapshot = await services(request).live.fresh()
@@ -92,7 +93,7 @@ async def jobs(request: Request, asked: Annotated[JobsAsked, Query()]) -> Respon
 
 
 def job_page(snapshot: Snapshot, asked: JobsAsked) -> JobPage:
-    """A page of the list as the API has it. Raises HTTPException 422 for a cursor of another list."""
+    """A page of the list as the API has it. Raises HTTPException 409 for a cursor of another list."""
     query = asked.query()
     found = snapshot.find(query)
     of = f"jobs {asked.sort} {asked.order}"
@@ -100,7 +101,7 @@ def job_page(snapshot: Snapshot, asked: JobsAsked) -> JobPage:
     try:
         page, end = found.page(after, asked.limit)
     except TypeError:
-        raise HTTPException(422, BAD) from None
+        raise HTTPException(409, BAD) from None
     return JobPage(
         items=[job_row(one) for one in page], next=cursor(of, end) if end else None, total=found.total
     )
