@@ -22,6 +22,9 @@ runtime := .venv/.runtime-$(locked)
 seeder := .venv/.seeder-$(locked)-$(project)
 dev := .venv/.dev-$(locked)
 
+# For tests that need the frontend's own tools; npm's lock would name a host on every entry.
+node_packages := typescript@7.0.2
+
 pip := .venv/bin/python -m pip --disable-pip-version-check --no-input install
 
 # $(call quietly,command): shows the command's output only when it fails.
@@ -137,4 +140,7 @@ $(seeder): $(runtime)
 $(dev): $(runtime)
 	@echo "Adding the packages of requirements-dev.lock for tests and tools ..."
 	@$(call quietly,$(pip) --require-hashes --requirement requirements-dev.lock)
+	@if command -v npm >/dev/null; then \
+		$(call quietly,npm install --prefix .venv/node --no-package-lock --no-audit --no-fund $(node_packages)); \
+	else echo "There is no npm, so the TypeScript types won't be compiled by the tests."; fi
 	@touch $@

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from seeder.database import Databases, Session
-from seeder.failures import expecting_contract
 from seeder.sql.names import quoted
 
 JOB_COLUMNS = """
@@ -141,8 +140,7 @@ class RecordWatch:
         }
 
     def state(self, session: Session, *, with_manifests: bool) -> State:
-        with expecting_contract():
-            return State(*session.row(self._sql["STATE" if with_manifests else "NOW"]))
+        return State(*session.row(self._sql["STATE" if with_manifests else "NOW"]))
 
     def every_job(self, session: Session) -> list[WatchedJob]:
         return self._jobs(session.rows(self._sql["EVERY_JOB"]))

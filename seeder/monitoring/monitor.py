@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from seeder.database import Databases, Session
+from seeder.failures import expecting_contract
 from seeder.history.watching import KEPT, RecordWatch, State, WatchedJob
 from seeder.models import RunStatus
 from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Successes, monitored
@@ -62,7 +63,7 @@ class Monitor:
 
     def look(self) -> Look:
         """Bring the jobs up to date. Raises psycopg2.Error, SchemaIncomplete."""
-        with self._lock, self._watch.databases.session() as session:
+        with self._lock, expecting_contract(), self._watch.databases.session() as session:
             ask = self._manifests_read is None or _older(self._manifests_read, self._last, MANIFESTS_EVERY)
             state = self._watch.state(session, with_manifests=ask)
             look = self._loaded_anew(session, state) or self._updated(session, state)

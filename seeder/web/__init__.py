@@ -30,6 +30,6 @@ name=value, …)``, a template ``x.html`` that extends ``base.html``, and the ro
   whether buttons are any use, ``.csrf`` is what a script sends as the header ``X-CSRF-Token`` with a ``POST``
   (``base.html`` has it in ``<meta name="csrf">``; ``static/seeder.js`` exports ``post(path, body)``).
 - The content security policy allows nothing inline: no ``style=``, ``onclick=`` or ``<script>`` with text.
-  SVG's own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-`` attributes.
+  SVG's own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-…``.
 - Raise ``HTTPException(404, "There is …")`` or any ``UserError``: shown as a page, below ``/api/`` as JSON.
 """

@@ -1,7 +1,7 @@
 """How endpoints answer: JSON made once, with a weak ETag; and what a request may hold."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -92,10 +92,13 @@ def matches(request: Request, etag: str) -> bool:
 
 def answer(request: Request, etag: str, make: Callable[[], bytes]) -> Response:
     """304 where the asker has it already, without making it anew."""
-    headers: Mapping[str, str] = {"ETag": etag}
     if matches(request, etag):
-        return Response(status_code=304, headers=headers)
-    return Response(make(), headers=headers, media_type="application/json")
+        return unchanged(etag)
+    return Response(make(), headers={"ETag": etag}, media_type="application/json")
+
+
+def unchanged(etag: str) -> Response:
+    return Response(status_code=304, headers={"ETag": etag})
 
 
 def tagged(request: Request, body: bytes) -> Response:

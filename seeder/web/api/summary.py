@@ -1,6 +1,8 @@
 """What an operator wants to know first."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +13,7 @@ from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedin
 from seeder.planning import seeding_of
 from seeder.settings import Settings
 from seeder.ticks import GRACE, latest_tick, missed_tick
-from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, version_tag
+from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import services
 from seeder.web.wire import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
 
@@ -26,13 +28,25 @@ async def summary(request: Request) -> Response:
     """How many jobs are in which status and have which flag, how seedings stand, whether one was missed."""
     here = services(request)
     snapshot = await here.live.fresh()
+    settings = here.equipment.settings
+    # Ticks are whole minutes, so that this changes with no job.
+    due = _due(settings.schedule, settings.zone, datetime.now(UTC).replace(second=0, microsecond=0))
+    tag = version_tag(request, snapshot.version, "summary", due)
+    if matches(request, tag):
+        return unchanged(tag)
     made = await here.live.once_per_version(
-        "summary", snapshot, lambda: json_bytes(summarised(snapshot, here.runs, here.equipment.settings))
+        ("summary", due), snapshot, lambda: json_bytes(summarised(snapshot, here.runs, settings, due))
     )
-    return answer(request, version_tag(request, snapshot.version, "summary"), lambda: made)
+    return answer(request, tag, lambda: made)
 
 
-def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings) -> Summary:
+@lru_cache(maxsize=16)
+def _due(schedule: str, zone: ZoneInfo, minute: datetime) -> datetime:
+    """The latest tick whose seeding should be in the record by now."""
+    return latest_tick(schedule, zone, minute - GRACE)
+
+
+def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, due: datetime) -> Summary:
     """Asks the database about at most a few seedings; call it in a thread."""
     running, ended = latest_seedings(snapshot.jobs)
     now = snapshot.clock.now
@@ -51,7 +65,7 @@ def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings) -> Summar
         flags=FlagCounts(**{FLAGS[name]: count for name, count in snapshot.flag_counts.items()}),
         running=current,
         last=last,
-        schedule=_schedule(snapshot, runs, settings, now),
+        schedule=_schedule(snapshot, runs, settings, due),
     )
 
 
@@ -86,8 +100,7 @@ def _seeding(
     )
 
 
-def _schedule(snapshot: Snapshot, runs: RunPages, settings: Settings, now: datetime) -> ScheduleRow:
-    due = latest_tick(settings.schedule, settings.zone, now - GRACE)
+def _schedule(snapshot: Snapshot, runs: RunPages, settings: Settings, due: datetime) -> ScheduleRow:
     missed = None
     if any(one.enabled for one in snapshot.jobs):
         recorded, first_record = runs.recorded(seeding_of(due))
