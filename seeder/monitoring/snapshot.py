@@ -32,10 +32,16 @@ class Snapshot:
         found: Listing = self.kept(query, lambda: listing(self.jobs, query))
         return found
 
+    def known(self, key: Hashable) -> Any:
+        """What ``kept`` has under that key, or None."""
+        return self._kept.get(key)
+
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What ``make`` returns, made once per snapshot."""
-        if key in self._kept:
-            return self._kept[key]
+        # Threads do this at a time; the worst is that something is made twice.
+        made = self._kept.get(key)
+        if made is not None:
+            return made
         made = make()
         if len(self._kept) >= KEPT_ANSWERS:
             self._kept.clear()

@@ -1,7 +1,10 @@
 """What the endpoints and pages work with, made once per app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from celery import Celery
 from starlette.requests import HTTPConnection
 
@@ -15,6 +18,12 @@ from seeder.web.readiness import Readiness
 from seeder.web.sessions import Sessions
 from seeder.web.tries import Tries
 
+Made = TypeVar("Made")
+
+#: Requests of one process that ask the database at a time; the others wait for their turn. More would only
+#: get in each other's way, and each has a connection of its own.
+READERS = 6
+
 
 @dataclass(frozen=True)
 class Services:
@@ -25,7 +34,12 @@ class Services:
     tries: Tries
     live: Live
     runs: RunPages
+    readers: CapacityLimiter
     readiness: Readiness
+
+    async def read(self, ask: Callable[..., Made], *arguments: Any) -> Made:
+        """What ``ask`` returns, called in a thread once it is this request's turn to ask the database."""
+        return await to_thread.run_sync(ask, *arguments, limiter=self.readers)
 
 
 def make_services(equipment: Equipment, celery: Celery, access: Access) -> Services:
@@ -38,6 +52,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         tries=Tries(),
         live=Live(Monitor(databases, settings), Feed()),
         runs=RunPages(databases, settings.db_schema),
+        readers=CapacityLimiter(READERS),
         readiness=Readiness(equipment, celery),
     )
 

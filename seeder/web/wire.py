@@ -283,6 +283,11 @@ class RefusedRun(Wire):
     reason: str = _value(example="The manifest has no query. Fill query in its row.")
 
 
+class WaitingRun(Wire):
+    table_name: str = _value(example=_TABLE)
+    run_id: str = _value(example="20261124T091501Z-a1b2.custom-12")
+
+
 class Started(Wire):
     """What a request to refresh has begun. Each run can be followed by its id."""
 
@@ -295,6 +300,9 @@ class Started(Wire):
         description="Manifests that can't be used; recorded as errors.", example=[]
     )
     not_recorded: list[RefusedRun] = _value(description="Runs the database would not hold.", example=[])
+    already_queued: list[WaitingRun] = _value(
+        description="Tables of which a run waits to begin already: it does what was asked for.", example=[]
+    )
 
 
 class AgencyRefresh(Wire):

@@ -12,7 +12,7 @@ from seeder.seeding import Seeding, seed
 from seeder.web.access import viewer
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
 from seeder.web.services import services
-from seeder.web.wire import AgencyRefresh, RefusedRun, Started
+from seeder.web.wire import AgencyRefresh, RefusedRun, Started, WaitingRun
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ async def _seeded(request: Request, selection: Selection) -> Started:
     here = services(request)
     seeding = await run_in_threadpool(seed, here.celery, here.equipment, selection)
     by = viewer(request).name
-    for run_id in seeding.run_ids:
+    for run_id in seeding.awaited:
         log.info("refresh asked for", run_id=run_id, by=by)
     await here.live.look()
     return started(seeding)
@@ -63,5 +63,9 @@ def started(seeding: Seeding) -> Started:
         queued=seeding.queued,
         run_ids=list(seeding.run_ids),
         refused=[RefusedRun(run_id=run_id, reason=why) for run_id, why in seeding.refused.items()],
+        already_queued=[
+            WaitingRun(table_name=table_name, run_id=run_id)
+            for table_name, run_id in seeding.already_queued.items()
+        ],
         not_recorded=[RefusedRun(run_id=run_id, reason=why) for run_id, why in seeding.not_recorded.items()],
     )

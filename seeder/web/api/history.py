@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from seeder.errors import UnknownTable
 from seeder.history.pages import Place, RunFilter
@@ -18,8 +17,12 @@ from seeder.web.api.answers import (
     TableName,
     Text,
     When,
+    answer,
     json_bytes,
+    matches,
     tagged,
+    unchanged,
+    version_tag,
 )
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.rows import history_row, run_row
@@ -64,17 +67,30 @@ async def job_history(
 ) -> Response:
     """The run recorded last comes first."""
     here = services(request)
-    if not (await here.live.fresh()).of_table(table_name):
+    snapshot = await here.live.fresh()
+    jobs = snapshot.of_table(table_name)
+    if not jobs:
         raise UnknownTable(table_name=table_name)
+    key = ("history", table_name, repr(asked))
+    # No run of a table changes without one of its jobs changing too; pruned runs go at the next tick.
+    changed = [(one.job.last_run_id, one.job.updated_at) for one in jobs]
+    tag = version_tag(request, 0, key, changed, snapshot.clock.last_tick)
+    if matches(request, tag):
+        return unchanged(tag)
+    if (known := snapshot.known(key)) is not None:
+        return answer(request, tag, lambda: known)
     wanted = RunFilter(
         table_name=table_name, statuses=tuple(asked.status), since=asked.since, until=asked.until
     )
     before = _id(place(table_name, asked.cursor)) if asked.cursor else None
-    found, end = await run_in_threadpool(here.runs.of_table, wanted, before, asked.limit)
-    body = HistoryPage(
-        items=[history_row(run) for run in found], next=cursor(table_name, [end]) if end else None
-    )
-    return tagged(request, json_bytes(body))
+
+    def page() -> bytes:
+        found, end = here.runs.of_table(wanted, before, asked.limit)
+        following = cursor(table_name, [end]) if end else None
+        return json_bytes(HistoryPage(items=[history_row(run) for run in found], next=following))
+
+    made = await here.read(snapshot.kept, key, page)
+    return answer(request, tag, lambda: made)
 
 
 @router.get(
@@ -97,7 +113,7 @@ async def history(request: Request, asked: Annotated[RunsAsked, Query()]) -> Res
         until=asked.until,
     )
     before = _place(place(OF_ALL, asked.cursor)) if asked.cursor else None
-    found, end = await run_in_threadpool(here.runs.of_all, wanted, before, asked.limit)
+    found, end = await here.read(here.runs.of_all, wanted, before, asked.limit)
     body = RunPage(
         items=[run_row(run) for run in found],
         next=cursor(OF_ALL, [end.start_time.isoformat(), end.id]) if end else None,
