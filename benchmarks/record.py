@@ -85,4 +85,6 @@ def fill(url: str, jobs: int, nights: int) -> None:
     engine.dispose()
     cursor.execute(STATUS, {"seeding_id": seeding_id})
     cursor.execute("vacuum analyze")
+    # What was loaded is on the disk, as it is after a while; readers would else have to write it.
+    cursor.execute("checkpoint")
     connection.close()

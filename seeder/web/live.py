@@ -24,11 +24,16 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 
+#: While very much changes a look takes longer; then they come more seldom, so that looking takes a twentieth of
+#: the time at most.
+PAUSE_FACTOR = 20
+LONGEST_PAUSE_SECONDS = 10.0
+
 #: Without a viewer, looks go on for so long after the last request, so that the next one needn't wait.
 INTEREST_SECONDS = 30.0
 
-#: A snapshot no older than this answers a request at once.
-FRESH_SECONDS = 2.0
+#: A snapshot no older than the pause between two looks and this answers a request at once.
+LATE_SECONDS = 1.0
 
 #: Jobs that one message lists; more are read anew by whoever shows them.
 MOST_LISTED = 100
@@ -42,16 +47,17 @@ class Live:
         self.feed = feed
         self._looked_at = float("-inf")
         self._asked_at = float("-inf")
+        self._pause = LOOK_SECONDS
         self._one_look = asyncio.Lock()
         self._interest = asyncio.Event()
         self._locks: dict[Hashable, asyncio.Lock] = {}
 
     async def fresh(self) -> Snapshot:
-        """All jobs, at most two seconds old. Raises psycopg2.Error, SchemaIncomplete."""
+        """All jobs, usually at most two seconds old. Raises psycopg2.Error, SchemaIncomplete."""
         self._asked_at = time.monotonic()
         self._interest.set()
         snapshot = self._monitor.snapshot
-        if snapshot is None or time.monotonic() - self._looked_at > FRESH_SECONDS:
+        if snapshot is None or time.monotonic() - self._looked_at > self._pause + LATE_SECONDS:
             return await self.look()
         return snapshot
 
@@ -64,6 +70,8 @@ class Live:
             began = time.monotonic()
             look = await run_in_threadpool(self._monitor.look)
             self._looked_at = began
+            took = time.monotonic() - began
+            self._pause = min(max(LOOK_SECONDS, PAUSE_FACTOR * took), LONGEST_PAUSE_SECONDS)
             self._tell(look)
             return look.snapshot
 
@@ -82,7 +90,7 @@ class Live:
                 await self.look()
             except (psycopg2.Error, UserError) as error:
                 log.warning("the record can't be read; looking again", reason=one_line(error))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._pause)
 
     def interested(self) -> None:
         """A viewer has come."""
