@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 
-#: While very much changes a look takes longer; then they come more seldom, so that looking takes a twentieth of
-#: the time at most.
+#: While very much changes a look takes longer; then they come more seldom, so that looking takes a twentieth
+#: of the time at most.
 PAUSE_FACTOR = 20
 LONGEST_PAUSE_SECONDS = 10.0
 
