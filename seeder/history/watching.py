@@ -62,13 +62,14 @@ left join lateral (
 where s.table_name = any(%(tables)s)
 """
 
-#: Tables with a new run of a manifest that isn't the one their status row tells of.
+#: Tables with a new run that isn't the one their status row tells of: another manifest's, or one that a newer
+#: run has overtaken.
 OTHERS_SINCE = """
 select distinct h.table_name
 from {history} h
 left join {status} s on s.table_name = h.table_name
 where h.id > %(newest_id)s
-  and (s.report_type, s.manifest_id) is distinct from (h.report_type, h.manifest_id)
+  and h.run_id is distinct from s.last_run_id
 """
 
 #: A short range of the index on start_time.
@@ -77,6 +78,15 @@ select table_name, max(finish_time) as last,
        (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds
 from {history}
 where start_time >= %(since)s and status = 'success'
+group by table_name
+"""
+
+#: The same of some tables, through their own index.
+SUCCESSES_OF_TABLES = """
+select table_name, max(finish_time) as last,
+       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds
+from {history}
+where table_name = any(%(tables)s) and start_time >= %(since)s and status = 'success'
 group by table_name
 """
 
@@ -157,8 +167,12 @@ class RecordWatch:
         return session.rows(self._sql["STATUS_OF_TABLES"], tables=tables)
 
     def others_since(self, session: Session, newest_id: int) -> list[str]:
-        """Tables with a run recorded since that is of another manifest than their status row's."""
+        """Tables with a run recorded since that isn't the one in their status row."""
         return [row.table_name for row in session.rows(self._sql["OTHERS_SINCE"], newest_id=newest_id)]
+
+    def successes_of(self, session: Session, tables: list[str], since: datetime) -> list[Any]:
+        """``successes`` of these tables."""
+        return session.rows(self._sql["SUCCESSES_OF_TABLES"], tables=tables, since=since)
 
     def successes(self, session: Session, since: datetime) -> list[Any]:
         """``table_name``, the ``last`` finish and the ``seconds``, newest first, of runs begun since."""

@@ -114,7 +114,7 @@ class Monitor:
         if clock.next_run != before.clock.next_run:
             # A tick has passed, which every job is measured by.
             jobs = dict(enumerate(before.jobs))
-        fresh = self._fresh(session, before, tables, others)
+        fresh = self._fresh(session, state, before, tables, others)
         became_long = (
             number
             for number, one in enumerate(before.jobs)
@@ -149,20 +149,27 @@ class Monitor:
         return tables, others
 
     def _fresh(
-        self, session: Session, before: Snapshot, tables: set[str], others: set[str]
+        self, session: Session, state: State, before: Snapshot, tables: set[str], others: set[str]
     ) -> dict[str, WatchedJob]:
         """The jobs of these tables as they are now, by identity."""
         fresh: dict[str, WatchedJob] = {}
         through_view = set(others)
+        ended_unseen = set(others)
         alone = tables - others
         for row in self._watch.statuses(session, sorted(alone)) if alone else ():
             self._note_success(row)
             owners = before.of_table(row.table_name)
+            if any(_may_hide_an_end(one.job, row) for one in owners):
+                ended_unseen.add(row.table_name)
             if len(owners) == 1 and _is_of(owners[0].job, row):
                 fresh[owners[0].identity] = _with_status(owners[0].job, row)
             else:
                 # Whose run it is takes more than the status row to tell; the view knows.
                 through_view.add(row.table_name)
+        if ended_unseen:
+            since = self._usual_since(state.now)
+            for row in self._watch.successes_of(session, sorted(ended_unseen), since):
+                self._successes[row.table_name] = Successes(row.last, tuple(row.seconds))
         if through_view:
             for job in self._watch.jobs_of(session, sorted(through_view)):
                 fresh[f"{job.report_type}-{job.manifest_id}"] = job
@@ -204,6 +211,14 @@ def _known(before: Snapshot, row: Any) -> bool:
 
 def _is_of(job: WatchedJob, row: Any) -> bool:
     return (job.report_type, job.manifest_id) == (row.report_type, row.manifest_id)
+
+
+def _may_hide_an_end(job: WatchedJob, row: Any) -> bool:
+    """Whether a run of the table may have ended without any status row that told of it: a newer run had its
+    place already, or has taken it since the last look."""
+    if row.last_run_id == job.last_run_id:
+        return bool(row.status == job.status)
+    return job.status in (RunStatus.PENDING, RunStatus.RUNNING)
 
 
 def _with_status(job: WatchedJob, row: Any) -> WatchedJob:

@@ -146,6 +146,7 @@ def test_no_look_passes_over_the_history(filled: Platform) -> None:
         "JOBS_OF_TABLES": {"tables": ["custom_1"]},
         "EVERY_JOB": {},
         "OTHERS_SINCE": {"newest_id": 59_900},
+        "SUCCESSES_OF_TABLES": {"tables": ["custom_1"], "since": now - timedelta(days=10)},
         "SUCCESSES": {"since": now - timedelta(days=10)},
         "CHANGED": {"since": now},
     }.items():

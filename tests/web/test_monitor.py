@@ -98,7 +98,7 @@ STEP = st.tuples(
 
 
 @given(st.lists(st.lists(STEP, max_size=4), max_size=4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_looks_between_any_steps_see_what_reading_everything_sees(platform: Platform, looks: list) -> None:
     platform.empty()
     for number, table in enumerate(TABLES):
