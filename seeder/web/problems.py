@@ -20,6 +20,7 @@ from seeder.errors import (
     UnknownAgency,
     UnknownReportType,
     UnknownRun,
+    UnknownRunOrTable,
     UnknownTable,
     UserError,
 )
@@ -48,6 +49,7 @@ STATUSES: tuple[tuple[type[UserError], int], ...] = (
     (UnknownTable, 404),
     (UnknownAgency, 404),
     (UnknownRun, 404),
+    (UnknownRunOrTable, 404),
     (UnknownReportType, 422),
     (DatabaseUnreachable, 503),
     (BrokerUnreachable, 503),

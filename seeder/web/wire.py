@@ -305,6 +305,17 @@ class Started(Wire):
     )
 
 
+class Cancelled(Wire):
+    """What became of the wish to end a run."""
+
+    run_id: str = _value(example="20261124T091502Z-k3f9.custom-12")
+    table_name: str = _value(example=_TABLE)
+    cancelled: bool = _value(
+        description="Whether this request ended it; false is over already.", example=True
+    )
+    ended: bool = _value(description="Whether nothing works on it any more.", example=True)
+
+
 class AgencyRefresh(Wire):
     """What of an agency is refreshed."""
 

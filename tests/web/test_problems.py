@@ -28,6 +28,8 @@ NOWHERE = "postgresql://someone:geheim@127.0.0.1:1/reporting"
         ("get", "/static/nothing.js", 404, "notFound"),
         ("post", "/api/jobs/nothing/refresh", 404, "notFound"),
         ("post", "/api/agencies/nobody/refresh", 404, "notFound"),
+        ("post", "/api/runs/nothing/cancel", 404, "notFound"),
+        ("post", "/api/runs/a%00b/cancel", 404, "notFound"),
         ("delete", "/api/jobs", 405, "methodNotAllowed"),
         ("post", "/api/summary", 405, "methodNotAllowed"),
         ("get", "/api/jobs?limit=0", 422, "invalid"),

@@ -1,4 +1,4 @@
-"""What may be asked for: refreshes. They run through the same functions as the command line's."""
+"""What may be asked for: refreshes, and an end to runs. They go the same ways as the command line's."""
 
 from typing import Annotated
 
@@ -7,12 +7,14 @@ from fastapi import APIRouter, Path, Request, Security
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
+from seeder.cancelling import Stopped
+from seeder.errors import UnknownRunOrTable
 from seeder.planning import Selection
 from seeder.seeding import Seeding, seed
 from seeder.web.access import viewer
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
-from seeder.web.services import services
-from seeder.web.wire import AgencyRefresh, RefusedRun, Started, WaitingRun
+from seeder.web.services import Services, services
+from seeder.web.wire import AgencyRefresh, Cancelled, RefusedRun, Started, WaitingRun
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,34 @@ async def refresh_agency(request: Request, agency_slug: Slug, asked: AgencyRefre
     """Queues a run for each of its reports that is switched on."""
     report_type = asked.report_type if asked else None
     return await _seeded(request, Selection(agency_slug=agency_slug, report_type=report_type))
+
+
+RunId = Annotated[
+    str, Path(alias="runId", description="The run's id.", examples=["20261124T091502Z-k3f9.custom-12"])
+]
+
+
+@router.post("/api/runs/{runId}/cancel", response_model=Cancelled, summary="End a run")
+async def cancel_run(request: Request, run_id: RunId) -> Cancelled:
+    """Ends a run that is queued, waiting or at work; one that is over stays as it is."""
+    here = services(request)
+    stopped = await run_in_threadpool(_cancelled, here, run_id, viewer(request).name or "somebody")
+    await here.live.look()
+    return Cancelled(
+        run_id=run_id,
+        table_name=stopped.run.table_name,
+        cancelled=stopped.moved,
+        ended=stopped.ended,
+    )
+
+
+def _cancelled(here: Services, run_id: str, by: str) -> Stopped:
+    # The name of a table would do for the command line, and would end all its runs.
+    # And PostgreSQL's text can't hold a NUL.
+    if "\x00" in run_id or here.equipment.history.run(run_id) is None:
+        raise UnknownRunOrTable(name=run_id)
+    (stopped,) = here.equipment.cancellation.cancel_named(run_id, by)
+    return stopped
 
 
 async def _seeded(request: Request, selection: Selection) -> Started:
