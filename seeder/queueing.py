@@ -106,13 +106,15 @@ def _ids_in_list(redis: object, key: str) -> Iterable[str]:
     start = 0
     while page := redis.lrange(key, start, start + PAGE - 1):  # type: ignore[attr-defined]
         for text in page:
-            try:
-                yield _task_id(json.loads(text))
-            except ValueError:
-                continue
+            if task_id := _task_id(text):
+                yield task_id
         start += PAGE
 
 
-def _task_id(message: object) -> str:
-    headers = message.get("headers", {}) if isinstance(message, dict) else {}
-    return str(headers.get("id", ""))
+def _task_id(text: bytes) -> str | None:
+    """Anybody may have put anything into the list: what is no message of Celery's is no run's."""
+    try:
+        found = json.loads(text)["headers"]["id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None

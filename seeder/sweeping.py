@@ -12,7 +12,7 @@ from seeder.errors import NameRefused
 from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.matviews import lock
 from seeder.models import RunStatus
-from seeder.sql.names import matview_name
+from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
 
@@ -83,20 +83,32 @@ class Sweep:
         return Swept(tuple(requeue), tuple(ended))
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
-        """Whether somebody holds the matview's lock in this run's name; None where the database is down."""
-        identity = f"{run.report_type}-{run.manifest_id}"
-        database_id = database_of.get(identity)
-        if database_id is not None and database_id not in self._databases:
-            return False
+        """Whether somebody holds the matview's lock in this run's name; None where a database that may have
+        it is down."""
         try:
-            with self._databases.session(database_id) as session:
-                holder = lock.holder(session, matview_name(run.table_name, self._schema))
+            matview = matview_name(run.table_name, self._schema)
         except NameRefused:
             return False
+        identity = f"{run.report_type}-{run.manifest_id}"
+        # A manifest that is gone or switched off says no more where its last run is at work.
+        maybe = [database_of[identity]] if identity in database_of else list(self._databases)
+        answers = [
+            self._is_at_work_on(database_id, matview, run.run_id)
+            for database_id in maybe
+            if database_id in self._databases
+        ]
+        if True in answers:
+            return True
+        return None if None in answers else False
+
+    def _is_at_work_on(self, database_id: int | None, matview: MatviewName, run_id: str) -> bool | None:
+        try:
+            with self._databases.session(database_id) as session:
+                holder = lock.holder(session, matview)
         except psycopg2.Error:
             return None
         at_work = lock.read_application_name(holder or "")
-        return at_work is not None and at_work[0] == run.run_id
+        return at_work is not None and at_work[0] == run_id
 
 
 def times_lost(errors: str | None) -> int:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 from contract import Platform, new_run
+from emptied import fresh_database
 
+from seeder.database import Databases
 from seeder.history import Figures
 from seeder.matviews import lock
 from seeder.matviews.lock import Limits
@@ -25,8 +27,16 @@ def sweep(platform: Platform, queued: Sequence[str] = (), quiet_seconds: float =
 @contextmanager
 def at_work(platform: Platform, run_id: str, table_name: str = "sales") -> Iterator[None]:
     """Hold the matview's lock as the worker of that run does."""
+    with at_work_in(platform.databases, None, run_id, table_name):
+        yield
+
+
+@contextmanager
+def at_work_in(
+    databases: Databases, database_id: int | None, run_id: str, table_name: str = "sales"
+) -> Iterator[None]:
     matview = matview_name(table_name, "reporting")
-    with platform.databases.session() as session:
+    with databases.session(database_id) as session:
         lock.take(session, matview, lock.application_name(run_id, 0), Limits(0, 0, "public"))
         yield
         lock.release(session, matview)
@@ -75,6 +85,37 @@ def test_another_run_at_work_on_the_matview_does_not_make_a_dead_one_live(platfo
     running(platform)
     with at_work(platform, "n2.custom-1"):
         assert [run.run_id for run in sweep(platform).requeue] == [RUN]
+
+
+@pytest.fixture
+def elsewhere(postgres_url: str, platform: Platform) -> Iterator[Databases]:
+    """The platform's databases with another one, 7, beside the reporting database."""
+    with fresh_database(postgres_url) as url:
+        databases = Databases(platform.url, {7: url})
+        yield databases
+        databases.dispose()
+
+
+def test_a_run_whose_manifest_is_gone_is_looked_for_in_every_database(
+    platform: Platform, elsewhere: Databases
+) -> None:
+    running(platform)
+    sweeping = Sweep(elsewhere, platform.history, "reporting", MAX_RETRIES, 0.0)
+    with at_work_in(elsewhere, 7, RUN):
+        assert sweeping.settle({}, set) == Swept((), ())
+    assert platform.run(RUN).status == "running"
+    assert [run.run_id for run in sweeping.settle({}, set).requeue] == [RUN]
+
+
+def test_a_run_whose_manifest_is_gone_is_let_be_while_a_database_that_may_have_it_is_down(
+    platform: Platform,
+) -> None:
+    running(platform)
+    databases = Databases(platform.url, {7: "postgresql://nobody@127.0.0.1:1/nothing"})
+    sweeping = Sweep(databases, platform.history, "reporting", MAX_RETRIES, 0.0)
+    assert sweeping.settle({}, set) == Swept((), ())
+    assert [run.run_id for run in sweeping.settle({"custom-1": None}, set).requeue] == [RUN]
+    databases.dispose()
 
 
 @pytest.mark.parametrize("begin", [pending, running])
