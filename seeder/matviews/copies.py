@@ -25,7 +25,7 @@ select c.oid, n.nspname as schema, c.relname as name, c.relispopulated as popula
            from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
        ) as columns
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'm' and c.oid = %(oid)s
+where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)
 """
 
 #: The copy itself, and before it the copies of matviews on top that a dead run had made to go with it.

@@ -21,7 +21,7 @@ EXPLAIN = "explain (format json)\n{query}\n"
 KEY = f"""
 select index.relname as name
 from pg_index as i join pg_class as index on index.oid = i.indexrelid
-where i.indrelid = %(oid)s and {USABLE}
+where i.indrelid = cast(%(oid)s as oid) and {USABLE}
 order by i.indnkeyatts, name
 limit 1
 """

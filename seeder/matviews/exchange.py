@@ -49,7 +49,7 @@ from (
     from pg_index i
     join pg_class c on c.oid = i.indexrelid
     join pg_namespace n on n.oid = c.relnamespace
-    where i.indrelid = %(oid)s
+    where i.indrelid = cast(%(oid)s as oid)
   union all
     select format('alter materialized view %%I.%%I ', n.nspname, c.relname)
            || string_agg(
@@ -58,13 +58,13 @@ from (
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     join pg_attribute a on a.attrelid = c.oid and attnum > 0 and not attisdropped
-    where c.oid = %(oid)s
+    where c.oid = cast(%(oid)s as oid)
     group by n.nspname, c.relname
 ) as seizing (statement)
 """
 
 #: The old one's, in which a person may have written since.
-COMMENT = "select obj_description(%(oid)s, 'pg_class') as comment"
+COMMENT = "select obj_description(cast(%(oid)s as oid), 'pg_class') as comment"
 RESTAMP = "comment on materialized view {matview} is %(comment)s"
 
 RENAME = "{role}alter materialized view {matview} rename to {name}"

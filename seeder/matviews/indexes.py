@@ -37,7 +37,7 @@ from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace s on s.oid = c.relnamespace
 join pg_am m on m.oid = c.relam
-where i.indrelid = %(oid)s
+where i.indrelid = cast(%(oid)s as oid)
 order by c.oid
 """
 

@@ -27,7 +27,8 @@ select left(encode(sha256(convert_to(coalesce(string_agg(
 from (
     select distinct d.refobjid
     from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-    where r.ev_class = %(oid)s and d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class
+    where r.ev_class = cast(%(oid)s as oid)
+      and d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class
 ) as source
 join pg_class c on c.oid = source.refobjid
 join pg_namespace n on n.oid = c.relnamespace

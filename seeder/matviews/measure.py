@@ -3,12 +3,16 @@
 from seeder.matviews.tally import STATE
 from seeder.sql.names import MatviewName
 
+# Every oid is cast: psycopg2 writes a number, and for an integer a function that somebody put into a schema
+# on the search path would be the better match, and run with this connection's rights.
+
 #: Runs before the refresh, in its transaction. The counters hold what earlier transactions of the session
 #: have not yet flushed, so only the difference means anything. The role comes last: it may see less.
 BEFORE = """
-select set_config('seeder.inserted_before', pg_stat_get_xact_tuples_inserted(%(oid)s)::text, true),
-       set_config('seeder.deleted_before', pg_stat_get_xact_tuples_deleted(%(oid)s)::text, true),
-       set_config('seeder.state_before', '', true);
+select set_config('seeder.inserted_before', pg_stat_get_xact_tuples_inserted(oid)::text, true),
+       set_config('seeder.deleted_before', pg_stat_get_xact_tuples_deleted(oid)::text, true),
+       set_config('seeder.state_before', '', true)
+from (values (cast(%(oid)s as oid))) as matview (oid);
 """
 
 #: Runs before a concurrent refresh that relies on the last run's number of rows. Nothing but a command like
@@ -21,11 +25,13 @@ select set_config('seeder.state_before', {STATE}, true);
 
 CHANGE = """
 with change as (
-    select pg_stat_get_xact_tuples_inserted(%(oid)s) - current_setting('seeder.inserted_before')::bigint
+    select pg_stat_get_xact_tuples_inserted(oid) - current_setting('seeder.inserted_before')::bigint
                as inserted,
-           pg_stat_get_xact_tuples_deleted(%(oid)s) - current_setting('seeder.deleted_before')::bigint
+           pg_stat_get_xact_tuples_deleted(oid) - current_setting('seeder.deleted_before')::bigint
                as deleted,
-           current_setting('track_counts')::boolean as counting
+           current_setting('track_counts')::boolean as counting,
+           oid
+    from (values (cast(%(oid)s as oid))) as matview (oid)
 )"""
 
 #: A plain refresh writes every row anew, so what it inserted is what there is. With track_counts off the
@@ -34,7 +40,7 @@ AFTER_PLAIN = (
     CHANGE
     + """
 select case when counting then inserted - deleted else (select count(*) from {matview}) end as records,
-       pg_total_relation_size(%(oid)s) as total_bytes
+       pg_total_relation_size(oid) as total_bytes
 from change
 """
 )
@@ -52,14 +58,14 @@ AFTER_CONCURRENTLY = (
 )
 select case when %(trusted)s and carried is not null then carried
             else (select count(*) from {{matview}}) end as records,
-       pg_total_relation_size(%(oid)s) as total_bytes,
+       pg_total_relation_size(oid) as total_bytes,
        carried,
        case when counting then inserted + deleted end as changed,
        case when counting
-            then pg_stat_get_mod_since_analyze(%(oid)s)
-                 + pg_stat_get_xact_tuples_inserted(%(oid)s) + pg_stat_get_xact_tuples_deleted(%(oid)s)
+            then pg_stat_get_mod_since_analyze(oid)
+                 + pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_deleted(oid)
             end as changed_since_analyze,
-       (select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = %(oid)s) as owned,
+       (select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = known.oid) as owned,
        {STATE} as state
 from known
 """

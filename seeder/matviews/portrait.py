@@ -31,7 +31,7 @@ it as (
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join pg_class t on t.oid = c.reltoastrelid
-    where c.oid = %(oid)s
+    where c.oid = cast(%(oid)s as oid)
 ),
 attribute as (
     select a.*, format('column %I', a.attname) as named,

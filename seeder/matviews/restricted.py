@@ -81,13 +81,13 @@ def unresolved_functions(session: Session) -> list[str]:
 
 def _validate(session: Session, oid: int, name: str) -> None:
     try:
-        session.row("select fmgr_sql_validator(%(oid)s)", oid=oid)
+        session.row("select fmgr_sql_validator(cast(%(oid)s as oid))", oid=oid)
     except psycopg2.Error as error:
         raise FunctionUnresolved(function=name, reason=error.diag.message_primary) from error
 
 
 def _unresolved_names(session: Session, oid: int, name: str) -> list[str]:
-    body = unqualified(session.row("select pg_get_functiondef(%(oid)s) as text", oid=oid).text)
+    body = unqualified(session.row("select pg_get_functiondef(cast(%(oid)s as oid)) as text", oid=oid).text)
     if body is None:
         return [_warning(name, "its body can't be read")]
     warnings = []

@@ -21,7 +21,7 @@ LONGEST_CHAIN = 30
 STATE = """(
     select concat_ws('.', control.system_identifier, c.oid, c.relfilenode, c.xmin)
     from pg_class as c, pg_control_system() as control
-    where c.oid = %(oid)s
+    where c.oid = cast(%(oid)s as oid)
 )"""
 
 
