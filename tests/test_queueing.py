@@ -81,7 +81,8 @@ def test_what_is_no_message_of_celerys_is_passed_over(app: Celery, redis: Any) -
     publish(app, [planned(1)])
     foreign = (
         "nonsense", b"\xff\xfe", "null", "7", "[1]", "{}", "[" * 50_000,
-        '{"headers": null}', '{"headers": [1]}', '{"headers": "id"}', '{"headers": {}}', '{"headers": {"id": null}}', '{"headers": {"id": {}}}',
+        '{"headers": null}', '{"headers": [1]}', '{"headers": "id"}',
+        '{"headers": {}}', '{"headers": {"id": null}}', '{"headers": {"id": {}}}',
     )  # fmt: skip
     for text in foreign:
         redis.lpush(REFRESH_QUEUE, text)
