@@ -3,6 +3,6 @@
 Read from the working directory, as Celery does. Worth a thought here:
 
 worker_concurrency   refreshes at a time in one worker; each takes a connection to its database
-worker_pool          "prefork" gives each refresh a process of its own, at a third less throughput on small
-                     views, as `-P prefork` does for one worker; seeder's default is threads
+worker_pool          "prefork" gives each refresh a process of its own, as `-P prefork` does for one worker;
+                     seeder's default is threads (docs/performance.md compares the two)
 """

@@ -99,7 +99,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
         # A refresh waits for PostgreSQL, so threads do, in one process; and threads without prefetch need
-        # the pool that wakes the event loop. On views of 2 to 3 ms prefork does about a third less.
+        # the pool that wakes the event loop. On views of 2 to 3 ms prefork does as much.
         "worker_pool": THREADS,
         "worker_concurrency": 4,
         "broker_connection_retry_on_startup": True,
