@@ -1,17 +1,20 @@
 """The app over a real database and Redis, asked as a browser on this machine or a program would ask."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 from celery import Celery
 from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from seeder import logs
 from seeder.app import Equipment, celery_settings
 from seeder.settings import Settings, load_settings
 from seeder.web.access import Access
@@ -28,6 +31,16 @@ def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
         time.sleep(0.02)
     return seen
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The log as the programs have it; what other tests in this process made of it doesn't matter."""
+    before = structlog.get_config()
+    logs.configure()
+    caplog.set_level(logging.INFO)
+    yield caplog
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -134,11 +134,11 @@ def test_a_proxys_user_writes_with_the_pages_token_only(make_app: Callable[..., 
     assert ada.post(REFRESH, headers={"X-CSRF-Token": csrf_of(ada)}).status_code == 202
 
 
-def test_who_asked_is_logged_with_each_run(app: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_asked_is_logged_with_each_run(app: FastAPI, heard: pytest.LogCaptureFixture) -> None:
     browser = asking(app)
     log_in(browser, name="Ada\x1b Lovelace")
     started = browser.post(REFRESH, headers={"X-CSRF-Token": csrf_of(browser)}).json()
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if "refresh asked for" in one]
+    (line,) = [one for one in heard.messages if "refresh asked for" in one]
     assert started["runIds"][0] in line
     assert "Ada Lovelace" in line
 

@@ -75,7 +75,7 @@ def test_a_body_that_is_not_as_it_should_be_is_refused(
 
 
 def test_a_fault_of_ours_is_told_without_its_details(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, heard: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("seeder.web.api.jobs.job_page", lambda *_: 1 / 0)
     with TestClient(app, base_url=HERE) as client:
@@ -83,7 +83,7 @@ def test_a_fault_of_ours_is_told_without_its_details(
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
         assert "division" not in answer.text
         assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "ZeroDivisionError" in capsys.readouterr().out
+    assert "ZeroDivisionError" in heard.text
 
 
 def test_a_person_sees_a_page_with_the_same_words(client: TestClient) -> None:
