@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.errors import NameRefused, UnknownRunOrTable
 from seeder.history import HistoryRepository, Run
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
 from seeder.models import RunStatus
+from seeder.session import Session
 from seeder.sql.names import matview_name
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ from itertools import chain
 
 import psycopg2
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.errors import DatabaseUnreachable, ManifestError, SeederError
 from seeder.failures import judged
 from seeder.manifests import Manifest, owned
@@ -16,6 +16,7 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.rights import Rights, rights
 from seeder.matviews.upkeep import Deed, decide, refuse_hopeless
 from seeder.planning import Selection, select
+from seeder.session import Session
 from seeder.surveying import looking, survey
 
 #: What of a manifest speaks by raising, beside what ``Manifest.verify`` asks; none needs a database.

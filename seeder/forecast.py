@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import psycopg2
 
 from seeder.checking import Problem, rights_of_all
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.errors import ManifestError, SeederError
 from seeder.failures import judged
 from seeder.history import Job
@@ -17,6 +17,7 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.refresh import How
 from seeder.matviews.upkeep import Decision, Deed, decide, refuse_hopeless
 from seeder.planning import Selection, select
+from seeder.session import Session
 from seeder.surveying import looking, survey
 
 ERROR = "error"

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from seeder import __version__
-from seeder.database import Session
 from seeder.errors import FieldMissing, ManifestError, SharedTableConflict, UnknownDatabase
 from seeder.failures import expecting_contract
 from seeder.models import ReportType
+from seeder.session import Session
 from seeder.sql import directives
 from seeder.sql.directives import Directives
 from seeder.sql.guard import SafeQuery, check

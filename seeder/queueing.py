@@ -9,11 +9,11 @@ from kombu import serialization
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError as BrokerError
 
-from seeder.database import masked_broker
 from seeder.deferral import Deferral, Ready
 from seeder.errors import BrokerUnreachable
 from seeder.failures import one_line
 from seeder.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
+from seeder.urls import masked_broker
 
 TASK = "seeder.refresh_manifest"
 

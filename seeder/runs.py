@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import psycopg2
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.errors import (
     Duplicate,
     ManifestGone,
@@ -30,6 +30,7 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import RunStatus
 from seeder.recording import insist
+from seeder.session import Session
 from seeder.sql.names import MatviewName, matview_name
 
 

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.manifests import Manifest
 from seeder.matviews.lock import Limits
+from seeder.session import Session
 
 T = TypeVar("T")
 

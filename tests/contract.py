@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import create_engine
 
 from seeder import schema
-from seeder.database import Databases, driver_url
+from seeder.database import Databases
 from seeder.history import HistoryRepository, NewRun
 from seeder.manifests import Manifest, ManifestReader
+from seeder.urls import driver_url
 
 EMPTY = """
 delete from reporting.seeder_custom_report_manifest;

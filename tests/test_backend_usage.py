@@ -12,8 +12,9 @@ import pytest
 from homes import ask_postgres, gone
 
 from seeder import resources
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.resources import SHORTEST_SECONDS, UNKNOWN, Reading, local_backend
+from seeder.session import Session
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from homes import ask_postgres, gone
 from sqlalchemy import Engine
 
 from seeder import database
-from seeder.database import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases, Session, driver_url
+from seeder.database import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases
 from seeder.errors import DatabaseUnreachable
+from seeder.session import Session
+from seeder.urls import driver_url
 
 NOWHERE = "postgresql://user@127.0.0.1:1/name"
 

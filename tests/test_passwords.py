@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seeder.database import Databases, driver_url, masked, masked_broker
+from seeder.database import Databases
 from seeder.errors import DatabaseUnreachable
+from seeder.urls import driver_url, masked, masked_broker
 
 ODD = st.text(st.sampled_from("aB1:@/?#%&=+ ;,.-~\\\"'[]{}$é\n"), max_size=6)
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.prepared import Prepared
+from seeder.session import Session
 
 NAMES = ["a", "b_2", "table_name", "a1", "a"]
 #: Not the lowest integer: psycopg2 writes -2147483648::integer, and the cast binds tighter than the sign.

@@ -6,10 +6,10 @@ from seeder import schema
 from seeder.app import app, equipment
 from seeder.checking import Findings, Problem, check_manifests
 from seeder.cli.printing import console, print_json, progress, text
-from seeder.database import masked_broker
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.planning import Selection
+from seeder.urls import masked_broker
 
 
 def run(agency: str | None, report_type: str | None, table: str | None, *, as_json: bool) -> int:

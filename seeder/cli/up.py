@@ -11,10 +11,10 @@ from seeder.app import equipment
 from seeder.cli.printing import console, text
 from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
 from seeder.cli.web import address, login_link
-from seeder.database import masked, masked_broker
 from seeder.embedded import Servers
 from seeder.settings import Settings, current_settings
 from seeder.supervision import supervise
+from seeder.urls import masked, masked_broker
 
 LOOPBACK = "127.0.0.1"
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg2
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
 from seeder.history.rows import Figures, Job, NewRun, Progress, Recorded, Refusal, Run
 from seeder.prepared import Prepared
+from seeder.session import Session
 from seeder.sql.names import quoted
 
 #: A query of no columns, for a start that reads nothing beside.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
+from seeder.session import Session
 from seeder.sql.names import quoted
 
 JOB_COLUMNS = """

@@ -4,9 +4,9 @@ PostgreSQL stores a query as a parse tree. Printed back by ``pg_get_viewdef``, t
 equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html).
 """
 
-from seeder.database import Session
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 SAME = """

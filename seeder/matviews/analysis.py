@@ -8,13 +8,13 @@ transaction that is read only by then.
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.failures import judged
 from seeder.matviews.functions import refuse_volatile_of_probe
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
 from seeder.matviews.publishing import PROBE, refuse_unfit_to
 from seeder.matviews.restricted import SINCE, unresolved_functions
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 PREPARE = "prepare seeder_check as\n{query}\n"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.errors import SeederError
 from seeder.failures import Locate, judged
 from seeder.matviews import measure
@@ -22,6 +21,7 @@ from seeder.matviews.likeness import dress
 from seeder.matviews.lock import copy_of
 from seeder.matviews.policy import Policy
 from seeder.matviews.portrait import Portrait
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from seeder.database import Session
+from seeder.session import Session
 from seeder.sql.expectations import COMPARISONS, Expectation, Fresh, NotNull, Rows, RowsChange
 from seeder.sql.names import quoted
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.failures import judged
 from seeder.matviews.lock import COPY_PREFIX
 from seeder.matviews.policy import Policy
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 #: What it is, for telling whether it is still the same. The name of its schema is part of the definition.

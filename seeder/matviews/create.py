@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.failures import judged
 from seeder.matviews import stamp as stamps
 from seeder.matviews.functions import refuse_volatile
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, settle
 from seeder.matviews.stamp import Stamp
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
 

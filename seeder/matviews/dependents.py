@@ -10,9 +10,9 @@ https://www.postgresql.org/docs/current/catalog-pg-depend.html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seeder.database import Session
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.copies import Matview, Pair
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 #: Matviews that read it, at any depth, without a view between them; those that others read come first.

@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.failures import judged
 from seeder.matviews.lock import USABLE
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: As the role that the matview belongs to; nothing of the query is executed.

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.database import Session
 from seeder.errors import DependentsInTheWay, MatviewChanged, MatviewInUse
 from seeder.failures import judged, one_line
 from seeder.matviews.copies import OWN_ROLE, Matview, Pair, read
 from seeder.matviews.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
 from seeder.matviews.likeness import compared, dress
 from seeder.matviews.lock import COPY_PREFIX, copy_of
+from seeder.session import Session
 from seeder.sql.names import MatviewName, quoted
 
 #: How long everybody may have to queue behind us, and how often and after which pause it is tried again:

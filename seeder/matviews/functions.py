@@ -13,9 +13,9 @@ true, and functions in row security policies, domain checks and the input of typ
 
 from collections.abc import Sequence
 
-from seeder.database import Session
 from seeder.errors import FunctionRefused
 from seeder.matviews.probe import probe
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: From the probe over its rule, views' rules, operators, aggregates and SQL-standard function bodies to all

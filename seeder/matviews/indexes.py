@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from seeder.database import Session
 from seeder.matviews.policy import Policy
+from seeder.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.names import LONGEST_IDENTIFIER, MatviewName, quoted
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.database import Session
 from seeder.errors import KeyNotUnique, QueryFailed
 from seeder.matviews import indexes
 from seeder.matviews.policy import Policy
+from seeder.session import Session
 from seeder.sql.expectations import as_list, as_written
 from seeder.sql.names import MatviewName, quoted
 

@@ -2,11 +2,11 @@
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.errors import PartUnfit
 from seeder.failures import one_line
 from seeder.matviews.copies import Pair
 from seeder.matviews.portrait import Line, Portrait, portrait
+from seeder.session import Session
 
 
 def difference(old: Portrait, copy: Portrait) -> tuple[list[Line], list[Line]]:

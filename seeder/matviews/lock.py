@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seeder.database import IDLE_NAME, Session
+from seeder.database import IDLE_NAME
 from seeder.errors import DatabaseFull, MatviewBusy
 from seeder.matviews import slots
 from seeder.prepared import Prepared
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).

@@ -6,7 +6,6 @@ more than the refresh of a small matview.
 
 from dataclasses import dataclass, replace
 
-from seeder.database import Session
 from seeder.manifests import Manifest
 from seeder.matviews import stamp
 from seeder.matviews.adopt import same_meaning
@@ -14,6 +13,7 @@ from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.stamp import Stamp
 from seeder.prepared import Prepared
+from seeder.session import Session
 
 #: A hash of the names of all columns of all that the matview reads: what a ``*`` stands for can only change
 #: when this does. The first 16 digits, since the stamp is read by people too.

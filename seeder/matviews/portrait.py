@@ -15,8 +15,8 @@ An index that is invalid comes back valid, as it does from a plain REFRESH.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seeder.database import Session
 from seeder.prepared import Prepared
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 #: ``target`` is the quoted name that the statements are for, ``back`` the statement that follows a SET ROLE.

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.failures import judged
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.

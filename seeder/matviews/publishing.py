@@ -7,13 +7,13 @@ from itertools import islice
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.database import Session
 from seeder.errors import DirectiveUnfit, Rejected, SeederError
 from seeder.failures import judged
 from seeder.matviews import checks, indexes, keys
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
+from seeder.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.expectations import Expectation, Fresh, NotNull
 from seeder.sql.guard import SafeQuery

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.database import Session
 from seeder.errors import KeyNotUnique, Rejected, SeederError
 from seeder.failures import judged, one_line
 from seeder.matviews import measure, stamp
@@ -18,6 +17,7 @@ from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, explained, old_rows, settle
 from seeder.matviews.tally import WORTHWHILE_ROWS, Tally
+from seeder.session import Session
 from seeder.settings import RefreshMode
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted

@@ -16,9 +16,9 @@ What a function's body calls in turn isn't followed: PostgreSQL doesn't note it.
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.errors import FunctionUnresolved
 from seeder.matviews.functions import REACHED
+from seeder.session import Session
 from seeder.sql.bodies import unqualified
 
 SINCE = 170000

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seeder.database import Session
 from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 #: As the role: who owns or inherits from the owner may refresh; from 17 on who was granted MAINTAIN too

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.errors import MatviewBusy, MatviewChanged, SeederError
 from seeder.failures import judged
 from seeder.matviews import lock
@@ -20,6 +19,7 @@ from seeder.matviews.copies import OWN_ROLE, Matview, Pair, discard, read
 from seeder.matviews.dependents import matviews, refuse_hindrances
 from seeder.matviews.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
 from seeder.matviews.policy import Policy
+from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
 

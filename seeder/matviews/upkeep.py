@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg2
 
-from seeder.database import Session
 from seeder.errors import QueryChanged, QueryFailed, TableTaken
 from seeder.failures import judged
 from seeder.history import Figures
@@ -26,6 +25,7 @@ from seeder.matviews.refresh import How, choose, refresh
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.statistics import keep_true
 from seeder.matviews.swap import BeforeExchange, swap
+from seeder.session import Session
 from seeder.settings import OnQueryChange
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery

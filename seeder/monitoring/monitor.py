@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.failures import expecting_contract
 from seeder.history.watching import KEPT, RecordWatch, State, WatchedJob
 from seeder.models import RunStatus
 from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Successes, monitored
 from seeder.monitoring.snapshot import Look, Snapshot
+from seeder.session import Session
 from seeder.settings import Settings
 from seeder.ticks import latest_ticks, next_tick
 

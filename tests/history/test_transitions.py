@@ -10,9 +10,9 @@ import pytest
 from contract import Platform, new_run, platform_on
 from emptied import fresh_database
 
-from seeder.database import Session
 from seeder.errors import SchemaIncomplete
 from seeder.history import Figures, Recorded, Refusal
+from seeder.session import Session
 
 FIGURES = Figures(records=12, total_bytes=8192, memory_mb=30, cpu_percentage=80)
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.engine import make_url
 from workbench import Bench
 
-from seeder.database import Session
 from seeder.matviews import exchange
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.session import Session
 from seeder.settings import RefreshMode
 
 Hook = Callable[[Session, str], object]

@@ -6,8 +6,8 @@ import time
 from contract import Platform
 from workbench import Bench
 
-from seeder.database import Session
 from seeder.matviews.upkeep import bring_up_to_date
+from seeder.session import Session
 
 
 def stay(session: Session, copy: str) -> None:

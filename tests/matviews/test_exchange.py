@@ -12,10 +12,10 @@ from company import connection, hasty, nothing_is_left, run
 from furniture import dump
 from workbench import Bench
 
-from seeder.database import Session
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
 from seeder.matviews import exchange, lock
 from seeder.matviews.upkeep import Outcome
+from seeder.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]
 

@@ -10,10 +10,10 @@ from company import between_look_and_lock, connection, hasty, meanwhile, nothing
 from furniture import dump
 from workbench import Bench
 
-from seeder.database import Session
 from seeder.errors import MatviewChanged, MatviewInUse
 from seeder.matviews import exchange
 from seeder.matviews.upkeep import Outcome
+from seeder.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]
 

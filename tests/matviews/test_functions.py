@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 from emptied import fresh_database
 
-from seeder.database import Databases, Session
+from seeder.database import Databases
 from seeder.errors import FunctionRefused, QueryFailed
 from seeder.matviews.functions import refuse_volatile
+from seeder.session import Session
 from seeder.sql.guard import check
 from seeder.sql.placeholders import render_query
 

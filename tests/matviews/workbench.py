@@ -6,7 +6,6 @@ from typing import Any
 
 from contract import Platform
 
-from seeder.database import Session
 from seeder.manifests import Manifest
 from seeder.matviews import lock, stamp
 from seeder.matviews.lock import Found
@@ -14,6 +13,7 @@ from seeder.matviews.policy import Policy, policy_of
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import ReportType
+from seeder.session import Session
 from seeder.settings import Settings
 
 TABLE = """

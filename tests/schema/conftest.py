@@ -6,8 +6,8 @@ import pytest
 from emptied import fresh_database
 from sqlalchemy import Connection, Engine, create_engine
 
-from seeder.database import driver_url
 from seeder.schema import apply
+from seeder.urls import driver_url
 
 
 @pytest.fixture(scope="package", params=["pg18", "pg15"])

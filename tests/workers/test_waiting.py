@@ -11,11 +11,11 @@ from processes import wait_until
 from redis import Redis
 from world import World
 
-from seeder.database import Session
 from seeder.deferral import Deferral
 from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
 from seeder.matviews import lock
 from seeder.runs import Message
+from seeder.session import Session
 from seeder.sql.names import matview_name
 from seeder.waiting import WaitingRoom
 

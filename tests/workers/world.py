@@ -22,13 +22,13 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from seeder.app import Equipment, celery_settings
-from seeder.database import driver_url
 from seeder.models import contract
 from seeder.planning import Selection
 from seeder.resettling import sweep_and_requeue
 from seeder.seeding import Seeding, seed
 from seeder.settings import Settings, load_settings
 from seeder.sweeping import Sweep
+from seeder.urls import driver_url
 
 WITNESS = """
 create table public.closed_gates (name text primary key);

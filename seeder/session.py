@@ -1,0 +1,176 @@
+"""One connection, with just the verbs that seeder's own statements need.
+
+It works at the driver's level because a run's few statements are the platform's hot path, and because
+psycopg2 sends a text of several statements in one round trip, as one transaction
+(https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT), and returns the
+last one's rows.
+"""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extras import NamedTupleCursor
+from sqlalchemy.pool import PoolProxiedConnection
+
+from seeder.prepared import Prepared
+from seeder.resources import UNKNOWN, Meter, Reading, local_backend, reported
+
+#: PostgreSQL's own report of CPU and memory after each statement, sent to the client; the server's log gets
+#: it too (https://www.postgresql.org/docs/current/runtime-config-statistics.html). Superusers may, and roles
+#: with GRANT SET ON PARAMETER log_statement_stats (15 and later); not beside those of planner and executor.
+MAY_REPORT = """
+select has_parameter_privilege('log_statement_stats', 'set')
+       and not current_setting('log_parser_stats')::boolean
+       and not current_setting('log_planner_stats')::boolean
+       and not current_setting('log_executor_stats')::boolean as allowed
+"""
+REPORT = "set client_min_messages = log; set log_statement_stats = on"
+#: In this order: the report of this statement itself is then nobody's.
+REPORT_NO_MORE = "reset client_min_messages; reset log_statement_stats"
+
+
+class Session:
+    """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self._connection = connection
+        self._driver: Any = connection.driver_connection
+        self._riding_along: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def backend_pid(self) -> int:
+        return int(self._driver.info.backend_pid)
+
+    @property
+    def server_version(self) -> int:
+        """As in 180006 for 18.6."""
+        return int(self._driver.server_version)
+
+    @contextmanager
+    def meter(self) -> Iterator[Meter]:
+        """Measure what the backend behind this connection uses in the block."""
+        # Found once per connection: `info` lives and dies with it.
+        info = self._connection.info
+        if "backend" not in info:
+            info["backend"] = local_backend(self.backend_pid, self._driver.fileno())
+        meter = Meter()
+        if info["backend"] is not None:
+            reading = Reading.of(info["backend"])
+            yield meter
+            meter.usage = reading.usage() if reading else UNKNOWN
+            return
+        if "reports" not in info:
+            info["reports"] = bool(self.row(MAY_REPORT).allowed)
+        if not info["reports"]:
+            yield meter
+            return
+        self.run_text(REPORT)
+        self._driver.notices.clear()
+        started = time.monotonic()
+        try:
+            yield meter
+        finally:
+            wall = time.monotonic() - started
+            if not self.closed:
+                self.run_text(REPORT_NO_MORE)
+        meter.usage = reported(self._driver.notices, wall)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._driver.closed)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether the server has ended this connection while it was idle, as a restart does.
+
+        At rest PostgreSQL sends nothing, so what can be read then is its last words or the end. Asking it
+        instead, as SQLAlchemy's ``pool_pre_ping`` does, is a round trip more for every run; not asking at all
+        costs a run a try, and a fan-out its seeding.
+        """
+        waiting = select.poll()
+        waiting.register(self._driver.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def row(self, sql: str | Prepared, **values: Any) -> Any:
+        """The first row of the (last) statement as a named tuple, or None."""
+        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            cursor.execute(self._text(sql), values)
+            return cursor.fetchone()
+
+    def rows(self, sql: str | Prepared, **values: Any) -> list[Any]:
+        """All rows of the (last) statement as named tuples."""
+        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            cursor.execute(self._text(sql), values)
+            return list(cursor.fetchall())
+
+    def run(self, sql: str | Prepared, **values: Any) -> int:
+        """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
+        with self._driver.cursor() as cursor:
+            text = cursor.mogrify(self._text(sql), values).decode()
+            for more, its_values in self._riding_along:
+                text += ";\n" + cursor.mogrify(more, its_values).decode()
+            self._riding_along.clear()
+            cursor.execute(text)
+            return int(cursor.rowcount)
+
+    def with_next(self, sql: str, **values: Any) -> None:
+        """A statement that goes along with the next ``run``, in its round trip and its transaction."""
+        self._riding_along.append((sql, values))
+
+    def run_text(self, sql: str) -> int:
+        """Execute text that holds no values of ours: a ``%`` in it means nothing."""
+        with self._driver.cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+
+    def text_row(self, sql: str) -> Any:
+        """The first row of text that holds no values of ours, or None."""
+        with self._driver.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()
+
+    def _text(self, sql: str | Prepared) -> str:
+        if isinstance(sql, str):
+            return sql
+        # As long as the connection lives, so do the statements: its `info` is the place to remember them.
+        there = self._connection.info.setdefault("prepared", set())
+        # One at a time: a rollback takes no PREPARE back, and the next try must know how far this one came.
+        for name, preparation in sql.preparations.items():
+            if name not in there:
+                self.run_text(preparation)
+                there.add(name)
+        return sql.call
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several statements in one transaction; an exception rolls it back. Inside another one's block they
+        are part of that one."""
+        if self._driver.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            yield
+            return
+        self.run_text("begin")
+        try:
+            yield
+            self.run_text("commit")
+        except BaseException:
+            if not self.closed:
+                try:
+                    self.run_text("rollback")
+                except psycopg2.Error:
+                    self.close()
+            raise
+
+    def close(self) -> None:
+        self._driver.close()
+
+    def release(self) -> None:
+        """Give the connection back to its pool; one in an unknown state is closed instead."""
+        if not self.closed and self._driver.info.transaction_status == TRANSACTION_STATUS_IDLE:
+            self._connection.close()
+        else:
+            self._connection.invalidate()
