@@ -6,6 +6,7 @@ import psycopg2
 from celery import Task
 from celery.exceptions import Ignore, Retry
 
+from seeder import pruning
 from seeder.app import app, equipment
 from seeder.deferral import backoff_seconds
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
@@ -89,5 +90,5 @@ def sweep() -> dict[str, Any]:
 
 @app.task(name="seeder.prune", **UPKEEP)
 def prune() -> dict[str, Any]:
-    """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last."""
-    return {"deleted": equipment().history.prune(equipment().settings.history_days)}
+    """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last; drop dead runs' copies."""
+    return pruning.prune(equipment())

@@ -25,7 +25,7 @@ checking
 forecast
 schedule pool
 app
-seeding resettling waiting usher stopping
+seeding resettling pruning waiting usher stopping
 tasks
 signals
 celery

@@ -2,6 +2,7 @@
 
 from seeder.app import app, equipment
 from seeder.cli.printing import console, print_json
+from seeder.pruning import prune
 from seeder.resettling import sweep_and_requeue
 
 
@@ -17,10 +18,12 @@ def sweep_now(*, as_json: bool) -> int:
 
 def prune_now(*, as_json: bool) -> int:
     equipment().databases.verify()
-    days = equipment().settings.history_days
-    deleted = equipment().history.prune(days)
+    done = prune(equipment())
     if as_json:
-        print_json({"deleted": deleted})
-    else:
-        console().print(f"{deleted} runs older than {days} days deleted.")
+        print_json(done)
+        return 0
+    days = equipment().settings.history_days
+    console().print(f"{done['deleted']} runs older than {days} days deleted.")
+    for copy in done["copies"]:
+        console().print(f"Dropped {copy}, which a run had left that died.")
     return 0

@@ -10,7 +10,6 @@ import psycopg2
 
 from seeder.failures import judged
 from seeder.matviews.lock import COPY_PREFIX
-from seeder.matviews.policy import Policy
 from seeder.session import Session
 from seeder.sql.names import MatviewName
 
@@ -101,14 +100,17 @@ def read(session: Session, oid: int) -> Matview | None:
     )
 
 
-def discard(session: Session, oid: int, policy: Policy) -> None:
-    """Drop a copy, with the copies on top of it. Raises TemporaryError or ManifestError."""
+def discard(session: Session, oid: int, role: str) -> None:
+    """Drop a copy, with the copies on top of it. `role` begins the statement that drops it: it sets who may.
+
+    Raises TemporaryError or ManifestError.
+    """
     try:
         with session.transaction():
             drops = [row.drop for row in session.rows(LEFT, oid=oid, prefix=COPY_PREFIX)]
             for drop in drops[:-1]:
                 session.run_text(drop)
             for drop in drops[-1:]:
-                session.run_text(policy.set_role + drop)
+                session.run_text(role + drop)
     except psycopg2.Error as error:
         raise judged(error) from error

@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -141,6 +142,12 @@ def copy_of(matview: MatviewName) -> MatviewName:
     return MatviewName(matview.schema, f"{COPY_PREFIX}{key_of(matview) & (1 << 64) - 1:016x}")
 
 
+def key_of_copy(name: str) -> int | None:
+    """The key of the matview for which a copy of that name was built; None for a name that isn't a copy's."""
+    found = re.fullmatch(f"{COPY_PREFIX}([0-9a-f]{{16}})", name)
+    return int.from_bytes(bytes.fromhex(found[1]), signed=True) if found else None
+
+
 def application_name(run_id: str, attempt: int) -> str:
     """``seeder <run_id> <attempt>``: who works, for people and for the next message of the same run."""
     return f"{IDLE_NAME} {run_id} {attempt}"[:APPLICATION_NAME_BYTES]
@@ -235,13 +242,13 @@ def _found(row: Any) -> Found:
     return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
 
 
-def hold(session: Session, matview: MatviewName) -> bool:
-    """Take another matview's lock as well, unless somebody has it."""
-    return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key_of(matview)).held)
+def hold(session: Session, key: int) -> bool:
+    """Take another matview's lock as well, by its key, unless somebody has it."""
+    return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key).held)
 
 
-def let_go(session: Session, matview: MatviewName) -> None:
-    session.run("select pg_advisory_unlock(%(key)s)", key=key_of(matview))
+def let_go(session: Session, key: int) -> None:
+    session.run("select pg_advisory_unlock(%(key)s)", key=key)
 
 
 def holder(session: Session, matview: MatviewName) -> str | None:

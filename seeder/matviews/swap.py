@@ -59,7 +59,7 @@ def swap(
             if not session.closed:
                 # The next run finds it.
                 with suppress(SeederError, psycopg2.Error):
-                    discard(session, built.pair.copy.oid, policy)
+                    discard(session, built.pair.copy.oid, policy.set_role)
             raise
     return built
 
@@ -102,7 +102,7 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     taken: set[MatviewName] = set()
     try:
         for name in matviews(session, oid).values():
-            if not lock.hold(session, name):
+            if not lock.hold(session, lock.key_of(name)):
                 raise MatviewBusy(
                     table_name=str(name), holder=lock.holder(session, name) or "another session"
                 )
@@ -111,7 +111,7 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     finally:
         if not session.closed:
             for name in taken:
-                lock.let_go(session, name)
+                lock.let_go(session, lock.key_of(name))
 
 
 def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], policy: Policy) -> list[Pair]:
@@ -121,7 +121,7 @@ def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], polic
     for old in on_top:
         copy = lock.copy_of(old.name)
         if left := session.row(FIND, schema=copy.schema, name=copy.name):
-            discard(session, left.oid, policy)
+            discard(session, left.oid, policy.set_role)
     pairs: list[Pair] = []
 
     def attempt() -> None:

@@ -185,7 +185,7 @@ def bring_up_to_date(
     own = policy.of_manifest(manifest.directives)
     with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
         if found.leftover is not None:
-            discard(session, found.leftover, own)
+            discard(session, found.leftover, own.set_role)
         done = _Upkeep(session, manifest, found, own, before_exchange).done()
     used = meter.usage
     return replace(

@@ -225,7 +225,7 @@ def test_sweep_and_prune_say_what_they_did(command) -> None:
     assert command("sweep")[1] == "0 runs queued again, 0 given up.\n"
     assert json.loads(command("sweep", "--json")[1]) == {"requeued": 0, "ended": 0}
     assert command("prune")[1] == "0 runs older than 90 days deleted.\n"
-    assert json.loads(command("prune", "--json")[1]) == {"deleted": 0}
+    assert json.loads(command("prune", "--json")[1]) == {"deleted": 0, "copies": []}
 
 
 def test_waiting_ends_with_the_runs_and_tells_each_failure(
