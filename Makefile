@@ -10,6 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?=
 # More arguments for pytest: make test PYTEST_ARGS='-k schema'
 PYTEST_ARGS ?=
+# The tests wait more than they work, so they run side by side, one process a core. A file's tests stay
+# together: they share its servers and workers. One after another: make test TEST_PROCESSES=0
+TEST_PROCESSES ?= logical
 # More arguments for the resolver: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 
@@ -32,10 +35,11 @@ quietly = { $(1); } >.venv/install.log 2>&1 || { status=$$?; cat .venv/install.l
 	echo "The installation failed; the reason is above. Mend it and type the same again." >&2; \
 	exit $$status; }
 
-# Running embedded servers use the programs in .venv: these must not vanish under them.
+# Running embedded servers use the programs in .venv: these must not vanish under them. Without -ww ps cuts a
+# line to the width in COLUMNS, which many shells export.
 idle = home="$${SEEDER_HOME:-.seeder}"; for server in postgres redis; do \
 	keeper="$$(sed -n 's/.*"keeper": \([0-9]*\).*/\1/p' "$$home/$$server.json" 2>/dev/null)"; \
-	if [ -n "$$keeper" ] && ps -p "$$keeper" -o args= | grep -qF "$$server of "; then \
+	if [ -n "$$keeper" ] && ps -ww -p "$$keeper" -o args= | grep -qF "$$server of "; then \
 		echo "The embedded servers in $$home are running. Stop them first: Ctrl-C where 'make up' runs." >&2; \
 		exit 1; \
 	fi; done
@@ -56,7 +60,8 @@ up: $(seeder) ## Run servers, worker, beat and Flower until Ctrl-C
 .PHONY: test
 test: env ## Run all tests, quick ones first, with coverage
 	@.venv/bin/python -m coverage erase
-	@.venv/bin/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m coverage run -m pytest \
+		--numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
 

@@ -76,7 +76,7 @@ def test_loading_again_is_quick_and_copies_nothing(loaded_url: str) -> None:
         connection.rollback()
         started = time.monotonic()
         assert load(connection) is False
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
         assert rows(connection, files) == before
 
 

@@ -29,10 +29,10 @@ MONSTERS = {
 
 @pytest.mark.parametrize("text", MONSTERS.values(), ids=MONSTERS)
 def test_a_monstrous_query_is_refused_at_once(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(QueryRefused, match=r"nested too deeply|the most is 262,144|in a row"):
         judge(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_long_but_flat_query_is_accepted() -> None:
@@ -43,9 +43,9 @@ def test_a_long_but_flat_query_is_accepted() -> None:
 
 
 def test_names_outside_ascii_do_not_slow_the_scanner_down() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert judge("select " + "é, " * 20_000 + "1")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_value_may_not_lengthen_the_query_beyond_the_cap() -> None:
