@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers|costs]``: measure, and print what came out.
+"""``python -m benchmarks [readers|costs|load]``: measure, and print what came out.
 
 Writes nothing but its temporary folder.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, readers, real, tiny, web
+from benchmarks import costs, load, readers, real, tiny, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
 from benchmarks.printing import machine, show
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _readers(place, asked, out, facts)
             if asked.what == "costs":
                 return _costs(place, asked, out, facts)
+            if asked.what == "load":
+                return _load(place, asked, out, facts)
             results = _measured(place, asked, lambda words: out.print(words, highlight=False))
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
@@ -90,6 +92,20 @@ def _costs(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[st
     return 0
 
 
+def _load(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
+    nights = load.measure(
+        place,
+        asked.views or load.MANIFESTS,
+        asked.concurrency,
+        lambda words: out.print(words, highlight=False),
+    )
+    show(out, facts, [])
+    load.show(out, asked.concurrency, nights)
+    if asked.json:
+        print(json.dumps({"machine": facts, "load": [asdict(night) for night in nights]}, indent=2))
+    return 0
+
+
 def _as_json(result: Result) -> dict[str, Any]:
     """All legs as measured, and the ratios made of them."""
     return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
@@ -104,10 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("throughput", "readers", "costs"),
+        choices=("throughput", "readers", "costs", "load"),
         default="throughput",
-        help="throughput (default), how long a reader waits during a refresh in each mode, or what it costs "
-        "to know what a run cost",
+        help="throughput (default), how long a reader waits during a refresh in each mode, what it costs to "
+        "know what a run cost, or what a night of 10,000 manifests holds in memory and connections",
     )
     parser.add_argument(
         "--rows",
@@ -120,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
         "--repetitions", type=_positive, help=f"passes per contestant (default: {REPETITIONS})"
     )
     parser.add_argument(
-        "--views", type=_positive, help=f"views per workload (default: {tiny.VIEWS} tiny, all real ones)"
+        "--views",
+        type=_positive,
+        help=f"views per workload (default: {tiny.VIEWS} tiny, all real ones, {load.MANIFESTS} of load)",
     )
     parser.add_argument(
         "--concurrency", type=_positive, default=CONCURRENCY, help="threads and connections (default: 4)"

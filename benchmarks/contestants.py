@@ -88,6 +88,10 @@ class SeederWorker:
         self._app = Celery(broker=broker_url)
         self._connection = connect(workload.database_url)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def run(self) -> Leg:
         """One seeding of everything, as the schedule starts it.
 

@@ -100,6 +100,35 @@ def test_the_price_of_knowing_is_measured_for_each_size_and_nothing_is_left(home
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_night_is_measured_from_start_to_end_and_nothing_is_left(home: Path) -> None:
+    home.mkdir(0o711)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "load", "--views", "30", "--concurrency", "2", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    nights = json.loads(done.stdout)["load"]
+    assert [(one["what"], one["runs"]) for one in nights] == [
+        ("create", 30), ("refresh", 30), ("refresh again", 30),
+    ]  # fmt: skip
+    for one in nights:
+        assert one["seconds"] > one["fan_out_seconds"] > 0
+        assert len(one["samples"]) >= 2
+        # Two workers, each with at least its interpreter.
+        assert min(sample["worker_mib"] for sample in one["samples"]) > 20
+        assert min(sample["redis_mib"] for sample in one["samples"]) > 0
+    # Two threads in each of two workers, and what each worker's upkeep holds beside them.
+    assert 2 <= nights[-1]["samples"][-1]["connections"] <= 8
+    assert "half-way" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20
