@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-ticks models sql resources urls logs failures prepared doorway deferral supervision
+ticks wording models sql resources urls logs failures prepared doorway deferral supervision
 settings session
 database recording embedded
 schema manifests history

@@ -13,6 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from seeder.wording import first_line as first_line
+from seeder.wording import number as number
+from seeder.wording import size as size
+
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
 
 #: Where the output is no terminal nothing is folded: whoever greps wants whole lines.
@@ -64,28 +68,8 @@ def status_text(status: str | None) -> str:
     return f"[{STYLES[status]}]{status}[/]"
 
 
-def number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def size(value: int | None) -> str:
-    """Bytes in the unit that reads best, with the names and steps of pg_size_pretty."""
-    if value is None:
-        return ""
-    amount = float(value)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 10240:
-            return f"{amount:,.0f} {unit}"
-        amount /= 1024
-    return f"{amount:,.0f} TB"
-
-
 def moment(value: datetime | None) -> str:
     return "" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def first_line(value: str | None) -> str:
-    return (value or "").partition("\n")[0]
 
 
 def _plain(value: Any) -> Any:

@@ -44,6 +44,18 @@ CODES = {
     503: "unavailable",
 }
 
+#: What a page about an error is headed with.
+TITLES = {
+    401: "Who are you?",
+    403: "That isn't allowed",
+    404: "There is no such thing",
+    409: "This list has changed",
+    422: "This can't be used",
+    429: "Too many tries",
+    500: "Something went wrong here",
+    503: "Something is out of reach",
+}
+
 #: What a person asked for and isn't there, and what has to be there before anything can be answered.
 STATUSES: tuple[tuple[type[UserError], int], ...] = (
     (UnknownTable, 404),
@@ -76,7 +88,8 @@ def problem(
 ) -> Response:
     """An error as JSON, or as a page."""
     if page:
-        html = environment().get_template("error.html").render(status=status, message=message)
+        title = TITLES.get(status, "That didn't work")
+        html = environment().get_template("error.html").render(status=status, title=title, message=message)
         return HTMLResponse(html, status, headers)
     fault = Fault(code=CODES.get(status, "error"), message=message, details=details or [])
     body = to_json(Problem(error=fault), by_alias=True)

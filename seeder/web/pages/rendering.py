@@ -11,10 +11,21 @@ from seeder.web.templating import environment
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """The template as a page for whoever asks; beside ``values`` it knows ``viewer`` and ``can_log_in``."""
-    html = (
+    """The template as a page for whoever asks; beside ``values`` it knows ``viewer``, ``can_log_in`` and
+    ``here``, the page's own address with its query."""
+    return HTMLResponse(rendered(request, template, **values), status)
+
+
+def rendered(request: Request, template: str, **values: Any) -> str:
+    """The template's text."""
+    query = request.url.query
+    return (
         environment()
         .get_template(template)
-        .render(viewer=viewer(request), can_log_in=services(request).access.token is not None, **values)
+        .render(
+            viewer=viewer(request),
+            can_log_in=services(request).access.token is not None,
+            here=request.url.path + (f"?{query}" if query else ""),
+            **values,
+        )
     )
-    return HTMLResponse(html, status)

@@ -1,0 +1,62 @@
+"""What templates call: where the pages are, and values as people read them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from seeder.wording import duration, first_line, number, signed, size
+
+
+def job_url(table_name: str) -> str:
+    # %2F too: a name with a/../b in it must not become another path on its way.
+    return f"/jobs/{quote(table_name, safe='')}"
+
+
+def agency_url(slug: str) -> str:
+    return f"/agencies/{quote(slug, safe='')}"
+
+
+def night_url(seeding_id: str) -> str:
+    return f"/nights/{quote(seeding_id, safe='')}"
+
+
+def refresh_url(table_name: str) -> str:
+    return f"/api/jobs/{quote(table_name, safe='')}/refresh"
+
+
+def agency_refresh_url(slug: str) -> str:
+    return f"/api/agencies/{quote(slug, safe='')}/refresh"
+
+
+def cancel_url(run_id: str) -> str:
+    return f"/api/runs/{quote(run_id, safe='')}/cancel"
+
+
+def iso(moment: datetime) -> str:
+    """For the attribute of a ``time`` element, which the script reads."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def utc(moment: datetime) -> str:
+    """For whoever has no script."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def rows_change(now: int | None, before: int | None) -> str:
+    """``+1,204``, ``−3``, ``±0``; empty where either is unknown."""
+    return "" if now is None or before is None else signed(number(now - before), now - before)
+
+
+def size_change(now: int | None, before: int | None) -> str:
+    """``+24 kB``, ``−3 MB``; empty where either is unknown."""
+    return "" if now is None or before is None else signed(size(now - before), now - before)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    made.__name__: made
+    for made in (
+        job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration, number,
+        size, rows_change, size_change, first_line,
+    )
+}  # fmt: skip

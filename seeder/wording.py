@@ -1,0 +1,42 @@
+"""Numbers as people read them, on the pages and in a terminal."""
+
+
+def number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that reads best, with the names and steps of pg_size_pretty."""
+    if value is None:
+        return ""
+    amount = float(value)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(amount) < 10240:
+            return f"{amount:,.0f} {unit}"
+        amount /= 1024
+    return f"{amount:,.0f} TB"
+
+
+def duration(seconds: int | None) -> str:
+    """The two largest units: ``42 s``, ``3 min 05 s``, ``1 h 02 min``, ``2 d 04 h``."""
+    if seconds is None:
+        return ""
+    minutes, left = divmod(max(seconds, 0), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left:02} h"
+    if hours:
+        return f"{hours} h {minutes_left:02} min"
+    if minutes:
+        return f"{minutes} min {left:02} s"
+    return f"{left} s"
+
+
+def signed(written: str, amount: int) -> str:
+    """What ``number`` or ``size`` made of a difference, with its sign; the minus is the typographic one."""
+    return f"+{written}" if amount > 0 else written.replace("-", "−") if amount < 0 else f"±{written}"
+
+
+def first_line(value: str | None) -> str:
+    return (value or "").partition("\n")[0]
