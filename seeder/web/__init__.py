@@ -31,12 +31,14 @@ name=value, …)``, a template ``x.html`` that extends ``base.html``, and the ro
   whether buttons are any use, ``.csrf`` is what a script sends as the header ``X-CSRF-Token`` with a ``POST``
   (``base.html`` has it in ``<meta name="csrf">``; ``static/posting.js`` exports ``post(path, body)``).
 - ``section="monitoring"`` or ``"nights"`` marks the page's place in the navigation; ``here`` is its address.
-- ``parts.html`` has macros for what pages share: status, flags, moments (``<time>``, which ``times.js`` writes in
-  the viewer's zone), durations, rows, sizes, links, buttons that ask once (``action``). ``filters`` makes the
-  addresses: ``{{ table_name | job_url }}``. Colours are the variables of ``tokens.css``; a page's own style is a
-  file of its own, linked in ``{% block head %}``.
-- Text from the database stands in ``<bdi>``, and where it may be long in an element with ``message`` (whole) or
-  ``clip`` (one line).
+- ``parts.html`` has macros for what pages share: status, flags, moments (``<time>``, which ``times.js``
+  writes in the viewer's zone), durations, rows, sizes, links, buttons that ask once (``action``).
+  ``filters`` makes the addresses: ``{{ table_name | job_url }}``. Colours are the variables of
+  ``tokens.css``; a page's own style is a file of its own, linked in ``{% block head %}``.
+- Text from the database stands in ``<bdi>``, and where it may be long in an element with ``message``
+  (whole) or ``clip`` (one line).
+- A page that changes by itself loads ``live.js`` and names a piece of itself, whose elements take the place
+  of those with the same ids.
 - The content security policy allows nothing inline: no ``style=``, ``onclick=`` or ``<script>`` with text.
   SVG's own attributes (``width``, ``x``, ``fill``) are fine. Data for a script goes into ``data-…``.
 - Raise ``HTTPException(404, "There is …")`` or any ``UserError``: shown as a page, below ``/api/`` as JSON.

@@ -56,7 +56,7 @@ def size_change(now: int | None, before: int | None) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
-        job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration, number,
-        size, rows_change, size_change, first_line,
+        job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration,
+        number, size, rows_change, size_change, first_line,
     )
 }  # fmt: skip

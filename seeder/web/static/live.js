@@ -1,0 +1,112 @@
+// Keeps a page up to date. Whatever the server tells of (/api/events), the piece named by data-live is fetched anew;
+// each element in it takes the place of the page's element with the same id, where it is other than that. Elements
+// that the page doesn't have, or the piece doesn't, stay as they are, so that nothing jumps under a reader's eyes.
+//
+// <div data-live="/pieces/…">            the piece to fetch, anywhere in the page
+// <p id="live" role="status">            whether this works (parts.html: live)
+// <p id="said" role="status">            what a screen reader is told: the piece's data-say, every few seconds at most
+import { piece } from "/static/posting.js";
+import { writeTimes } from "/static/times.js";
+
+const PAUSE = 800;
+const SAY_PAUSE = 5000;
+/** What no event tells of: a seeding that should have begun. */
+const ANYWAY = 60000;
+
+let wanted = false;
+let busy = false;
+let said = "";
+let saidAt = 0;
+
+/** Fetch soon, and once more where something else happens meanwhile. */
+export function refresh() {
+  wanted = true;
+  if (!busy && !document.hidden) void work();
+}
+
+async function work() {
+  busy = true;
+  while (wanted && !document.hidden) {
+    wanted = false;
+    try {
+      put(await piece(document.querySelector("[data-live]").dataset.live));
+      state("on");
+    } catch (error) {
+      state("off", error.message);
+    }
+    await new Promise((done) => setTimeout(done, PAUSE));
+  }
+  busy = false;
+}
+
+function put(html) {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  for (const fresh of made.content.querySelectorAll("[id]")) {
+    const old = document.getElementById(fresh.id);
+    // What was within another element that was put in is there already.
+    if (old && fresh.isConnected === false && plain(old) !== plain(fresh)) swap(old, fresh.cloneNode(true));
+  }
+  say(made.content.querySelector("[data-say]")?.dataset.say ?? said);
+}
+
+function swap(old, fresh) {
+  const parts = (root) => [...root.querySelectorAll("a, button, input, select, summary")];
+  const focused = parts(old).indexOf(document.activeElement);
+  for (const details of old.querySelectorAll("details[open][id]")) {
+    fresh.querySelector(`details[id="${CSS.escape(details.id)}"]`)?.setAttribute("open", "");
+  }
+  writeTimes(fresh);
+  fresh.classList.add("fresh");
+  old.replaceWith(fresh);
+  parts(fresh)[focused]?.focus({ preventScroll: true });
+}
+
+/** An element without what only a viewer's clock makes of it. */
+function plain(element) {
+  const copy = element.cloneNode(true);
+  copy.classList.remove("fresh");
+  if (!copy.classList.length) copy.removeAttribute("class");
+  for (const within of copy.querySelectorAll(".fresh")) within.classList.remove("fresh");
+  for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  for (const time of copy.querySelectorAll("time")) {
+    time.textContent = "";
+    time.removeAttribute("title");
+  }
+  return copy.outerHTML;
+}
+
+function say(words) {
+  const place = document.getElementById("said");
+  if (!place || words === said || Date.now() - saidAt < SAY_PAUSE) return;
+  // What was there at the start is read as part of the page.
+  if (said) place.textContent = words;
+  [said, saidAt] = [words, Date.now()];
+}
+
+const STATES = { on: "Live", wait: "Connecting …", off: "Not live" };
+
+function state(name, reason = "") {
+  const place = document.getElementById("live");
+  if (!place || (place.dataset.state === name && !reason)) return;
+  place.dataset.state = name;
+  place.textContent = reason ? `${STATES[name]}: ${reason}` : STATES[name];
+}
+
+function follow() {
+  const events = new EventSource("/api/events");
+  events.addEventListener("hello", () => state("on"));
+  events.addEventListener("changes", refresh);
+  events.addEventListener("reload", refresh);
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) state("off", "the server ended it. Reload the page.");
+    else state("wait");
+  });
+}
+
+said = document.querySelector("[data-say]")?.dataset.say ?? "";
+state("wait");
+follow();
+document.addEventListener("seeder:asked", refresh);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+setInterval(refresh, ANYWAY);
