@@ -26,7 +26,7 @@ seeder := .venv/.seeder-$(locked)-$(project)
 dev := .venv/.dev-$(locked)
 
 # For tests that need the frontend's own tools; npm's lock would name a host on every entry.
-node_packages := typescript@7.0.2
+node_packages := typescript@7.0.2 axe-core@4.14.1
 
 pip := .venv/bin/python -m pip --disable-pip-version-check --no-input install
 
@@ -147,5 +147,5 @@ $(dev): $(runtime)
 	@$(call quietly,$(pip) --require-hashes --requirement requirements-dev.lock)
 	@if command -v npm >/dev/null; then \
 		$(call quietly,npm install --prefix .venv/node --no-package-lock --no-audit --no-fund $(node_packages)); \
-	else echo "There is no npm, so the TypeScript types won't be compiled by the tests."; fi
+	else echo "There is no npm, so the tests neither compile the TypeScript types nor check the pages with axe."; fi
 	@touch $@

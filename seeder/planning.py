@@ -32,6 +32,8 @@ class Selection:
     report_type: str | None = None
     agency_slug: str | None = None
     table_name: str | None = None
+    #: As ``custom-12``.
+    identities: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if self.report_type is not None and self.report_type not in list(ReportType):
@@ -42,6 +44,7 @@ class Selection:
             self.report_type in (None, manifest.report_type)
             and self.agency_slug in (None, manifest.agency_slug)
             and self.table_name in (None, manifest.table_name, manifest.raw_table_name)
+            and (self.identities is None or manifest.identity in self.identities)
         )
 
 

@@ -76,7 +76,9 @@ where h.id > %(newest_id)s
 #: A short range of the index on start_time.
 SUCCESSES = """
 select table_name, max(finish_time) as last,
-       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds
+       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds,
+       (array_agg(array[records_processed, bytes_processed]
+                  order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
 where start_time >= %(since)s and status = 'success'
 group by table_name
@@ -85,7 +87,9 @@ group by table_name
 #: The same of some tables, through their own index.
 SUCCESSES_OF_TABLES = """
 select table_name, max(finish_time) as last,
-       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds
+       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds,
+       (array_agg(array[records_processed, bytes_processed]
+                  order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
 where table_name = any(%(tables)s) and start_time >= %(since)s and status = 'success'
 group by table_name
@@ -176,7 +180,8 @@ class RecordWatch:
         return session.rows(self._sql["SUCCESSES_OF_TABLES"], tables=tables, since=since)
 
     def successes(self, session: Session, since: datetime) -> list[Any]:
-        """``table_name``, the ``last`` finish and the ``seconds``, newest first, of runs begun since."""
+        """Of runs begun since: ``table_name``, the ``last`` finish and, newest first, the ``seconds`` and the
+        ``sizes`` (rows and bytes of the last two)."""
         return session.rows(self._sql["SUCCESSES"], since=since)
 
     def _jobs(self, rows: list[Any]) -> list[WatchedJob]:

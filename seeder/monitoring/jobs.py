@@ -24,11 +24,21 @@ STALE_TICKS = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """What a matview held after a run; None where it could not be known."""
+
+    rows: int | None
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Successes:
-    """A table's last successful runs: when the latest ended, and how long each took, newest first."""
+    """A table's last successful runs: when the latest ended, how long each took, and what the last two of
+    them left, newest first."""
 
     last: datetime | None = None
     seconds: tuple[int, ...] = ()
+    sizes: tuple[Size, ...] = ()
 
     @property
     def usual_seconds(self) -> int | None:
@@ -54,6 +64,9 @@ class MonitoredJob:
     job: WatchedJob
     usual_seconds: int | None
     last_success: datetime | None
+    #: After the last success, and after the one before it.
+    size: Size | None
+    size_before: Size | None
     #: When its run, if one is at work, becomes long.
     long_after: datetime | None
     is_failing: bool
@@ -86,6 +99,10 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
     usual = successes.usual_seconds
     succeeded = job.status == RunStatus.SUCCESS
     last_success = max(filter(None, (successes.last, job.finish_time if succeeded else None)), default=None)
+    sizes = successes.sizes
+    if succeeded and not sizes:
+        # The success is older than what is looked back at.
+        sizes = (Size(job.records_processed, job.bytes_processed),)
     never_run = job.status is None
     long_after = None
     if job.status == RunStatus.RUNNING and job.start_time is not None:
@@ -97,6 +114,8 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
         job=job,
         usual_seconds=usual,
         last_success=last_success,
+        size=sizes[0] if sizes else None,
+        size_before=sizes[1] if len(sizes) > 1 else None,
         long_after=long_after,
         is_failing=job.enabled and job.consecutive_failures > 0,
         is_long_running=long_after is not None and clock.now > long_after,

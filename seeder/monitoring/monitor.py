@@ -16,7 +16,7 @@ from seeder.database import Databases
 from seeder.failures import expecting_contract
 from seeder.history.watching import KEPT, RecordWatch, State, WatchedJob
 from seeder.models import RunStatus
-from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Successes, monitored
+from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Size, Successes, monitored
 from seeder.monitoring.snapshot import Look, Snapshot
 from seeder.session import Session
 from seeder.settings import Settings
@@ -83,7 +83,7 @@ class Monitor:
         clock = self._clock(state.now)
         if self._loaded is None or state.now - self._loaded >= RELOAD_EVERY:
             self._successes = {
-                row.table_name: Successes(row.last, tuple(row.seconds))
+                row.table_name: _successes(row)
                 for row in self._watch.successes(session, self._usual_since(state.now))
             }
             self._loaded = state.now
@@ -170,7 +170,7 @@ class Monitor:
         if ended_unseen:
             since = self._usual_since(state.now)
             for row in self._watch.successes_of(session, sorted(ended_unseen), since):
-                self._successes[row.table_name] = Successes(row.last, tuple(row.seconds))
+                self._successes[row.table_name] = _successes(row)
         if through_view:
             for job in self._watch.jobs_of(session, sorted(through_view)):
                 fresh[f"{job.report_type}-{job.manifest_id}"] = job
@@ -182,7 +182,8 @@ class Monitor:
         known = self._successes.get(row.table_name, Successes())
         if known.last is None or row.finish_time > known.last:
             seconds = (row.duration_seconds or 0, *known.seconds)[:KEPT]
-            self._successes[row.table_name] = Successes(row.finish_time, seconds)
+            sizes = (Size(row.records_processed, row.bytes_processed), *known.sizes[:1])
+            self._successes[row.table_name] = Successes(row.finish_time, seconds, sizes)
 
     # --- how ----------------------------------------------------------------------------------------
 
@@ -198,6 +199,10 @@ class Monitor:
 
     def _next_version(self) -> int:
         return self._snapshot.version + 1 if self._snapshot else 1
+
+
+def _successes(row: Any) -> Successes:
+    return Successes(row.last, tuple(row.seconds), tuple(Size(*size) for size in row.sizes))
 
 
 def _older(moment: datetime | None, state: State | None, than: timedelta) -> bool:

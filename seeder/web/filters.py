@@ -49,14 +49,26 @@ def rows_change(now: int | None, before: int | None) -> str:
 
 
 def size_change(now: int | None, before: int | None) -> str:
-    """``+24 kB``, ``−3 MB``; empty where either is unknown."""
-    return "" if now is None or before is None else signed(size(now - before), now - before)
+    """``+24 kB``, ``−3 MB``, ``±0``; empty where either is unknown."""
+    if now is None or before is None:
+        return ""
+    return signed(size(now - before) if now != before else "0", now - before)
+
+
+def is_steep(now: int | None, before: int | None) -> bool:
+    """Whether it is more or less by over a fifth."""
+    return now is not None and before is not None and 5 * abs(now - before) > before
+
+
+def isolated(text: str) -> str:
+    """For an attribute, where no <bdi> can stand: text from right to left turns nothing beside it."""
+    return f"\u2068{text}\u2069"
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
         job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration,
-        number, size, rows_change, size_change, first_line,
+        number, size, rows_change, size_change, is_steep, isolated, first_line,
     )
 }  # fmt: skip

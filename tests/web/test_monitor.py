@@ -1,5 +1,7 @@
 """The jobs in memory are those of the database, whatever happens there and in whatever order."""
 
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +27,8 @@ def seen(monitor: Monitor) -> list:
     """What every job is like, apart from what only time changes."""
     look = monitor.look()
     return sorted(
-        (one.job.report_type, one.job.manifest_id, one.job, one.usual_seconds) for one in look.snapshot.jobs
+        (one.job.report_type, one.job.manifest_id, one.job, one.usual_seconds, one.size, one.size_before)
+        for one in look.snapshot.jobs
     )
 
 
@@ -105,7 +108,7 @@ def test_looks_between_any_steps_see_what_reading_everything_sees(platform: Plat
         platform.custom(number, table_name=table, query=f"select {number} as n")
     monitor = Monitor(platform.databases, load_settings())
     monitor.look()
-    history = platform.history
+    history, records = platform.history, itertools.count()
     for steps in looks:
         for what, number, night in steps:
             table = TABLES[number]
@@ -116,7 +119,7 @@ def test_looks_between_any_steps_see_what_reading_everything_sees(platform: Plat
                 case "start":
                     history.start(run.run_id, table)
                 case "succeed":
-                    history.succeed(run.run_id, table, FIGURES)
+                    history.succeed(run.run_id, table, replace(FIGURES, records=next(records)))
                 case "refuse":
                     history.refuse([Refusal(run, "no", shown=number != 2)])
                 case _:

@@ -48,6 +48,16 @@ async def refresh_agency(request: Request, agency_slug: Slug, asked: AgencyRefre
     return await _seeded(request, Selection(agency_slug=agency_slug, report_type=report_type))
 
 
+@router.post(
+    "/api/failing/refresh", status_code=202, response_model=Started, summary="Refresh what is failing"
+)
+async def refresh_failing(request: Request) -> Started:
+    """Queues a run for each job whose last run that ended was an error."""
+    snapshot = await services(request).live.fresh()
+    failing = frozenset(one.identity for one in snapshot.jobs if one.is_failing)
+    return await _seeded(request, Selection(identities=failing))
+
+
 RunId = Annotated[
     str, Path(alias="runId", description="The run's id.", examples=["20261124T091502Z-k3f9.custom-12"])
 ]

@@ -14,7 +14,7 @@ from seeder.planning import seeding_of
 from seeder.settings import Settings
 from seeder.ticks import GRACE, latest_tick, missed_tick
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
-from seeder.web.services import services
+from seeder.web.services import Services, services
 from seeder.web.wire import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
 
 router = APIRouter(tags=["summary"], responses=ERRORS | UNCHANGED)
@@ -28,21 +28,30 @@ async def summary(request: Request) -> Response:
     """How many jobs are in which status and have which flag, how seedings stand, whether one was missed."""
     here = services(request)
     snapshot = await here.live.fresh()
-    settings = here.equipment.settings
-    # Ticks are whole minutes, so that this changes with no job.
-    due = _due(settings.schedule, settings.zone, datetime.now(UTC).replace(second=0, microsecond=0))
+    due = due_now(here.equipment.settings)
     tag = version_tag(request, snapshot.version, "summary", due)
     if matches(request, tag):
         return unchanged(tag)
-    made = await here.live.once_per_version(
-        ("summary", due), snapshot, lambda: json_bytes(summarised(snapshot, here.runs, settings, due))
+    made = await summary_of(here, snapshot, due)
+    return answer(request, tag, lambda: snapshot.kept(("summary as JSON", due), lambda: json_bytes(made)))
+
+
+async def summary_of(here: Services, snapshot: Snapshot, due: datetime) -> Summary:
+    """Made once per snapshot, however many ask."""
+    settings = here.equipment.settings
+    return await here.live.once_per_version(
+        ("summary", due), snapshot, lambda: summarised(snapshot, here.runs, settings, due)
     )
-    return answer(request, tag, lambda: made)
+
+
+def due_now(settings: Settings) -> datetime:
+    """The latest tick whose seeding should be in the record by now."""
+    # Ticks are whole minutes, so that this changes with no job.
+    return _due(settings.schedule, settings.zone, datetime.now(UTC).replace(second=0, microsecond=0))
 
 
 @lru_cache(maxsize=16)
 def _due(schedule: str, zone: ZoneInfo, minute: datetime) -> datetime:
-    """The latest tick whose seeding should be in the record by now."""
     return latest_tick(schedule, zone, minute - GRACE)
 
 

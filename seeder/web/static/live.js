@@ -44,8 +44,7 @@ function put(html) {
   made.innerHTML = html;
   for (const fresh of made.content.querySelectorAll("[id]")) {
     const old = document.getElementById(fresh.id);
-    // What was within another element that was put in is there already.
-    if (old && fresh.isConnected === false && plain(old) !== plain(fresh)) swap(old, fresh.cloneNode(true));
+    if (old && plain(old) !== plain(fresh)) swap(old, fresh.cloneNode(true));
   }
   say(made.content.querySelector("[data-say]")?.dataset.say ?? said);
 }

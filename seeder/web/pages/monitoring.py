@@ -1,0 +1,31 @@
+"""What an operator opens in the morning: how all reports are."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from seeder.monitoring import JobQuery
+from seeder.web.api.summary import due_now, summary_of
+from seeder.web.pages.asked import ListAsked
+from seeder.web.pages.joblist import counts_of, joblist
+from seeder.web.pages.rendering import page
+from seeder.web.pages.verdict import verdict
+from seeder.web.services import services
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def monitoring(request: Request, asked: Annotated[ListAsked, Query()]) -> Response:
+    """The whole page, or with ``rows`` the piece of it that changes."""
+    here = services(request)
+    snapshot = await here.live.fresh()
+    summary = await summary_of(here, snapshot, due_now(here.equipment.settings))
+    return page(
+        request,
+        "monitoring.html" if asked.rows is None else "monitoring_piece.html",
+        section="monitoring",
+        list=joblist(snapshot, asked, "/"),
+        summary=summary,
+        verdict=verdict(counts_of(snapshot, JobQuery()), summary.running),
+    )

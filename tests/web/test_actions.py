@@ -1,0 +1,36 @@
+"""What may be asked for beside what test_access.py and test_cancel.py do."""
+
+from contract import Platform
+from fastapi.testclient import TestClient
+from test_jobs import run
+
+
+def test_what_is_failing_is_queued_and_nothing_else(platform: Platform, holder: TestClient) -> None:
+    for number in range(1, 5):
+        platform.custom(number, table_name=f"t{number}", agency_slug=f"agency{number}", enabled=number != 4)
+        run(platform, number, f"t{number}", errors="42P01: missing" if number > 1 else None)
+    answer = holder.post("/api/failing/refresh")
+    assert answer.status_code == 202
+    started = answer.json()
+    assert {run_id.partition(".")[2] for run_id in started["runIds"]} == {"custom-2", "custom-3"}
+    again = holder.post("/api/failing/refresh").json()
+    assert again["queued"] == 0
+    assert {one["tableName"] for one in again["alreadyQueued"]} == {"t2", "t3"}
+
+
+def test_where_nothing_is_failing_nothing_is_queued(platform: Platform, holder: TestClient) -> None:
+    platform.custom(1, table_name="t1")
+    run(platform, 1, "t1")
+    answer = holder.post("/api/failing/refresh")
+    assert (answer.status_code, answer.json()["queued"]) == (202, 0)
+    assert platform.value("select count(*) from reporting.seeder_run_history") == 1
+
+
+def test_another_manifest_of_the_same_table_is_not_meant(platform: Platform, holder: TestClient) -> None:
+    platform.custom(1, table_name="shared", query="select 1 as one")
+    platform.custom(2, table_name="shared", query="select 2 as two")
+    run(platform, 1, "shared")
+    platform.custom(3, table_name="t3")
+    run(platform, 3, "t3", errors="42P01: missing")
+    started = holder.post("/api/failing/refresh").json()
+    assert [run_id.partition(".")[2] for run_id in started["runIds"]] == ["custom-3"]
