@@ -28,13 +28,16 @@ def verdict(counts: Counts, running: SeedingRow | None = None) -> Verdict:
         tone, count, words = said[0]
         others = ", ".join(f"{number} {what}" for _, number, what in said[1:])
         return Verdict(tone, f"{count:,} of {reports(enabled)} {words}", others)
+    if not counts.all:
+        return Verdict("never", "No reports yet")
     if not enabled:
         return Verdict("never", "Every report is switched off")
     if counts.unrun == enabled:
         return Verdict("never", "Nothing has run yet")
+    well = f"All {reports(enabled)} are in order" if enabled > 1 else "The report is in order"
     if running is not None:
-        return Verdict("running", f"{reports(enabled)} in order, {running.pending + running.running:,} to go")
-    return Verdict("success", f"{'All ' if enabled > 1 else ''}{reports(enabled)} in order")
+        return Verdict("running", well, f"{running.pending + running.running:,} to go")
+    return Verdict("success", well)
 
 
 def reports(count: int) -> str:
