@@ -83,6 +83,8 @@ def _paths(url: str) -> dict[str, Callable[[], str]]:
         "/api/jobs/{table}/history": lambda: f"/api/jobs/{random.choice(tables)}/history",
         "/api/history": lambda: "/api/history",
         "/api/summary": lambda: "/api/summary",
+        "/, the page": lambda: "/",
+        "/, other filters": lambda: f"/?q={random.choice(tables)}&sort=lastSuccess&order=desc",
     }
 
 

@@ -77,6 +77,11 @@ where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.cu
   and split_part(run_id, '.', 1) = %(seeding_id)s
 """
 
+#: The first row of a stretch of the index on start_time.
+RUN_BEFORE = """
+select run_id from {history} where start_time < %(moment)s order by start_time desc limit 1
+"""
+
 RECORDED = """
 select exists (
            select from {history}
@@ -163,6 +168,11 @@ class RunPages:
 
     def seeding(self, seeding_id: str) -> SeedingCounts:
         return SeedingCounts(*self._row("SEEDING", seeding_id=seeding_id))
+
+    def seeding_before(self, moment: datetime) -> str | None:
+        """The seeding of the run that began last before that moment."""
+        row = self._row("RUN_BEFORE", moment=moment)
+        return row and str(row.run_id).partition(".")[0]
 
     def recorded(self, seeding_id: str) -> tuple[bool, datetime | None]:
         """Whether the seeding has any run, and when the oldest run still known was recorded."""

@@ -165,6 +165,18 @@ def test_a_summary_counts_and_tells_of_the_running_and_the_last_seeding(
     assert last["finishTime"]
 
 
+def test_the_last_seeding_is_known_while_another_has_all_tables(
+    platform: Platform, client: TestClient
+) -> None:
+    platform.custom(1, table_name="t1")
+    for night in ("20261122T0200Z", "20261123T0200Z"):
+        run(platform, 1, "t1", night)
+    platform.history.queue([new_run("20261124T0200Z.custom-1", "t1")])
+    told = client.get("/api/summary").json()
+    assert told["running"]["seedingId"] == "20261124T0200Z"
+    assert (told["last"]["seedingId"], told["last"]["success"]) == ("20261123T0200Z", 1)
+
+
 # --- the schedule ------------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,9 @@ def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, due: date
     running, ended = latest_seedings(snapshot.jobs)
     now = snapshot.clock.now
     current = next((row for one in running[:1] if (row := _row(one, runs.seeding(one), snapshot, now))), None)
+    if current is not None and not ended and (before := runs.seeding_before(current.recorded_at)):
+        # It has taken over all tables from the one before.
+        ended = [before]
     last = next((row for one in ended[:CANDIDATES] if (row := _ended(one, runs.seeding(one)))), None)
     counts = snapshot.status_counts
     return Summary(

@@ -35,6 +35,7 @@ const SHOWN = {
   "": (moment, now) => `${day(moment, now)} ${CLOCK.format(moment)}`,
   clock: (moment, now) => (day(moment, now) === "today" ? CLOCK.format(moment) : SHOWN[""](moment, now)),
   ago,
+  until: (moment, now) => (moment > now ? ago(moment, now) : "any moment now"),
   since: (moment, now) => duration((now - moment) / 1000),
 };
 
