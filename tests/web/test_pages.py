@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from test_access import csrf_of, log_in
 from test_jobs import FIGURES, NASTY, new_run, run
 
 from seeder.monitoring import FLAGS
+from seeder.web import pages
 from seeder.web.filters import agency_url, job_url
 from seeder.web.pages.asked import ListAsked, address
 from seeder.web.pages.tiles import Counts
@@ -56,6 +58,13 @@ def row(html: str, identity: str) -> str:
     """The words of a job's row."""
     text = html.partition(f'id="job-{identity}"')[2].partition("</tr>")[0]
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", text.partition(">")[2])).split())
+
+
+def test_every_page_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pages.md").read_text()
+    shown = {route.path.replace(":path", "") for router in pages.ROUTERS for route in router.routes}
+    for path in shown - {"/login", "/logout"}:
+        assert f"| `{path}` |" in page, f"{path} has no row in docs/pages.md"
 
 
 # --- what is shown -----------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ function state(name, reason = "") {
 
 function follow() {
   const events = new EventSource("/api/events");
-  events.addEventListener("hello", () => state("on"));
+  // What happened between the page and this was told to others only.
+  events.addEventListener("hello", refresh);
   events.addEventListener("changes", refresh);
   events.addEventListener("reload", refresh);
   events.addEventListener("error", () => {

@@ -1,0 +1,48 @@
+"""Takes the pictures in docs/images from a running `make up` over the demo's data.
+
+make demo && make demo && make up
+.venv/bin/python docs/screenshots.py http://127.0.0.1:8080/login#…     # the link that `make up` printed
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+
+LAPTOP = {"viewport": {"width": 1280, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
+
+#: Name, path and screen of each picture.
+PICTURES = [
+    ("monitoring", "/", LAPTOP),
+    ("monitoring-phone", "/", PHONE),
+    ("agency", "/agencies/ev", LAPTOP),
+]
+
+
+def main(link: str) -> None:
+    parts = urlsplit(link)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        for name, path, screen in PICTURES:
+            context = browser.new_context(base_url=f"{parts.scheme}://{parts.netloc}", **screen)
+            page = context.new_page()
+            page.goto(link)
+            page.get_by_label("Your name").fill("Ada")
+            page.get_by_role("button", name="Log in").click()
+            page.get_by_role("button", name="Log out").wait_for()
+            page.goto(path)
+            page.locator("#live[data-state=on]").wait_for()
+            page.screenshot(path=IMAGES / f"{name}.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
