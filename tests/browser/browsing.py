@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, Page
-from processes import wait_until
+from processes import Process, wait_until
 from sqlalchemy import create_engine
 from world import World
 
@@ -41,6 +41,7 @@ class Site:
     """A platform and where its pages are."""
 
     world: World
+    web: Process
     url: str
     #: The browser's cookies after a login.
     logged_in: Any = None

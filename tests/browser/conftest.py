@@ -66,7 +66,7 @@ def site(browser: Browser, world: World, night: Any) -> Iterator[Site]:
     command = [sys.executable, "-m", "seeder", "web", f"--port={port}"]
     with world.process("web", command, "Uvicorn running on", api_token=TOKEN) as web:
         web.ready()
-        site = Site(world, f"http://127.0.0.1:{port}")
+        site = Site(world, web, f"http://127.0.0.1:{port}")
         context = browser.new_context(base_url=site.url)
         site.logged_in = log_in(context)
         context.close()

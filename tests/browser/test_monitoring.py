@@ -10,19 +10,26 @@ from world import World
 
 pytestmark = pytest.mark.slow
 
+#: A window without a screen can't be hidden.
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 MISSPELT = "select sold_att from public.orders"
 MENDED = "select sold_at from public.orders"
 
 
 @pytest.fixture(scope="module")
 def night(world: World, worker: Worker) -> None:
-    """It is over: of two agencies' reports one failed, and what will be looked at later went well."""
+    """It is over: of three agencies' reports one failed, and what will be looked at later went well."""
     world.sql("create table public.orders (sold_at timestamptz)")
     world.custom("north_sales", MISSPELT, agency="north", agency_id=1, report="Sales by month")
     for name in ("north_visits", "north_stock"):
         world.custom(name, agency="north", agency_id=1, report=f"Report {name}")
     for number in range(3):
         world.custom(f"south_{number}", agency="south", agency_id=2, report=f"Southern {number}")
+    world.custom("soon_gone", agency="gone", report="Soon gone")
     ended(world)
 
 
@@ -32,7 +39,7 @@ def row(page: Page, report: str) -> Locator:
 
 def test_what_failed_and_why_is_seen_at_once(page: Page) -> None:
     page.goto("/")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1 of 6 reports is failing")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1 of 7 reports is failing")
     first = page.get_by_role("row").nth(1)
     expect(first).to_contain_text("Sales by month")
     expect(first).to_contain_text('42703: column "sold_att" does not exist')
@@ -102,13 +109,11 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 
 
 def test_an_answer_that_is_an_error_is_shown_as_text(browser: Browser, site: Site) -> None:
-    gone = site.world.custom("soon_gone", report="Soon gone")
-    site.shows(ended(site.world, table_name="soon_gone")["soon_gone"])
     with window(browser, site, forgiven="status of 404") as page:
         page.goto("/?q=soon")
         button = row(page, "Soon gone").get_by_role("button")
         expect(button).to_be_visible()
-        site.world.sql("delete from reporting.seeder_custom_report_manifest where id = %s", gone)
+        site.world.sql("delete from reporting.seeder_custom_report_manifest where table_name = 'soon_gone'")
         button.click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name="Refresh").click()
@@ -196,3 +201,38 @@ def test_everything_that_fails_is_queued_with_one_button(page: Page, site: Site)
     # They stay where they are until somebody wants the list anew.
     page.get_by_role("link", name="Show the list anew").click()
     expect(page.get_by_role("heading", name="No report is like that")).to_be_visible()
+
+
+def test_a_page_goes_on_where_it_was_when_the_server_has_been_away(browser: Browser, site: Site) -> None:
+    with window(browser, site, forgiven="net::ERR") as page:
+        page.goto("/?q=south_0")
+        expect(page.locator("#live")).to_have_text("Live")
+        site.web.stop()
+        expect(page.locator("#live")).to_have_text("Connecting …")
+        site.world.sql("update reporting.seeder_custom_report_manifest set query = 'select 1 / 0 as one'"
+                       " where table_name = 'south_0'")  # fmt: skip
+        ended(site.world, table_name="south_0")
+        site.web.restart()
+        expect(page.locator("#live")).to_have_text("Live", timeout=20_000)
+        expect(row(page, "Southern 0")).to_contain_text("division by zero")
+
+
+def test_what_changes_is_told_to_screen_readers(page: Page, site: Site) -> None:
+    page.goto("/?q=south_1")
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(page.locator("#said")).to_be_empty()
+    site.world.sql("update reporting.seeder_custom_report_manifest set query = 'select 1 / 0 as one'"
+                   " where table_name = 'south_1'")  # fmt: skip
+    ended(site.world, table_name="south_1")
+    expect(page.get_by_role("status").filter(has_text="0 success, 1 error")).to_have_count(1, timeout=20_000)
+
+
+def test_a_page_that_nobody_sees_keeps_no_connection(browser: Browser, site: Site) -> None:
+    with window(browser, site) as page:
+        page.goto("/?q=south_2")
+        expect(page.locator("#live")).to_have_text("Live")
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/api/events")):
+            page.evaluate(HIDE, True)
+        with page.expect_request("**/api/events"):
+            page.evaluate(HIDE, False)
+        expect(page.locator("#live")).to_have_text("Live")

@@ -2,7 +2,8 @@
 // each element in it takes the place of the page's element with the same id, where it is other than that. Elements
 // that the page doesn't have, or the piece doesn't, stay as they are, so that nothing jumps under a reader's eyes.
 //
-// <div data-live="/pieces/…">            the piece to fetch, anywhere in the page
+// <div data-live="/pieces/…">            the piece to fetch, anywhere in the page; with data-table="…" it is of one
+//                                        table, and fetched only for what changes about that
 // <p id="live" role="status">            whether this works (parts.html: live)
 // <p id="said" role="status">            what a screen reader is told: the piece's data-say, every few seconds at most
 import { piece } from "/static/posting.js";
@@ -12,11 +13,15 @@ const PAUSE = 800;
 const SAY_PAUSE = 5000;
 /** What no event tells of: a seeding that should have begun. */
 const ANYWAY = 60000;
+/** After an answer that was no stream of events. */
+const AGAIN = 10000;
 
 let wanted = false;
 let busy = false;
+let events = null;
 let said = "";
 let saidAt = 0;
+let later;
 
 /** Fetch soon, and once more where something else happens meanwhile. */
 export function refresh() {
@@ -77,9 +82,15 @@ function plain(element) {
 
 function say(words) {
   const place = document.getElementById("said");
-  if (!place || words === said || Date.now() - saidAt < SAY_PAUSE) return;
-  // What was there at the start is read as part of the page.
-  if (said) place.textContent = words;
+  if (!place || words === said) return;
+  // Not more often than somebody can listen to; what holds by then is said.
+  clearTimeout(later);
+  const early = saidAt + SAY_PAUSE - Date.now();
+  if (early > 0) {
+    later = setTimeout(say, early, words);
+    return;
+  }
+  place.textContent = words;
   [said, saidAt] = [words, Date.now()];
 }
 
@@ -92,15 +103,26 @@ function state(name, reason = "") {
   place.textContent = reason ? `${STATES[name]}: ${reason}` : STATES[name];
 }
 
+/** Whether the page shows what has changed: one of a single table (data-table) needn't be fetched for all others. */
+function concerns(said) {
+  const table = document.querySelector("[data-live]").dataset.table;
+  return table === undefined || said.count > said.jobs.length || said.jobs.some((job) => job.tableName === table);
+}
+
+/** Browsers have six connections to a server for all their tabs, so only a page that is seen keeps one. */
 function follow() {
-  const events = new EventSource("/api/events");
+  events?.close();
+  events = null;
+  if (document.hidden) return;
+  events = new EventSource("/api/events");
   // What happened between the page and this was told to others only.
-  events.addEventListener("hello", refresh);
-  events.addEventListener("changes", refresh);
+  events.addEventListener("open", refresh);
+  events.addEventListener("changes", (event) => concerns(JSON.parse(event.data)) && refresh());
   events.addEventListener("reload", refresh);
   events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) state("off", "the server ended it. Reload the page.");
-    else state("wait");
+    state("wait");
+    // A browser comes back by itself after a broken connection, but not after an answer such as 503.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN);
   });
 }
 
@@ -108,5 +130,5 @@ said = document.querySelector("[data-say]")?.dataset.say ?? "";
 state("wait");
 follow();
 document.addEventListener("seeder:asked", refresh);
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
+document.addEventListener("visibilitychange", follow);
 setInterval(refresh, ANYWAY);
