@@ -26,6 +26,9 @@ AXE = Path(__file__).parents[2] / ".venv" / "node" / "node_modules" / "axe-core"
 #: Of axe's rules, those of WCAG 2.2 AA and what its authors think good practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+#: How long a condition may take to come about, in milliseconds; the machine may be busy.
+PATIENCE = 20_000
+
 LAPTOP = {"width": 1280, "height": 800}
 #: The narrowest phones that are still around.
 PHONE = {"width": 360, "height": 740}
@@ -92,7 +95,7 @@ def window(
         storage_state=site.logged_in if known else None,
         **{"viewport": LAPTOP, "timezone_id": "Asia/Kolkata", **options},
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     noticed = Noticed(urlsplit(site.url).netloc)
     noticed.watch(page)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import AXE, TOKEN, Site, log_in, window, with_agencies
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsing import AXE, PATIENCE, TOKEN, Site, log_in, window, with_agencies
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from processes import Worker
 from world import World
 
@@ -27,6 +27,7 @@ def browser() -> Iterator[Browser]:
     """Of the module: while it lives, no other event loop can run in this thread."""
     if CHROMIUM is None:
         missing("There is no chromium on the PATH: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # A sandbox needs rights that containers seldom have; what is looked at is our own.
         browser = playwright.chromium.launch(

@@ -127,7 +127,7 @@ def test_an_agency_has_a_page_of_its_own(platform: Platform, client: TestClient)
     platform.custom(2, table_name="b", agency_slug="south/port")
     assert Parsed(get(client, "/agencies/north-port")).rows == ["job-custom-1"]
     assert Parsed(get(client, agency_url("south/port"))).rows == ["job-custom-2"]
-    assert "Unknown" not in get(client, "/agencies/north-port?agency=south/port")
+    assert Parsed(get(client, "/agencies/north-port?agency=south/port")).rows == ["job-custom-1"]
     assert "nobody" in get(client, "/agencies/nobody", 404)
 
 
@@ -163,10 +163,15 @@ def test_a_tile_leads_to_as_many_reports_as_it_says(mixed: None, client: TestCli
             assert len(Parsed(get(client, unescape(url))).rows) == int(count), url
 
 
-def test_an_active_tile_leads_back(mixed: None, client: TestClient) -> None:
-    links = Parsed(get(client, "/?status=error&agency=a")).of("a")
+@pytest.mark.parametrize("tile", ["status=error", "flag=isFailing"])
+def test_an_active_tile_leads_back(mixed: None, client: TestClient, tile: str) -> None:
+    links = Parsed(get(client, f"/?agency=a&{tile}")).of("a")
     (back,) = [one["href"] for one in links if "tile" in one.get("class", "") and "aria-current" in one]
     assert back == "/?agency=a"
+
+
+def test_a_name_with_slashes_stays_one_part_of_an_address() -> None:
+    assert job_url("a/../b?c#d") == "/jobs/a%2F..%2Fb%3Fc%23d"
 
 
 def test_a_form_field_left_empty_is_no_filter(mixed: None, client: TestClient) -> None:
@@ -333,3 +338,4 @@ def test_the_verdict_names_the_worst_first(failing: int, long: int, stale: int, 
         assert (found.tone, found.words.split()[0]) == ("warn", str(long or stale))
     else:
         assert found.tone == ("success" if enabled else "never")
+        assert ("switched off" in found.words) is (off > 0 and not enabled)

@@ -12,7 +12,7 @@ from test_jobs import run
 
 from seeder.history.pages import SeedingCounts
 from seeder.history.watching import WatchedJob
-from seeder.monitoring.jobs import Clock, MonitoredJob, Successes, monitored
+from seeder.monitoring.jobs import Clock, MonitoredJob, Size, Successes, monitored
 from seeder.monitoring.seedings import Left, expected_end, is_scheduled, seeding_moment
 from seeder.planning import adhoc_seeding_id, seeding_of
 from seeder.settings import load_settings
@@ -43,6 +43,14 @@ def judged(successes: Successes = USUAL_40, **changes: object) -> MonitoredJob:
 def test_what_is_usual_is_the_median_of_the_last_successes() -> None:
     assert judged().usual_seconds == 40
     assert judged(Successes()).usual_seconds is None
+
+
+def test_what_is_there_is_what_the_last_success_left_however_old() -> None:
+    newest, before = Size(3, 30), Size(2, 20)
+    known = Successes(NOW, (1, 1), (newest, before))
+    assert (judged(known).size, judged(known).size_before) == (newest, before)
+    assert (judged(Successes()).size, judged(Successes()).size_before) == (Size(1, 1), None)
+    assert judged(Successes(), status="error").size is None
 
 
 @pytest.mark.parametrize(
