@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seeder.web.filters import is_steep, rows_change, size_change
+from seeder.web.filters import is_slow, is_steep, rows_change, size_change
 from seeder.wording import duration, number, signed, size
 
 
@@ -50,6 +50,17 @@ def test_what_is_unknown_has_no_difference(now: int | None, before: int | None) 
 )  # fmt: skip
 def test_a_difference_is_steep_beyond_a_fifth(now: int, before: int, steep: bool) -> None:
     assert is_steep(now, before) is steep
+
+
+@pytest.mark.parametrize(
+    ("seconds", "usual", "slow"),
+    [(2, 1, False), (6, 1, True), (79, 40, False), (80, 40, True), (9, 5, False), (10, 5, True),
+     (None, 1, False), (9, None, False)],
+)  # fmt: skip
+def test_a_run_is_slow_at_twice_the_usual_unless_it_is_short(
+    seconds: int | None, usual: int | None, slow: bool
+) -> None:
+    assert is_slow(seconds, usual) is slow
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ def is_steep(now: int | None, before: int | None) -> bool:
     return now is not None and before is not None and 5 * abs(now - before) > before
 
 
+def is_slow(seconds: int | None, usual: int | None) -> bool:
+    """Whether it took twice as long as usual, and long enough for a person to care."""
+    return seconds is not None and usual is not None and seconds >= max(2 * usual, usual + 5)
+
+
 def isolated(text: str) -> str:
     """For an attribute, where no <bdi> can stand: text from right to left turns nothing beside it."""
     return f"\u2068{text}\u2069"
@@ -69,6 +74,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
         job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration,
-        number, size, rows_change, size_change, is_steep, isolated, first_line,
+        number, size, rows_change, size_change, is_steep, is_slow, isolated, first_line,
     )
 }  # fmt: skip

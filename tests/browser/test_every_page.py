@@ -43,7 +43,9 @@ def night(world: World, worker: Worker) -> Iterator[dict[str, str]]:
     """Reports in every state there is, hostile texts among them; the values of the paths."""
     world.close_gate("held")
     for number, text in enumerate(HOSTILE):
-        world.custom(f"hostile_{number}", "select nothing", agency=text[:200], report=text)
+        world.custom(
+            f"hostile_{number}", "select nothing", agency=text[:200], agency_id=100 + number, report=text
+        )
     world.custom("fine", agency="south", agency_id=2, report="Fine")
     failed = ended(world)
     for table in ("seeder_run_history set errors", "seeder_job_status set last_errors"):

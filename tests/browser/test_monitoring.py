@@ -57,6 +57,7 @@ def test_filters_and_order_are_kept_over_a_reload(page: Page) -> None:
     page.get_by_role("button", name="Apply").click()
     names = ["Southern 2", "Southern 1", "Southern 0"]
     expect(page.get_by_role("rowheader").get_by_role("link")).to_have_text(names)
+    expect(page).to_have_url(re.compile(r"/\?q=south&sort=reportName&order=desc$"))
     page.reload()
     expect(page.get_by_role("rowheader").get_by_role("link")).to_have_text(names)
     expect(page.get_by_label("Part of the name")).to_have_value("south")

@@ -16,7 +16,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-post]");
   if (!button) return;
   if (button.dataset.ask === undefined) return void doIt(button.dataset);
-  show("Sure?", button.dataset.ask);
+  show(button.dataset.label, button.dataset.ask);
   offer(button.dataset);
 });
 
