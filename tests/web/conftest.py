@@ -2,9 +2,7 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import structlog
@@ -13,24 +11,13 @@ from celery import Celery
 from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from visits import HERE, TOKEN, wait_until
 
 from seeder import logs
 from seeder.app import Equipment, celery_settings
 from seeder.settings import Settings, load_settings
 from seeder.web.access import Access
 from seeder.web.application import create_app
-
-TOKEN = "a-token-for-the-tests"
-HERE = "http://localhost:8080"
-
-
-def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
-    """What ``look`` returns once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.02)
-    return seen
 
 
 @pytest.fixture

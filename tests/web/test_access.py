@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import HERE, TOKEN
 from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from visits import HERE, TOKEN
 
 from seeder.errors import BadSetting
 from seeder.settings import load_settings

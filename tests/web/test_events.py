@@ -8,9 +8,9 @@ from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import wait_until
 from contract import Platform, new_run
 from fastapi import FastAPI
+from visits import wait_until
 
 from seeder.web.feed import KEPT, Feed
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from celery import Celery
-from conftest import HERE, TOKEN
 from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from visits import HERE, TOKEN
 
 from seeder.app import Equipment, celery_settings
 from seeder.settings import load_settings
