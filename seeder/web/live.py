@@ -35,6 +35,9 @@ INTEREST_SECONDS = 30.0
 #: A snapshot no older than the pause between two looks and this answers a request at once.
 LATE_SECONDS = 1.0
 
+#: How long the end waits for the look under way.
+LAST_LOOK_SECONDS = 5.0
+
 #: Jobs that one message lists; more are read anew by whoever shows them.
 MOST_LISTED = 100
 
@@ -104,6 +107,9 @@ class Live:
             yield
         finally:
             self.feed.close()
+            # A look is made in a thread, which can't be cancelled: its connection would outlive the pool.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._one_look.acquire(), LAST_LOOK_SECONDS)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
