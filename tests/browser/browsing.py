@@ -50,13 +50,16 @@ class Site:
     logged_in: Any = None
 
     def shows(self, run: Any) -> None:
-        """Wait until the pages show that run as its table's last; a new manifest takes them some seconds."""
-        wait_until(f"{run.run_id} is shown", lambda: self._last_run(run.table_name) == run.run_id)
+        """Wait until the pages show that run as its table's last, and how it ended; a new manifest takes them
+        some seconds."""
+        known = (run.run_id, run.status)
+        wait_until(f"{run.run_id} is shown", lambda: self._last_run(run.table_name) == known)
 
-    def _last_run(self, table_name: str) -> str | None:
+    def _last_run(self, table_name: str) -> tuple[str, str] | None:
         try:
             with urlopen(f"{self.url}/api/jobs/{quote(table_name, safe='')}", timeout=20) as answer:  # noqa: S310
-                return str(json.load(answer)["job"]["lastRunId"])
+                job = json.load(answer)["job"]
+                return job["lastRunId"], job["status"]
         except HTTPError:
             return None
 
