@@ -101,6 +101,8 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # A refresh waits for PostgreSQL, so threads do, in one process; and threads without prefetch need
         # the pool that wakes the event loop. On views of 2 to 3 ms prefork does as much.
         "worker_pool": THREADS,
+        # One that no message can end.
+        "worker_consumer": "seeder.consumer:Consumer",
         "worker_concurrency": 4,
         "broker_connection_retry_on_startup": True,
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
@@ -116,9 +118,12 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
             "unacked_restore_throttle": 3,
             "priority_steps": list(PRIORITY_STEPS),
             "queue_order_strategy": "priority",
-            # A half-open connection is found out, rather than waited on for ever.
+            # A Redis that says nothing is found out, rather than waited on for ever: kombu sets no timeout of
+            # its own, and a worker's event loop would stand still in a read. A worker's BRPOP isn't bound by
+            # the first, only by the second.
+            "socket_timeout": 10,
+            "health_check_interval": 10,
             "socket_keepalive": True,
-            "health_check_interval": 25,
         },
         "task_default_queue": REFRESH_QUEUE,
         "task_default_priority": CONTROL_PRIORITY,

@@ -8,7 +8,7 @@ import sys
 
 from celery import concurrency
 
-from seeder import logs, pool, signals, tasks
+from seeder import logs, pool, signals, tasks, transport
 from seeder.app import app
 from seeder.errors import UserError
 from seeder.usher import Usher
@@ -16,6 +16,7 @@ from seeder.usher import Usher
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
+transport.install()
 app.steps["worker"].add(Usher)
 try:
     app.conf.broker_url  # noqa: B018 - reads the configuration

@@ -64,9 +64,14 @@ class BrokerUnreachable(UserError):
     SEEDER_BROKER_URL is right."""
 
 
+class BrokerFull(BrokerUnreachable):
+    """Redis at {url} is full and takes no message: {reason}. Raise its maxmemory, or delete what fills it
+    (redis-cli --memkeys); workers go on emptying seeder's queues."""
+
+
 class NotPublished(UserError):
-    """Seeding {seeding_id} is recorded, but its {count} runs can't be queued: the broker at {url} can't be
-    reached ({reason}). They stay pending; once Redis is back, a worker's sweep queues them within minutes."""
+    """Seeding {seeding_id} is recorded, but its {count} runs can't be queued in Redis at {url}: {reason}.
+    They stay pending; once Redis is back or has room, a worker's sweep queues them within minutes."""
 
 
 class HomeUnusable(UserError):
@@ -117,8 +122,8 @@ class UnknownRunOrTable(UserError):
 
 
 class UnknownRun(UserError):
-    """There is no run {run_id!r} in the history. A run is recorded before it is queued: start one with
-    `seeder refresh`, not by sending seeder.refresh_manifest yourself."""
+    """There is no run {run_id!r} in the history, or not of that table. A run is recorded before it is queued:
+    start one with `seeder refresh`, not by sending seeder.refresh_manifest yourself."""
 
 
 # --- what the manifest's author mends ----------------------------------------------------------------

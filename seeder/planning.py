@@ -57,6 +57,8 @@ class Planned:
     priority: int
     #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
     usual_seconds: int = 0
+    #: How often the run was tried already.
+    retries: int = 0
 
 
 @dataclass(frozen=True)

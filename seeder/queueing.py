@@ -7,10 +7,11 @@ from typing import Any
 from celery import Celery
 from kombu import serialization
 from kombu.connection import Connection
-from kombu.exceptions import OperationalError as BrokerError
+from kombu.exceptions import KombuError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from seeder.deferral import Deferral, Ready
-from seeder.errors import BrokerUnreachable
+from seeder.errors import BrokerFull, BrokerUnreachable
 from seeder.failures import one_line
 from seeder.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
 from seeder.urls import masked_broker
@@ -19,6 +20,12 @@ TASK = "seeder.refresh_manifest"
 
 #: The message's header that says how long the table's last run took.
 USUAL_SECONDS = "usual_seconds"
+
+#: What kombu and Redis' client raise when Redis is out of reach, or full.
+TROUBLE = (RedisError, KombuError, OSError)
+
+#: Written, for a millisecond, to see whether Redis takes anything in.
+ROOM = "seeder.room"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
@@ -47,12 +54,32 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
                         "database_id": one.database_id,
                     },
                     task_id=one.run.run_id,
+                    retries=one.retries,
                     priority=one.priority,
                     headers={USUAL_SECONDS: one.usual_seconds},
                     producer=producer,
                 )
-    except BrokerError as error:
-        raise BrokerUnreachable(url=masked_broker(app.conf.broker_url), reason=one_line(error)) from error
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def verify_room(app: Celery) -> None:
+    """Raises BrokerUnreachable where Redis is out of reach, or full."""
+    try:
+        with app.connection_for_write() as connection, connection.channel() as channel:
+            channel.client.set(ROOM, "", px=1)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
+    """What a person is told of it. kombu's own errors bear Redis' as their cause."""
+    reason = error
+    while not isinstance(reason, RedisError) and (cause := reason.__cause__ or reason.__context__):
+        reason = cause
+    kind = BrokerFull if isinstance(reason, OutOfMemoryError) else BrokerUnreachable
+    told = reason if isinstance(reason, RedisError) else error
+    return kind(url=masked_broker(app.conf.broker_url), reason=one_line(told))
 
 
 def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:

@@ -7,11 +7,16 @@ from celery import Celery
 from seeder.app import Equipment, refresh_queues
 from seeder.history import NewRun
 from seeder.planning import RUN_PRIORITIES, Planned
-from seeder.queueing import on_their_way, publish
+from seeder.queueing import on_their_way, publish, verify_room
+from seeder.sweeping import tries
 
 
 def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
-    """Settle lost runs; returns how many were queued again and how many ended."""
+    """Settle lost runs; returns how many were queued again and how many ended.
+
+    Raises BrokerUnreachable before anything is counted as lost, where it couldn't be queued again.
+    """
+    verify_room(app)
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
     database_of = {one.identity: one.database_id for one in manifests}
@@ -34,6 +39,7 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
                 database_of.get(f"{run.report_type}-{run.manifest_id}"),
                 RUN_PRIORITIES[0],
                 usual_seconds.get(run.table_name, 0),
+                retries=tries(run.errors),
             )
             for run in swept.requeue
         ],

@@ -22,7 +22,7 @@ from seeder.errors import (
     UnknownRun,
 )
 from seeder.failures import judged
-from seeder.history import HistoryRepository
+from seeder.history import HistoryRepository, Run
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock
 from seeder.matviews.lock import Found
@@ -57,6 +57,11 @@ class Message:
     ) -> Self:
         """From a task's id, its retries and its arguments."""
         return cls(run_id, attempt, report_type, manifest_id, table_name, database_id)
+
+    def is_of(self, run: Run) -> bool:
+        """Whether the run was recorded for what this asks for."""
+        recorded = (run.table_name, run.report_type, run.manifest_id)
+        return recorded == (self.table_name, self.report_type, self.manifest_id)
 
 
 @dataclass(frozen=True)

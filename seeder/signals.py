@@ -13,6 +13,8 @@ from celery import signals
 
 from seeder.app import app, equipment
 from seeder.errors import Duplicate, SeederError, TurnAwaited
+from seeder.failures import one_line
+from seeder.queueing import TROUBLE
 from seeder.recording import CLOSING, insist
 from seeder.runs import Claim, Message, NotClaimed
 from seeder.stopping import ShutdownSteps, end_run, end_timed_out, hand_back
@@ -65,7 +67,7 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
     if isinstance(run, Claim):
         run.retry(words)
     else:
-        _record_unclaimed("retry", request.id, words)
+        _record_unclaimed("retry", request.message, words)
     # After the record, so that the next try can't overtake it.
     waiting_room().wait_for_next_try(request, reason.when)
 
@@ -87,8 +89,8 @@ def record_failure(
     run = getattr(sender.request, "run", None)
     if isinstance(run, Claim):
         run.fail(_told(exception))
-    else:
-        _record_unclaimed("fail", task_id, _told(exception))
+    elif message := getattr(sender.request, "message", None):
+        _record_unclaimed("fail", message, _told(exception))
 
 
 @signals.task_revoked.connect(sender=refresh_manifest)
@@ -119,7 +121,10 @@ def shut_down(sig: str, how: str, **_: Any) -> None:
 def sweep_at_start(sender: Any, **_: Any) -> None:
     """A worker that comes back settles what the last one left."""
     STEPS.controller = sender.controller
-    app.send_task("seeder.sweep")
+    try:
+        app.send_task("seeder.sweep")
+    except TROUBLE as error:
+        log.warning("no sweep at the start; beat sends one each minute", reason=one_line(error))
 
 
 @cache
@@ -127,15 +132,16 @@ def waiting_room() -> WaitingRoom:
     return WaitingRoom(app, equipment())
 
 
-def _record_unclaimed(move: str, run_id: str, words: str) -> None:
-    """For a run that holds no lock, through a connection of its own."""
+def _record_unclaimed(move: str, message: Message, words: str) -> None:
+    """For a run that holds no lock, through a connection of its own. A message that bears the id of another
+    run than it is about isn't that run's failure."""
     history = equipment().history
 
     def write() -> None:
-        if run := history.run(run_id):
-            getattr(history, move)(run_id, run.table_name, words)
+        if (run := history.run(message.run_id)) and message.is_of(run):
+            getattr(history, move)(run.run_id, run.table_name, words)
 
-    insist(write, f"{move} of {run_id}")
+    insist(write, f"{move} of {message.run_id}")
 
 
 def _told(error: BaseException) -> str:

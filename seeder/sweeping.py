@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 import structlog
@@ -20,14 +20,17 @@ log = structlog.get_logger(__name__)
 #: the record of a fan-out and its messages.
 QUIET_SECONDS = 60.0
 
-DIED = "Lost {count} time(s): the worker or its connection died in the middle of the run; it is tried again."
-GONE = "Its message was lost {count} time(s) (a worker or Redis died with it); it is queued again."
-GIVEN_UP = "Given up after {count} tries that ended with the worker's death or the message's loss."
+DIED = "Try {count} was lost: the worker or its connection died in the middle of the run; it is tried again."
+GONE = "Try {count} was lost with its message (a worker or Redis died with it); it is queued again."
+GIVEN_UP = (
+    "Given up after {count} tries, the last of which was lost: its worker or the worker's process died (as "
+    "when memory runs out), or Redis lost its message. The worker's log says more."
+)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: runs to be queued again, and runs that ended."""
+    """What a sweep did: runs to be queued again, as they are now, and runs that ended."""
 
     requeue: tuple[Run, ...]
     ended: tuple[Run, ...]
@@ -68,18 +71,17 @@ class Sweep:
         ]
         requeue, ended = [], []
         for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
-            count = times_lost(run.errors) + 1
-            if not self._history.requeue(run, words.format(count=count), self._quiet_seconds):
+            count = tries(run.errors) + 1
+            told = words.format(count=count)
+            if not self._history.requeue(run, told, self._quiet_seconds):
                 # It has moved meanwhile: it lives, or another sweep was first.
                 continue
             if count > self._max_retries:
                 self._history.fail(run.run_id, run.table_name, GIVEN_UP.format(count=count))
                 ended.append(run)
             else:
-                requeue.append(run)
-            log.warning(
-                "settled by the sweep", run_id=run.run_id, table_name=run.table_name, times_lost=count
-            )
+                requeue.append(replace(run, status=RunStatus.PENDING, errors=told))
+            log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
         return Swept(tuple(requeue), tuple(ended))
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
@@ -111,7 +113,10 @@ class Sweep:
         return at_work is not None and at_work[0] == run_id
 
 
-def times_lost(errors: str | None) -> int:
-    """How often a run was lost already, as its record says: the contract has no column for it."""
-    found = re.match(r"(?:Lost|Its message was lost) (\d+) time", errors or "")
+def tries(errors: str | None) -> int:
+    """How often a run was lost or failed already, as its record says: the contract has no column for it.
+
+    Both count together, or a run that does the one and the other in turn would never end.
+    """
+    found = re.match(r"Try (\d+) (?:was lost|failed)", errors or "")
     return int(found[1]) if found else 0

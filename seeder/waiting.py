@@ -7,22 +7,17 @@ from typing import Any
 import psycopg2
 import structlog
 from celery import Celery
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from seeder.app import Equipment
 from seeder.deferral import Deferral, Ready
 from seeder.errors import DatabaseFull, NameRefused, TurnAwaited
 from seeder.failures import one_line
 from seeder.matviews import lock, slots
-from seeder.queueing import ready_again, usual_seconds
+from seeder.queueing import TROUBLE, ready_again, usual_seconds
 from seeder.runs import Message
 from seeder.sql.names import matview_name
 
 log = structlog.get_logger(__name__)
-
-#: What kombu and Redis' client raise when Redis is out of reach, or full.
-TROUBLE = (RedisError, KombuError, OSError)
 
 #: For so long a process believes that nobody waits for a turn, rather than ask Redis after each run. Who came
 #: meanwhile tries unasked (deferral.TURN_SECONDS).

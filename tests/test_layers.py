@@ -15,8 +15,8 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-ticks wording models sql resources urls logs failures prepared doorway deferral supervision
-settings session
+ticks wording models sql resources urls logs failures prepared doorway deferral poison supervision
+settings session transport consumer
 database recording embedded
 schema manifests history
 matviews planning

@@ -13,7 +13,7 @@ from seeder.history import Figures
 from seeder.matviews import lock
 from seeder.matviews.lock import Limits
 from seeder.sql.names import matview_name
-from seeder.sweeping import Sweep, Swept, times_lost
+from seeder.sweeping import Sweep, Swept, tries
 
 MAX_RETRIES = 2
 RUN = "n1.custom-1"
@@ -173,6 +173,20 @@ def test_the_queues_are_not_looked_through_when_nothing_waits(platform: Platform
     assert len(sweeping.settle({"custom-1": None}, queued).requeue) == 1
 
 
-@pytest.mark.parametrize("errors", [None, "", "division by zero", "22012: Lost 3 time(s)"])
+def test_tries_that_failed_and_tries_that_were_lost_count_together(platform: Platform) -> None:
+    running(platform)
+    platform.history.retry(RUN, "sales", f"Try {MAX_RETRIES} failed; it is tried again.\n40P01: deadlock")
+    platform.history.start(RUN, "sales")
+    assert [run.run_id for run in sweep(platform).ended] == [RUN]
+    assert platform.run(RUN).errors.startswith(f"Given up after {MAX_RETRIES + 1} tries")
+
+
+def test_a_run_that_is_to_be_queued_again_says_how_often_it_was_tried(platform: Platform) -> None:
+    running(platform)
+    (run,) = sweep(platform).requeue
+    assert (run.status, tries(run.errors)) == ("pending", 1)
+
+
+@pytest.mark.parametrize("errors", [None, "", "division by zero", "22012: Try 3 failed", "Try x failed"])
 def test_what_a_person_reads_of_other_errors_is_no_count(errors: str | None) -> None:
-    assert times_lost(errors) == 0
+    assert tries(errors) == 0

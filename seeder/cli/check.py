@@ -1,22 +1,29 @@
 """``seeder check``: everything that can be known to be wrong before anything runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from seeder import schema
+from seeder import poison, schema
 from seeder.app import app, equipment
 from seeder.checking import Findings, Problem, check_manifests
 from seeder.cli.printing import console, print_json, progress, text
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.planning import Selection
+from seeder.queueing import verify_room
 from seeder.urls import masked_broker
+
+POISON = (
+    "Workers have set {count} messages aside that are none of seeder's: redis-cli lrange {key} 0 -1 shows "
+    "them, del {key} deletes them (docs/reliability.md)."
+)
 
 
 def run(agency: str | None, report_type: str | None, table: str | None, *, as_json: bool) -> int:
     selection = Selection(report_type, agency, table)
     ready = equipment()
     ready.databases.verify()
-    _verify_broker()
+    poisonous = _verify_broker()
     with ready.databases.engine().connect() as connection:
         differences = schema.check(connection, ready.settings.db_schema, ready.settings.agency_table)
     problems = [Problem("schema", None, str(one)) for one in differences if one.failure]
@@ -31,6 +38,8 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
         problems += found.problems
         if selection == Selection():
             problems += _unreachable(problems)
+    if poisonous:
+        found = replace(found, warnings=(*found.warnings, POISON.format(count=poisonous, key=poison.KEY)))
     if as_json:
         print_json({"manifests": found.manifests, "problems": problems, "warnings": found.warnings})
     else:
@@ -62,10 +71,15 @@ def _unreachable(known: Sequence[Problem]) -> list[Problem]:
     return problems
 
 
-def _verify_broker() -> None:
+def _verify_broker() -> int:
+    """Raises BrokerUnreachable; returns how many messages workers have set aside."""
     try:
         with app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+            with connection.channel() as channel:
+                poisonous = poison.count(channel.client)
     except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
         url = masked_broker(app.conf.broker_url)
         raise BrokerUnreachable(url=url, reason=one_line(error)) from None
+    verify_room(app)
+    return poisonous

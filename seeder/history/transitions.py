@@ -77,7 +77,8 @@ with moved as (
         start_time = clock_timestamp(),
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status in ('pending', 'running') and {only_if}
+    where run_id = %(run_id)s and table_name = %(table_name)s
+      and status in ('pending', 'running') and {only_if}
     returning h.*
 ){show}
 """
@@ -86,7 +87,7 @@ with moved as (
 STARTED = """
 select h.status, beside.*
 from (values (1)) as always_one_row
-left join {history} h on h.run_id = %(run_id)s
+left join {history} h on h.run_id = %(run_id)s and h.table_name = %(table_name)s
 left join lateral ({beside}) as beside on true
 """
 

@@ -4,15 +4,19 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from contract import Platform
+from homes import serving
+from redis import Redis
 
 from seeder import app as seeder_app
-from seeder import cli
+from seeder import cli, poison
 from seeder.cli.refresh import summarise, watch
 from seeder.history import Figures, Run
 from seeder.settings import current_settings
+from seeder.urls import masked_broker
 
 QUERY = "select 1 as one"
 
@@ -178,6 +182,37 @@ def test_check_warns_without_failing_and_can_be_narrowed_down(command, platform:
     said = json.loads(out)
     assert (said["manifests"], said["warnings"]) == (1, [])
     assert command("check", "--agency", "nobody")[0] == 2
+
+
+def test_check_tells_how_many_messages_were_set_aside(
+    command, platform: Platform, broker_url: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(poison, "KEPT", 10)
+    with Redis.from_url(broker_url) as client:
+        for number in range(poison.KEPT + 2):
+            poison.set_aside(client, b"\xff" * 10_000, "seeder.refresh", f"number {number}")
+        kept = [json.loads(entry) for entry in client.lrange(poison.KEY, 0, -1)]
+        assert client.get(f"{poison.KEY}.count") == b"12"
+    assert [kept[0]["why"], kept[-1]["why"], len(kept)] == ["number 11", "number 2", poison.KEPT]
+    assert (kept[0]["bytes"], len(kept[0]["message"])) == (10_000, poison.KEPT_BYTES)
+    code, out, _ = command("check")
+    assert code == 0
+    assert "Workers have set 10 messages aside" in " ".join(out.split())
+
+
+def test_a_full_redis_is_told_by_check_and_refresh(command, sales, home: Path) -> None:
+    with serving(home, with_postgres=False) as servers, Redis.from_url(servers.broker_url) as client:
+        seeder_app.app.conf.broker_url = servers.broker_url
+        client.config_set("maxmemory", "1")
+        code, out, err = command("check")
+        assert (code, out) == (2, "")
+        assert err.startswith(f"seeder: Redis at {masked_broker(servers.broker_url)} is full")
+        assert "Raise its maxmemory" in err
+        code, out, err = command("refresh")
+        assert code == 2
+        assert "is recorded, but its 1 runs can't be queued" in err
+        assert "used memory > 'maxmemory'" in err
+        assert len(err.splitlines()) == 1
 
 
 def test_a_database_out_of_reach_is_found_by_check(command, platform: Platform, sales, monkeypatch) -> None:

@@ -141,6 +141,13 @@ class Worker(CeleryTestWorker):
 
     container: Process
 
+    def spent(self) -> tuple[float, int]:
+        """Seconds of processor time so far, and bytes of memory, with its pool's processes."""
+        family = [psutil.Process(self.container.popen.pid), *self.container.children()]
+        times = [process.cpu_times() for process in family]
+        seconds = sum(one.user + one.system for one in times)
+        return seconds, sum(process.memory_info().rss for process in family)
+
     def wait_for_log(self, log: str, message: str = "", timeout: int = 30) -> None:
         wait_until(message or f"{self.name()} logs {log!r}", lambda: log in self.logs(), timeout)
 

@@ -52,7 +52,7 @@ def test_the_runs_of_a_killed_worker_are_run_again_by_another_and_a_deadly_one_i
     for run in running:
         lost = world.run(run.run_id)
         assert (lost.status, lost.consecutive_failures, lost.finish_time) == ("pending", 0, None)
-        assert lost.errors.startswith("Lost 1 time(s): the worker or its connection died")
+        assert lost.errors.startswith("Try 1 was lost: the worker or its connection died")
         world.check_status(lost)
     deadly, *others = sorted(runs, key=lambda name: runs[name] != running[0].run_id)
 
@@ -91,6 +91,45 @@ def test_the_run_of_a_killed_pool_process_is_run_again_by_the_same_worker(world:
         world.check_record(run)
         assert world.refreshes("of_a_pool_process") == 1
         assert worker.container.popen.poll() is None
+
+
+def test_a_run_that_ends_its_process_each_time_and_one_that_fails_in_between_do_not_go_round_for_ever(
+    world: World,
+) -> None:
+    with world.worker(*pool_arguments("prefork"), "-c", "2") as worker:
+        runs = start_gated(world, "deadly_each_time", "deadly_once")
+        for run_id in runs.values():
+            world.wait_for(run_id, "running")
+        kill_pool_processes(world, worker)
+        assert world.sweep() == {"requeued": 2, "ended": 0}
+
+        for run_id in runs.values():
+            world.wait_for(run_id, "running")
+        # A try that was lost counts as one that failed: this was the last.
+        world.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s",
+            f"seeder {runs['deadly_once']} %",
+        )
+        failed = world.wait_for(runs["deadly_once"], "error")
+        assert failed.errors.startswith("The connection to the database failed")
+        assert failed.consecutive_failures == 1
+
+        kill_pool_processes(world, worker)
+        assert world.sweep() == {"requeued": 0, "ended": 1}
+        given_up = world.run(runs["deadly_each_time"])
+        assert (given_up.status, given_up.consecutive_failures) == ("error", 1)
+        assert given_up.errors.startswith("Given up after 2 tries, the last of which was lost: its worker or")
+        world.check_status(given_up)
+        assert (world.in_queue(), world.unacked()) == (0, 0)
+        world.open_gates()
+        assert worker.container.popen.poll() is None
+
+
+def kill_pool_processes(world: World, worker: Worker) -> None:
+    """Those that are in the middle of a run, as the kernel does when memory runs out."""
+    for pid in [pool_process(worker, row.client_port) for row in world.sql(LEFT) if row.client_port]:
+        os.kill(pid, signal.SIGKILL)
+    wait_until("PostgreSQL has noticed, and nothing is left there", lambda: not world.sql(LEFT))
 
 
 def pool_process(worker: Worker, port: int) -> int:

@@ -1,0 +1,109 @@
+"""Redis says nothing any more, and nobody is told: the worker finds out and goes on by itself."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from homes import new_home, serving
+from processes import Worker, pool_arguments, wait_until
+from sqlalchemy.engine import make_url
+from valve import valve
+from world import World
+
+from seeder.embedded.server import Server
+
+pytestmark = pytest.mark.slow
+
+OUT_OF_REACH = "waiting runs can't be reached in Redis"
+
+
+@pytest.fixture(scope="module", params=["threads", "prefork"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def redis(pool: str) -> Iterator[Server]:
+    """A Redis for these tests alone, which can be stopped."""
+    with new_home() as home, serving(home, with_postgres=False) as servers:
+        assert servers.redis is not None
+        yield servers.redis
+
+
+@pytest.fixture(scope="module")
+def module_broker_url(redis: Server) -> str:
+    return redis.url
+
+
+@pytest.fixture(scope="module")
+def worker(world: World, pool: str) -> Iterator[Worker]:
+    """With events, whose heartbeats go out from its event loop."""
+    with world.worker("-E", *pool_arguments(pool)) as worker:
+        yield worker
+
+
+@contextmanager
+def frozen(redis: Server) -> Iterator[None]:
+    """It keeps its connections, takes new ones, and answers nothing."""
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+
+
+def gated(world: World, name: str) -> str:
+    """A run in the middle of its refresh."""
+    world.custom(name, f"select public.gate('{name}') as n")
+    world.close_gate(name)
+    (run_id,) = world.seed(table_name=name).run_ids
+    world.wait_for(run_id, "running")
+    return run_id
+
+
+def test_a_frozen_redis_costs_nothing_and_the_worker_goes_on_when_it_thaws(
+    world: World, worker: Worker, redis: Server
+) -> None:
+    run_id = gated(world, "while_frozen")
+    pid, said = worker.container.popen.pid, worker.logs().count(OUT_OF_REACH)
+    with frozen(redis):
+        started, before = time.monotonic(), worker.spent()
+        world.open_gates()
+        # What runs ends, and is recorded, without Redis.
+        world.wait_for(run_id, "success")
+        wait_until("the worker has noticed", lambda: worker.logs().count(OUT_OF_REACH) > said)
+        after = worker.spent()
+        assert after[0] - before[0] < 0.3 * (time.monotonic() - started)
+        assert after[1] - before[1] < 20_000_000
+    world.custom("after_the_thaw")
+    (after,) = world.seed(table_name="after_the_thaw").run_ids
+    world.check_record(world.wait_for(after, "success", seconds=60))
+    assert world.refreshes("while_frozen") == 1
+    assert (worker.container.popen.poll(), worker.container.popen.pid) == (None, pid)
+
+
+# The one process that a silent connection could hold up for ever is the same for both pools.
+@pytest.mark.parametrize("pool", ["threads"], indirect=True, scope="module")
+def test_connections_that_swallow_everything_are_replaced(world: World, redis: Server, pool: str) -> None:
+    url = make_url(redis.url)
+    with valve(str(url.host), int(url.port or 0)) as between:
+        through = url.set(port=between.port).render_as_string(hide_password=False)
+        with world.worker("-E", *pool_arguments(pool), broker_url=through) as worker:
+            run_id = gated(world, "swallowed")
+            assert between.shut() > 2
+            world.open_gates()
+            world.wait_for(run_id, "success")
+            world.custom("after_the_silence")
+            (after,) = world.seed(table_name="after_the_silence").run_ids
+            # Redis counts the connection's last BRPOP as waiting, and may give it the message: the sweep's.
+            wait_until(
+                "it has run",
+                lambda: world.run(after).status == "success" or (world.sweep() and False),
+                seconds=60,
+            )
+            world.check_record(world.run(after))
+            assert world.refreshes("swallowed") == 1
+            assert worker.container.popen.poll() is None
