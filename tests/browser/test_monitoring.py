@@ -22,7 +22,7 @@ MENDED = "select sold_at from public.orders"
 
 @pytest.fixture(scope="module")
 def night(world: World, worker: Worker) -> None:
-    """It is over: of three agencies' reports one failed, and what will be looked at later went well."""
+    """It is over: one report failed, one was refused, and what will be looked at later went well."""
     world.sql("create table public.orders (sold_at timestamptz)")
     world.custom("north_sales", MISSPELT, agency="north", agency_id=1, report="Sales by month")
     for name in ("north_visits", "north_stock"):
@@ -30,6 +30,7 @@ def night(world: World, worker: Worker) -> None:
     for number in range(3):
         world.custom(f"south_{number}", agency="south", agency_id=2, report=f"Southern {number}")
     world.custom("soon_gone", agency="gone", report="Soon gone")
+    world.custom("refused", database_id=99, agency="refused", report="Refused")
     ended(world)
 
 
@@ -39,12 +40,12 @@ def row(page: Page, report: str) -> Locator:
 
 def test_what_failed_and_why_is_seen_at_once(page: Page) -> None:
     page.goto("/")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1 of 7 reports is failing")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("2 of 8 reports are failing")
     first = page.get_by_role("row").nth(1)
     expect(first).to_contain_text("Sales by month")
     expect(first).to_contain_text('42703: column "sold_att" does not exist')
-    page.get_by_role("link", name="1 failing").click()
-    expect(page.get_by_role("row")).to_have_count(2)
+    page.get_by_role("link", name="2 failing").click()
+    expect(page.get_by_role("row")).to_have_count(3)
     expect(page).to_have_url(re.compile(r"/\?flag=isFailing$"))
 
 
@@ -93,6 +94,14 @@ def test_times_are_those_of_the_viewers_zone(page: Page, site: Site) -> None:
     expect(cell.locator("time")).to_have_attribute("title", re.compile(r"GMT\+5:30"))
 
 
+def test_a_viewers_clock_may_be_wrong(browser: Browser, site: Site) -> None:
+    with window(browser, site) as page:
+        page.clock.install(time="2031-01-01T12:00:00Z")
+        page.goto("/?q=visits")
+        cell = row(page, "Report north_visits").get_by_role("cell").nth(2)
+        expect(cell).to_have_text(re.compile(r"^(just now|\d+ min ago)$"))
+
+
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
@@ -120,6 +129,15 @@ def test_an_answer_that_is_an_error_is_shown_as_text(browser: Browser, site: Sit
         dialog.get_by_role("button", name="Refresh").click()
         expect(dialog).to_contain_text("That didn't work")
         expect(dialog).to_contain_text("No enabled manifest has the table")
+
+
+def test_what_is_refused_is_told_with_its_reason(page: Page) -> None:
+    page.goto("/?q=refused")
+    row(page, "Refused").get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Refresh").click()
+    expect(dialog).to_contain_text("Nothing was queued")
+    expect(dialog.get_by_role("listitem")).to_contain_text("SEEDER_DATABASES")
 
 
 def test_a_server_out_of_reach_is_told(browser: Browser, site: Site) -> None:

@@ -1,5 +1,6 @@
 """A template with what every page needs."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -11,8 +12,8 @@ from seeder.web.templating import environment
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """The template as a page for whoever asks; beside ``values`` it knows ``viewer``, ``can_log_in`` and
-    ``here``, the page's own address with its query."""
+    """The template as a page for whoever asks; beside ``values`` it knows ``viewer``, ``can_log_in``, ``now``
+    and ``here``, the page's own address with its query."""
     return HTMLResponse(rendered(request, template, **values), status)
 
 
@@ -25,6 +26,7 @@ def rendered(request: Request, template: str, **values: Any) -> str:
         .render(
             viewer=viewer(request),
             can_log_in=services(request).access.token is not None,
+            now=datetime.now(UTC),
             here=request.url.path + (f"?{query}" if query else ""),
             **values,
         )
