@@ -13,6 +13,8 @@ PYTEST_ARGS ?=
 # The tests wait more than they work, so they run side by side, one process a core. A file's tests stay
 # together: they share its servers and workers. One after another: make test TEST_PROCESSES=0
 TEST_PROCESSES ?= logical
+# Longer than half a minute: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 30
 # More arguments for the resolver: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 
@@ -64,6 +66,11 @@ test: env ## Run all tests, quick ones first, with coverage
 		--numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
+
+.PHONY: fuzz
+fuzz: env ## Fuzz the guard for half a minute (FUZZ_SECONDS) with atheris
+	@$(call quietly,$(pip) --require-hashes --requirement requirements-fuzz.lock)
+	@.venv/bin/python tests/security/fuzz.py $(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: env ## Measure throughput against a bare psycopg2 loop

@@ -166,7 +166,7 @@ class Judge:
         if self._of_all:
             raise self._of_all
         if self._known:
-            resolve(self._session, manifest.query)
+            resolve(self._session, manifest.query, self._policy)
             return []
         try:
             warnings = analyse(self._session, manifest.query, self._policy, as_role=as_role)

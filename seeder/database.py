@@ -29,6 +29,15 @@ CONNECT_TIMEOUT_SECONDS = 5
 #: nobody (https://www.postgresql.org/docs/current/runtime-config-connection.html, version 14 and later).
 CLIENT_CHECK = "2s"
 
+#: What is prepared is looked up by keys; a plan for each value would be the same plan. Where the server, the
+#: database or the role has standard_conforming_strings off, a backslash hides the quote after it, and a
+#: string ends elsewhere than the guard's grammar saw it end. The path is OWN_PATH's.
+AS_OURS = """
+set plan_cache_mode = force_generic_plan;
+set standard_conforming_strings = on;
+set search_path = pg_catalog, pg_temp
+"""
+
 #: What connections that do no run are called in pg_stat_activity.
 IDLE_NAME = "seeder"
 
@@ -170,9 +179,7 @@ def _engine(url: URL, doorway: Doorway) -> Engine:
 
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.autocommit = True
-    # What is prepared is looked up by keys; a plan for each value would be the same plan.
     with connection.cursor() as cursor:
-        cursor.execute("set plan_cache_mode = force_generic_plan")
-    if connection.info.server_version >= 140000:
-        with connection.cursor() as cursor:
+        cursor.execute(AS_OURS)
+        if connection.info.server_version >= 140000:
             cursor.execute(f"set client_connection_check_interval = '{CLIENT_CHECK}'")

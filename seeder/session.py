@@ -33,6 +33,12 @@ REPORT = "set client_min_messages = log; set log_statement_stats = on"
 #: In this order: the report of this statement itself is then nobody's.
 REPORT_NO_MORE = "reset client_min_messages; reset log_statement_stats"
 
+#: Where our own statements find the names that they write without a schema: nowhere but in pg_catalog. With a
+#: schema in the path that others may write to, a function or an operator there that fits the types of its
+#: arguments better is taken instead of PostgreSQL's own, and runs with our rights
+#: (https://www.postgresql.org/docs/current/typeconv-func.html).
+OWN_PATH = "set local search_path = pg_catalog, pg_temp;\n"
+
 
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
@@ -127,12 +133,6 @@ class Session:
         with self._driver.cursor() as cursor:
             cursor.execute(sql)
             return int(cursor.rowcount)
-
-    def text_row(self, sql: str) -> Any:
-        """The first row of text that holds no values of ours, or None."""
-        with self._driver.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()
 
     def _text(self, sql: str | Prepared) -> str:
         if isinstance(sql, str):

@@ -6,6 +6,7 @@ table by a test.
 """
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -22,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 
 from seeder.errors import BadSetting, DirectiveRefused
 from seeder.sql.directives import read_expectations
+from seeder.urls import masked, masked_broker
 
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -129,9 +131,11 @@ def _schema(value: str) -> str:
 
 def _relation(value: str) -> str:
     part = r'([a-zA-Z_][\w$]*|"([^"]|"")+")'
-    if not re.fullmatch(rf"{part}(\.{part})?", value):
+    found = re.fullmatch(rf"{part}(?P<name>\.{part})?", value)
+    if found is None:
         raise ValueError('write a table as in SQL, such as public.agency or "Core"."Agency"')
-    return value
+    # Our connections look nothing up in public by themselves.
+    return value if found["name"] else f"public.{value}"
 
 
 def _expectations(value: str) -> str:
@@ -169,6 +173,15 @@ def _setting(default: Any, help_text: str, **more: Any) -> Any:
     return Field(default, description=help_text, **more)
 
 
+#: How the settings that hold a password are shown.
+_MASKS: dict[str | None, Callable[[Any], Any]] = {
+    "database_url": masked,
+    "broker_url": masked_broker,
+    "databases": lambda urls: {number: masked(url) for number, url in urls.items()},
+    "api_token": lambda _: "***",
+}
+
+
 class Settings(BaseSettings):
     """All settings, read once from the environment; frozen."""
 
@@ -203,7 +216,9 @@ class Settings(BaseSettings):
         alias="SEEDER_SCHEMA",
     )
     agency_table: Annotated[str, AfterValidator(_relation)] = _setting(
-        "public.agency", "The table with the agencies' names (columns id and name); it may be absent."
+        "public.agency",
+        "The table with the agencies' names (columns id and name), in public unless a schema is named; it "
+        "may be absent.",
     )
     manifest_role: str | None = _setting(
         None,
@@ -280,6 +295,11 @@ class Settings(BaseSettings):
     def limit_of(self, database_id: int | None) -> int:
         """How many refreshes may run on that database at a time; 0 is no limit."""
         return self.max_per_database.get(str(database_id), self.max_per_database.get("default", 0))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """For repr and str, which end up in tracebacks and logs: without the passwords."""
+        for name, value in super().__repr_args__():
+            yield name, _MASKS[name](value) if name in _MASKS and value else value
 
     @property
     def zone(self) -> ZoneInfo:

@@ -18,20 +18,18 @@ CONNECTIONS = 4
 #: What a run's connection has (seeder.matviews.lock).
 AS_A_RUN = """
 select set_config('statement_timeout', %(statement_timeout_ms)s, false),
-       set_config('lock_timeout', %(lock_timeout_ms)s, false),
-       set_config('search_path', %(search_path)s, false)
+       set_config('lock_timeout', %(lock_timeout_ms)s, false)
 """
 
 
 @contextmanager
 def looking(databases: Databases, database_id: int | None, limits: Limits) -> Iterator[Session]:
-    """A connection on which names mean what they mean in a run."""
+    """A connection with the time limits of a run."""
     with databases.session(database_id) as session:
         session.run(
             AS_A_RUN,
             statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
             lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
-            search_path=limits.search_path,
         )
         yield session
 

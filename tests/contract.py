@@ -1,10 +1,13 @@
 """A platform in small, without workers: a database with the contract's tables, its readers and writers."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
 
 from seeder import schema
 from seeder.database import Databases
@@ -48,14 +51,18 @@ class Platform:
         self.databases = Databases(url)
         self.history = HistoryRepository(self.databases, "reporting")
         self.manifests = ManifestReader("reporting")
+        self._persons: dict[int, Any] = {}
 
     # --- what a person does ----------------------------------------------------------------------------
 
     def sql(self, text: str) -> list[Any]:
-        """Rows of the last statement, where it has any; committed."""
-        with self.databases.session() as session, session._driver.cursor() as cursor:
-            cursor.execute(text)
-            return list(cursor.fetchall()) if cursor.description else []
+        """Rows of the last statement, where it has any; committed. In a session that isn't seeder's."""
+        with self._person().cursor() as cursor:
+            try:
+                cursor.execute(text)
+                return list(cursor.fetchall()) if cursor.description else []
+            finally:
+                cursor.execute("discard all")
 
     def value(self, text: str) -> Any:
         return self.sql(text)[0][0]
@@ -113,6 +120,20 @@ class Platform:
     def empty(self) -> None:
         self.sql(EMPTY)
 
+    def close(self) -> None:
+        for connection in self._persons.values():
+            connection.close()
+        self.databases.dispose()
+
+    def _person(self) -> Any:
+        """A connection for each thread, so that one that waits for a lock keeps nobody waiting."""
+        thread = threading.get_ident()
+        if thread not in self._persons or self._persons[thread].closed:
+            plain = make_url(self.url).set(drivername="postgresql")
+            self._persons[thread] = psycopg2.connect(plain.render_as_string(hide_password=False))
+            self._persons[thread].autocommit = True
+        return self._persons[thread]
+
 
 @contextmanager
 def platform_on(url: str) -> Iterator[Platform]:
@@ -123,7 +144,7 @@ def platform_on(url: str) -> Iterator[Platform]:
     engine.dispose()
     platform = Platform(url)
     yield platform
-    platform.databases.dispose()
+    platform.close()
 
 
 def new_run(run_id: str, table_name: str = "sales", **columns: Any) -> NewRun:

@@ -36,7 +36,7 @@ def databases(url: str) -> Iterator[Databases]:
 
 def numbers(databases: Databases) -> list[int]:
     with databases.session() as session:
-        return [row.n for row in session.rows("select n from numbers order by n")]
+        return [row.n for row in session.rows("select n from public.numbers order by n")]
 
 
 def in_transaction(session: Session, *statements: str, then: Exception | None = None) -> None:
@@ -63,45 +63,45 @@ def test_rows_have_their_columns_names_and_are_those_of_the_last_statement(datab
 
 def test_a_statement_without_a_transaction_is_committed_at_once(databases: Databases, url: str) -> None:
     with databases.session() as session:
-        assert session.run("insert into numbers select generate_series(1, %(to)s)", to=4) == 4
+        assert session.run("insert into public.numbers select generate_series(1, %(to)s)", to=4) == 4
         assert ask_postgres(url, "select count(*) from numbers") == 4
         assert session.run("set work_mem to %(value)s", value="5MB") == -1
 
 
 def test_a_text_that_fails_in_the_middle_leaves_nothing(databases: Databases) -> None:
     with databases.session() as session, pytest.raises(psycopg2.errors.DivisionByZero):
-        session.run("insert into numbers values (1); select 1 / %(n)s", n=0)
+        session.run("insert into public.numbers values (1); select 1 / %(n)s", n=0)
     assert numbers(databases) == []
 
 
 def test_text_of_others_may_hold_percent_signs(databases: Databases) -> None:
     with databases.session() as session:
-        assert session.run_text("insert into numbers select 1 where '50%(n)s' like '50\\%%'") == 1
+        assert session.run_text("insert into public.numbers select 1 where '50%(n)s' like '50\\%%'") == 1
 
 
 def test_what_goes_along_with_the_next_statement_shares_its_fate(databases: Databases) -> None:
     with databases.session() as session:
-        session.with_next("insert into numbers values (%(n)s)", n=1)
+        session.with_next("insert into public.numbers values (%(n)s)", n=1)
         assert numbers(databases) == []
-        assert session.run("insert into numbers values (%(n)s), (3)", n=2) == 1
+        assert session.run("insert into public.numbers values (%(n)s), (3)", n=2) == 1
         assert numbers(databases) == [1, 2, 3]
-        assert session.run("insert into numbers values (4)") == 1
+        assert session.run("insert into public.numbers values (4)") == 1
         session.with_next("select 1 / 0")
         with pytest.raises(psycopg2.errors.DivisionByZero):
-            session.run("insert into numbers values (5)")
+            session.run("insert into public.numbers values (5)")
     assert numbers(databases) == [1, 2, 3, 4]
 
 
 def test_a_transaction_is_kept_whole_or_not_at_all(databases: Databases) -> None:
     with databases.session() as session:
         with session.transaction():
-            session.run("insert into numbers values (1)")
+            session.run("insert into public.numbers values (1)")
             assert numbers(databases) == []
         with pytest.raises(RuntimeError, match="enough"):
-            in_transaction(session, "insert into numbers values (2)", then=RuntimeError("enough"))
+            in_transaction(session, "insert into public.numbers values (2)", then=RuntimeError("enough"))
         with pytest.raises(psycopg2.errors.DivisionByZero):
-            in_transaction(session, "insert into numbers values (3)", "select 1 / 0")
-        assert session.run("insert into numbers values (4)") == 1
+            in_transaction(session, "insert into public.numbers values (3)", "select 1 / 0")
+        assert session.run("insert into public.numbers values (4)") == 1
     assert numbers(databases) == [1, 4]
 
 
@@ -109,7 +109,7 @@ def test_a_connection_lost_in_a_transaction_is_told_as_such_and_not_used_again(d
     with databases.session() as session:
         ends = f"select pg_terminate_backend({session.backend_pid})"
         with pytest.raises(psycopg2.OperationalError):
-            in_transaction(session, "insert into numbers values (1)", ends, "select 1")
+            in_transaction(session, "insert into public.numbers values (1)", ends, "select 1")
         assert session.closed
     assert numbers(databases) == []
 
@@ -128,7 +128,7 @@ def test_a_connection_left_in_a_transaction_is_not_passed_on(databases: Database
     with databases.session() as session:
         pid = session.backend_pid
         session.run_text("begin")
-        session.run("insert into numbers values (1)")
+        session.run("insert into public.numbers values (1)")
     with databases.session() as session:
         assert session.backend_pid != pid
     assert numbers(databases) == []

@@ -176,9 +176,14 @@ def test_a_schema_is_what_postgresql_can_name(
         assert refused(SEEDER_SCHEMA=schema).startswith("SEEDER_SCHEMA can't be used")
 
 
-@pytest.mark.parametrize("table", ["agency", "public.agency", '"Core"."Agency ""x"""', "a$.b_1"])
+@pytest.mark.parametrize("table", ["public.agency", '"Core"."Agency ""x"""', "a$.b_1"])
 def test_a_table_is_written_as_in_sql(table: str) -> None:
     assert load_settings(agency_table=table).agency_table == table
+
+
+@pytest.mark.parametrize("table", ["agency", '"Agency.x"'])
+def test_a_table_without_a_schema_is_one_of_public(table: str) -> None:
+    assert load_settings(agency_table=table).agency_table == f"public.{table}"
 
 
 def test_json_that_is_none_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

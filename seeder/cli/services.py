@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seeder.app import CONTROL_QUEUE, REFRESH_QUEUE
@@ -19,7 +19,7 @@ class Flower:
 
     port: int
     user: str
-    password: str
+    password: str = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -31,7 +31,7 @@ class Web:
     """Where the pages are, and the token to log in with."""
 
     port: int
-    token: str
+    token: str = field(repr=False)
 
 
 def celery(*arguments: str) -> Sequence[str]:

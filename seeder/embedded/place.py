@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Place:
     home: Path
     folder: Path
     account: Account | None
-    password: str
+    password: str = field(repr=False)
 
     @property
     def moved(self) -> bool:

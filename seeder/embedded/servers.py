@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seeder.embedded import postgres, redis
@@ -40,8 +40,8 @@ class Servers:
 class Endpoints:
     """Where the reporting database and the broker are; both URLs may hold a password."""
 
-    database_url: str
-    broker_url: str
+    database_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
 
 
 def start(

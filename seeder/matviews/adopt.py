@@ -16,5 +16,5 @@ select pg_get_viewdef('pg_temp.seeder_probe'::regclass) = pg_get_viewdef(%(oid)s
 
 def same_meaning(session: Session, oid: int, query: SafeQuery, policy: Policy) -> bool:
     """Whether the matview's definition is the query. Leaves nothing behind."""
-    with probe(session, query, policy.set_role):
+    with probe(session, query, policy.as_manifest):
         return bool(session.row(SAME, oid=oid).same)

@@ -2,24 +2,25 @@
 
 The judge is the temporary view that a creation asks too (seeder.matviews.probe), and beside it EXPLAIN, which
 checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing of
-the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, in a
-transaction that is read only by then.
+the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, so it
+is asked for in confinement, and read only.
 """
 
 import psycopg2
 
 from seeder.failures import judged
+from seeder.matviews.confinement import ask
 from seeder.matviews.functions import refuse_volatile_of_probe
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
 from seeder.matviews.publishing import PROBE, refuse_unfit_to
 from seeder.matviews.restricted import SINCE, unresolved_functions
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 PREPARE = "prepare seeder_check as\n{query}\n"
 
-EXPLAIN = "set transaction read only; explain select * from pg_temp.seeder_probe"
+EXPLAIN = "explain select * from pg_temp.seeder_probe"
 
 
 def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> list[str]:
@@ -27,20 +28,24 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
 
     `as_role`: the query will run with the rights of the policy's role, not of another owner of its matview.
     """
-    with probe(session, query, policy.set_role):
+    with probe(session, query, policy.as_manifest):
         refuse_unfit_to(session, PROBE, policy)
         refuse_volatile_of_probe(session, policy.allowed_functions)
+        # Before EXPLAIN, which would come upon the same names and say less about them.
+        warnings = unresolved_functions(session) if session.server_version >= SINCE else []
         if as_role:
-            session.run_text(EXPLAIN)
-        return unresolved_functions(session) if session.server_version >= SINCE else []
+            ask(session, EXPLAIN)
+        return warnings
 
 
-def resolve(session: Session, query: SafeQuery) -> None:
+def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:
     """Only the names and constants of the query, for one whose like was analysed: raises QueryFailed."""
     text = PREPARE.format(query=query.text)
     offset = text.index(query.text)
     try:
-        session.run_text(text)
-        session.run_text("deallocate seeder_check")
+        with session.transaction():
+            session.run_text(policy.look_up)
+            session.run_text(text)
+            session.run_text(OWN_PATH + "deallocate seeder_check")
     except psycopg2.Error as error:
         raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error

@@ -21,7 +21,7 @@ from seeder.matviews.likeness import dress
 from seeder.matviews.lock import copy_of
 from seeder.matviews.policy import Policy
 from seeder.matviews.portrait import Portrait
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.
@@ -32,12 +32,11 @@ select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = %(name)s
 """
 
-#: The search_path is the session's again: what the query's functions look up is looked up there.
+#: What the functions that the query and the indexes call look up is looked up as a manifest's names are.
 FILL = """
-{before}select set_config('search_path', %(search_path)s, true);
-refresh materialized view {copy};
+{before}{look_up}refresh materialized view {copy};
 analyze {copy};
-{after}
+{own_path}{after}
 """
 
 
@@ -97,8 +96,9 @@ def _dressed(
     """The copy without rows, in the session's transaction."""
     role = policy.set_role or OWN_ROLE
     # A definition names everything with its schema; the manifest's query is read as at its creation.
-    session.run_text(role + ("" if query else "set local search_path = pg_catalog"))
+    session.run_text(role + (policy.look_up if query else OWN_PATH))
     session.run_text(_definition(old, query))
+    session.run_text(OWN_PATH)
     pair = Pair(old, made(session, old), role)
     refuse_lost_columns(session, pair)
     model.append(dress(session, pair))
@@ -136,6 +136,12 @@ def made(session: Session, old: Matview) -> Matview:
 
 def _filled(session: Session, pair: Pair, policy: Policy) -> Built:
     copy = pair.copy.name
-    text = FILL.format(before=measure.BEFORE, copy=copy.quoted, after=measure.after_plain(copy))
-    row = session.row(text, oid=pair.copy.oid, search_path=policy.limits.search_path)
+    text = FILL.format(
+        before=measure.BEFORE,
+        look_up=policy.look_up,
+        copy=copy.quoted,
+        own_path=OWN_PATH,
+        after=measure.after_plain(copy),
+    )
+    row = session.row(text, oid=pair.copy.oid)
     return Built(pair, int(row.records), int(row.total_bytes))

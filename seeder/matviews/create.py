@@ -10,7 +10,7 @@ from seeder.matviews.functions import refuse_volatile
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, settle
 from seeder.matviews.stamp import Stamp
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
 
@@ -38,12 +38,12 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
     Raises ManifestError or TemporaryError, and then nothing is left of it.
     """
     refuse_unfit(session, query, policy)
-    refuse_volatile(session, query, policy.allowed_functions, policy.set_role)
+    refuse_volatile(session, query, policy.allowed_functions, policy.as_manifest)
     try:
         with session.transaction():
-            if policy.role:
-                session.run_text(policy.set_role)
+            session.run_text(policy.as_manifest)
             records = _build(session, matview, query)
+            session.run_text(OWN_PATH)
             settle(session, matview, matview.quoted, Terms(policy.indexes, policy.expect), is_first=True)
             done = session.row(
                 FINISH.format(matview=matview.quoted),

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
-import psycopg2
-
-from seeder.failures import judged
+from seeder.matviews.confinement import ask
 from seeder.matviews.lock import USABLE
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
@@ -15,7 +13,7 @@ from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: As the role that the matview belongs to; nothing of the query is executed.
-EXPLAIN = "explain (format json)\n{query}\n"
+EXPLAIN = "explain (format json) select * from pg_temp.seeder_probe"
 
 #: The smallest that REFRESH … CONCURRENTLY may use; any one lets it.
 KEY = f"""
@@ -42,15 +40,8 @@ class Estimate:
 
 def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
     """Raises ManifestError for a query that PostgreSQL can't plan, with its place in the manifest."""
-    text = EXPLAIN.format(query=query.text)
-    offset = text.index(query.text)
-    try:
-        with session.transaction():
-            session.run_text("set transaction read only;\n" + policy.set_role)
-            (found,) = session.text_row(text)
-    except psycopg2.Error as error:
-        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
-    plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    with probe(session, query, policy.as_manifest):
+        plan: dict[str, Any] = json.loads(str(ask(session, EXPLAIN)))[0]["Plan"]
     return Estimate(cost=float(plan["Total Cost"]), rows=int(plan["Plan Rows"]))
 
 
@@ -63,7 +54,7 @@ def key_index(session: Session, oid: int) -> str | None:
 def definition_diff(session: Session, oid: int, query: SafeQuery, policy: Policy) -> str:
     """A unified diff from the matview's definition to the manifest's, both as PostgreSQL prints them; empty
     where they mean the same. Raises QueryFailed where PostgreSQL can't resolve the query."""
-    with probe(session, query, policy.set_role):
+    with probe(session, query, policy.as_manifest):
         row = session.row(DEFINITIONS, oid=oid)
     lines = unified_diff(
         row.there.splitlines(), row.wanted.splitlines(), "materialized view", "manifest", lineterm=""

@@ -72,15 +72,17 @@ limit 1
 )
 
 
-def refuse_volatile(session: Session, query: SafeQuery, allowed: Sequence[str], set_role: str = "") -> None:
+def refuse_volatile(
+    session: Session, query: SafeQuery, allowed: Sequence[str], as_manifest: str = ""
+) -> None:
     """Raise FunctionRefused where the query calls a volatile function that isn't in `allowed`.
 
     `allowed` holds names as ``schema.function``, all overloads alike; what an allowed function calls is
-    allowed. `set_role` is the statement that the matview's creation begins with, if any. Nothing stays behind
-    and nothing of the query is executed; one that PostgreSQL can't resolve (a table is missing) raises
+    allowed. `as_manifest` is what the matview's creation begins with, if anything (Policy). Nothing stays
+    behind and nothing of the query is executed; one that PostgreSQL can't resolve (a table is missing) raises
     QueryFailed here already. Three round trips: meant for a creation, not for each refresh.
     """
-    with probe(session, query, set_role):
+    with probe(session, query, as_manifest):
         refuse_volatile_of_probe(session, allowed)
 
 

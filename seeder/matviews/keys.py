@@ -1,20 +1,25 @@
 """A key that isn't unique: which rows share which values, for whoever has to mend it."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.errors import KeyNotUnique, QueryFailed
+from seeder.errors import KeyNotUnique, QueryFailed, SeederError
 from seeder.matviews import indexes
+from seeder.matviews.confinement import ask
+from seeder.matviews.copies import read
 from seeder.matviews.policy import Policy
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.sql.expectations import as_list, as_written
 from seeder.sql.names import MatviewName, quoted
 
-#: Rows with a NULL in the key are no offenders: to a unique index, NULLs differ.
+#: Rows with a NULL in the key are no offenders: to a unique index, NULLs differ. A cast to text would call
+#: the function of a cast that somebody made; format() calls the type's own.
 OFFENDER = """
-select count(*) as number, array[{texts}] as key
+select json_build_object('number', count(*), 'key', array[{texts}]) as found
 from {source} as new_rows
 where {present}
 group by {columns}
@@ -23,11 +28,11 @@ order by count(*) desc
 limit 1
 """
 
-DEFINITION = "select rtrim(pg_get_viewdef(%(oid)s::oid), '; ') as query"
-
 #: The refused rows are gone, so the query has to run again to find an offender in them. It is a courtesy, and
 #: mustn't hold up the next run.
 BRIEFLY = "set local statement_timeout = '10s'"
+
+VIEW = "create temporary view seeder_rows as\n{query}\n"
 
 OLD_ROWS = "the old rows were kept"
 NOTHING = "nothing was created"
@@ -91,33 +96,46 @@ def is_about_a_key(error: psycopg2.Error) -> bool:
 
 def offender(session: Session, source: str, columns: Sequence[str]) -> str | None:
     """The key that most rows share and how many they are, or None where no two rows share one."""
-    names = [quoted(column) for column in columns]
-    statement = OFFENDER.format(
-        texts=", ".join(f"left(cast({name} as text), 100)" for name in names),
-        source=source,
-        present=" and ".join(f"{name} is not null" for name in names),
-        columns=", ".join(names),
-    )
     # To psycopg2 a % begins a value.
-    found = session.row(statement.replace("%", "%%"))
-    if found is None:
-        return None
-    key = ", ".join(
-        f"{as_written(column)} = {value}" for column, value in zip(columns, found.key, strict=True)
-    )
-    return f"{found.number} rows have {key}"
+    row = session.row(_question(source, columns).replace("%", "%%"))
+    return row and _words(row.found, columns)
 
 
 def _offender_of_query(
     session: Session, oid: int, columns: Sequence[str], policy: Policy, query: str | None = None
 ) -> str | None:
+    """With the rights of the matview's owner, as a refresh runs the query, and as confined."""
     try:
-        with session.transaction():
-            session.run_text(policy.set_role + BRIEFLY)
-            query = query or session.row(DEFINITION, oid=oid).query
-            return offender(session, f"(\n{query}\n)", columns)
-    except psycopg2.Error:
+        session.run_text("begin")
+        if (matview := read(session, oid)) is None:
+            return None
+        session.run_text(f"set local role {quoted(matview.owner)};\n{BRIEFLY}")
+        session.run_text((policy.look_up if query else "") + VIEW.format(query=query or matview.definition))
+        session.run_text(OWN_PATH)
+        found = ask(session, _question("pg_temp.seeder_rows", columns))
+        return found and _words(json.loads(found), columns)
+    except (psycopg2.Error, SeederError):
         return None
+    finally:
+        if not session.closed:
+            session.run_text("rollback")
+
+
+def _question(source: str, columns: Sequence[str]) -> str:
+    names = [quoted(column) for column in columns]
+    return OFFENDER.format(
+        texts=", ".join(f"left(rtrim(format('%s', {name})), 100)" for name in names),
+        source=source,
+        present=" and ".join(f"{name} is not null" for name in names),
+        columns=", ".join(names),
+    )
+
+
+def _words(found: dict[str, Any], columns: Sequence[str]) -> str:
+    key = ", ".join(
+        f"{as_written(column)} = {value}" for column, value in zip(columns, found["key"], strict=True)
+    )
+    return f"{found['number']} rows have {key}"
 
 
 def _error(matview: MatviewName, columns: Sequence[str], kept: str, found: str) -> KeyNotUnique:

@@ -32,8 +32,7 @@ TRY = """
 select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
        set_config('application_name', %(application_name)s, false),
        set_config('statement_timeout', %(statement_timeout_ms)s, false),
-       set_config('lock_timeout', %(lock_timeout_ms)s, false),
-       set_config('search_path', %(search_path)s, false)
+       set_config('lock_timeout', %(lock_timeout_ms)s, false)
 """
 
 #: What REFRESH … CONCURRENTLY asks of an index (matview.c, is_usable_unique_index).
@@ -100,7 +99,8 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run's statements may take, in seconds (0 is no limit), and where they find unqualified names."""
+    """What a run's statements may take, in seconds (0 is no limit), and where a manifest's unqualified names
+    are looked up; our own statements find theirs in pg_catalog alone (seeder.session.OWN_PATH)."""
 
     statement_timeout: float
     lock_timeout: float
@@ -188,7 +188,6 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
         "application_name": name,
         "statement_timeout_ms": limits.statement_timeout_ms,
         "lock_timeout_ms": str(round(limits.lock_timeout * 1000)),
-        "search_path": limits.search_path,
         "schema": matview.schema,
         "name": matview.name,
         "copy": copy_of(matview).name,

@@ -48,10 +48,20 @@ class Policy:
         """A statement that holds for the transaction; empty where no role is configured."""
         return f"set local role {quoted(self.role)};\n" if self.role else ""
 
+    @property
+    def look_up(self) -> str:
+        """Has the names of what follows in the transaction looked up as a manifest's are."""
+        return f"set local search_path = {self.limits.search_path};\n"
+
+    @property
+    def as_manifest(self) -> str:
+        """Begins what reads or runs a manifest's text; OWN_PATH ends it."""
+        return self.look_up + self.set_role
+
 
 def policy_of(settings: Settings) -> Policy:
-    """``pg_catalog`` comes first and ``pg_temp`` last, so that neither a function in a schema people may
-    write to nor a temporary table takes the place of what a manifest means
+    """For manifests ``pg_catalog`` comes first and ``pg_temp`` last, so that neither a function in a schema
+    people may write to nor a temporary table takes the place of what a manifest means
     (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
     """
     return Policy(

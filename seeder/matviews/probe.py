@@ -6,25 +6,25 @@ from contextlib import contextmanager
 import psycopg2
 
 from seeder.failures import judged
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.
-PROBE = "create temporary view seeder_probe as\n{query}\n"
+PROBE = "create temporary view seeder_probe as\n{query}\n;\n" + OWN_PATH
 
 
 @contextmanager
-def probe(session: Session, query: SafeQuery, set_role: str = "") -> Iterator[None]:
+def probe(session: Session, query: SafeQuery, as_manifest: str = "") -> Iterator[None]:
     """Have the view for the length of the block, made by the role that the matview belongs to.
 
-    It goes with its transaction, which is rolled back. A query that PostgreSQL can't resolve (a table is
-    missing) raises QueryFailed with its place in the manifest.
+    `as_manifest` is Policy's. The view goes with its transaction, which is rolled back. A query that
+    PostgreSQL can't resolve (a table is missing) raises QueryFailed with its place in the manifest.
     """
     text = PROBE.format(query=query.text)
     offset = text.index(query.text)
     try:
         try:
-            session.run_text("begin;\n" + set_role)
+            session.run_text("begin;\n" + as_manifest)
             session.run_text(text)
             yield
         finally:

@@ -123,7 +123,7 @@ def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
     Nothing of the query is executed, so a misspelt column needn't wait for the query's end to be found.
     """
     if _named(policy):
-        with probe(session, query, policy.set_role):
+        with probe(session, query, policy.as_manifest):
             refuse_unfit_to(session, PROBE, policy)
 
 

@@ -17,7 +17,7 @@ from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, explained, old_rows, settle
 from seeder.matviews.tally import WORTHWHILE_ROWS, Tally
-from seeder.session import Session
+from seeder.session import OWN_PATH, Session
 from seeder.settings import RefreshMode
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
@@ -116,7 +116,7 @@ def choose(found: Found, policy: Policy) -> tuple[How, str | None]:
 def _plain(
     session: Session, matview: MatviewName, found: Found, policy: Policy, terms: Terms, note: str | None
 ) -> Refreshed:
-    text = measure.BEFORE + policy.set_role + PLAIN.format(matview=matview.quoted)
+    text = measure.BEFORE + policy.as_manifest + PLAIN.format(matview=matview.quoted) + OWN_PATH
     row = _row(session, matview, found, policy, terms, text, measure.after_plain(matview), oid=found.oid)
     return Refreshed(How.PLAIN, int(row.records), int(row.total_bytes), note, comment=found.comment)
 
@@ -157,7 +157,9 @@ def _concurrent_row(
         measure.BEFORE
         + policy.set_role
         + (measure.hold(matview) if tally else "")
+        + policy.look_up
         + CONCURRENTLY.format(matview=matview.quoted)
+        + OWN_PATH
     )
     return _row(
         session,

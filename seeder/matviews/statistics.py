@@ -37,7 +37,7 @@ def keep_true(
     if not statements:
         return
     try:
-        session.run(policy.set_role + "".join(statements), comment=comment)
+        session.run(policy.as_manifest + "".join(statements), comment=comment)
     except psycopg2.Error as error:
         raise judged(error) from error
 

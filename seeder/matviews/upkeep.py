@@ -161,7 +161,7 @@ def refuse_hopeless(
     """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
     if decision.deed is not Deed.REFRESH:
         refuse_unfit(session, manifest.query, policy)
-        refuse_volatile(session, manifest.query, policy.allowed_functions, policy.set_role)
+        refuse_volatile(session, manifest.query, policy.allowed_functions, policy.as_manifest)
     if found.oid is not None and (decision.deed is Deed.REBUILD or decision.how is How.SWAP):
         query = manifest.query if decision.deed is Deed.REBUILD else None
         try:
@@ -221,7 +221,7 @@ class _Upkeep:
     def _rebuild(self, oid: int, decision: Decision) -> RefreshResult:
         query, policy = self.manifest.query, self.policy
         refuse_unfit(self.session, query, policy)
-        refuse_volatile(self.session, query, policy.allowed_functions, policy.set_role)
+        refuse_volatile(self.session, query, policy.allowed_functions, policy.as_manifest)
         return self._swap(Outcome.REBUILT, oid, query, decision, self._missing_indexes(decision))
 
     def _refresh(self, oid: int, decision: Decision) -> RefreshResult:

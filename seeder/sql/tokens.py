@@ -40,7 +40,8 @@ def position(text: str, offset: int) -> Position:
 
 
 def refusal(reason: str, where: Position) -> QueryRefused:
-    return QueryRefused(reason=reason, line=where.line, column=where.column)
+    # What is quoted from the manifest may go over several lines.
+    return QueryRefused(reason=" ".join(reason.split()), line=where.line, column=where.column)
 
 
 def scan(text: str, locate: Callable[[int], Position]) -> list[Token]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -49,7 +49,8 @@ class Program:
     steps: Sequence[Step]
     if_orphaned: signal.Signals = signal.SIGKILL
     account: Account | None = None
-    env: Mapping[str, str] | None = None
+    #: Not shown: passwords are handed over in it.
+    env: Mapping[str, str] | None = field(default=None, repr=False)
     first_delay: float = 1.0
     keep_up: bool = False
 

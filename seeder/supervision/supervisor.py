@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, cast
 
 from seeder.supervision.kept import KILL, KILLED, Kept, Program, Step
@@ -33,7 +33,8 @@ class Service:
 
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] | None = None
+    #: Not shown: passwords are handed over in it.
+    env: Mapping[str, str] | None = field(default=None, repr=False)
     ready: Callable[[], bool] | None = None
     grace: float = 10.0
     second_grace: float = 0.0

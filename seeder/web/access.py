@@ -12,7 +12,7 @@ a reverse proxy passes on, which comes from who knows where.
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -60,7 +60,7 @@ class Access:
     """The rules of one server: whether only this machine reaches it, its token, and the header it trusts."""
 
     loopback: bool
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     proxy_header: str | None = None
 
     def is_token(self, text: str) -> bool:

@@ -235,7 +235,7 @@ def restricted(world: Platform) -> Platform:
 def test_a_sql_function_whose_names_will_not_resolve_is_found(restricted: Platform) -> None:
     restricted.sql(FUNCTION.format(language="sql", more="", body=SQL_BODY))
     said = problem(restricted)
-    assert "The query calls total(), whose body" in said
+    assert "The query calls public.total(), whose body" in said
     assert 'relation "sale" does not exist' in said
 
 
@@ -273,7 +273,7 @@ def test_what_a_plpgsql_function_may_reach_is_a_warning_said_once(
     found = check(restricted)
     (warning,) = found.warnings
     assert found.problems == ()
-    assert "The function total() may fail during a refresh" in warning
+    assert "The function public.total() may fail during a refresh" in warning
     assert reason in warning
 
 

@@ -1,7 +1,9 @@
 """Starting, joining, finding and stopping the embedded servers, and who gets in."""
 
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +108,56 @@ def test_no_password_can_be_read_by_others(servers: embedded.Servers) -> None:
         assert server.log.stat().st_mode & 0o077 == 0
         for pid in (server.pid, server.keeper):
             assert password not in " ".join(psutil.Process(pid).cmdline())
+
+
+#: Tries, without any password, whatever another account could try; prints what worked.
+INTRUDER = r"""
+import pathlib, socket, subprocess, sys
+home, postgres, redis = sys.argv[1], *map(int, sys.argv[2:])
+for path in (home, *(f"{home}/{name}" for name in (
+    "embedded.json", "postgres.json", "redis.json", "postgres.log", "redis.log", "postgres/PG_VERSION"
+))):
+    try:
+        print("read", path, list(pathlib.Path(path).iterdir()) if path == home else open(path).read())
+    except OSError:
+        pass
+with socket.create_connection(("127.0.0.1", redis)) as connection:
+    connection.sendall(b"CONFIG GET requirepass\r\n")
+    answer = connection.recv(100)
+    if not answer.startswith(b"-NOAUTH"):
+        print("redis", answer)
+for user in ("seeder", "postgres", "nobody"):
+    command = ["psql", "-w", "-h", "127.0.0.1", "-p", str(postgres), "-U", user, "-c", "select 1", "postgres"]
+    if subprocess.run(command, capture_output=True).returncode == 0:
+        print("postgres", user)
+print("tried")
+"""
+
+
+def test_another_account_of_the_machine_gets_neither_in_nor_at_the_data(
+    servers: embedded.Servers, nobody: str
+) -> None:
+    if shutil.which("psql") is None:
+        pytest.skip("there is no psql")
+    assert servers.postgres is not None
+    assert servers.redis is not None
+    done = subprocess.run(
+        [
+            "/usr/bin/python3",
+            "-c",
+            INTRUDER,
+            *map(str, (servers.home, servers.postgres.port, servers.redis.port)),
+        ],
+        cwd="/",
+        user=nobody,
+        group="nogroup",
+        extra_groups=[],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("tried\n", "")
 
 
 def test_as_root_the_servers_run_as_an_existing_other_account(servers: embedded.Servers) -> None:

@@ -61,7 +61,7 @@ VOLATILE = {
     "by an operator": ("select amount + note from sale", "app.joined"),
     "by OPERATOR()": ("select amount operator(app.+) note from sale", "app.joined"),
     "by an aggregate": ("select total(amount) from sale", "app.step"),
-    "in a view that a view reads": ("select * from outer_view", "app.writes (in the view inner_view)"),
+    "in a view that a view reads": ("select * from outer_view", "app.writes (in the view app.inner_view)"),
     "that fits better than the one of pg_catalog": ("select lower('A'::varchar)", "app.lower"),
 }
 
@@ -124,7 +124,7 @@ def test_names_are_resolved_as_the_role_that_will_own_the_matview(session: Sessi
                 session,
                 check(render_query("select writes(1)", {})),
                 (),
-                set_role='set local role "seeder_test_reader";\n',
+                'set local role "seeder_test_reader";\n',
             )
     finally:
         session.run_text("drop role seeder_test_reader")

@@ -140,11 +140,11 @@ def test_the_number_of_rows_is_exact_however_the_session_went_before(
         with bench.claimed(manifest, policy) as (session, found):
             for change in (
                 "select 1",
-                "insert into sale select n, 7, n from generate_series(101, 937) as n",
-                "delete from sale where id % 3 = 0",
-                "update sale set amount = 1 where id < 50",
-                "delete from sale",
-                "insert into sale select n, 7, n from generate_series(1, 12) as n",
+                "insert into public.sale select n, 7, n from generate_series(101, 937) as n",
+                "delete from public.sale where id % 3 = 0",
+                "update public.sale set amount = 1 where id < 50",
+                "delete from public.sale",
+                "insert into public.sale select n, 7, n from generate_series(1, 12) as n",
             ):
                 session.run_text(change)
                 done = refreshing.refresh(session, manifest.matview, found, policy)

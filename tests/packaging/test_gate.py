@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["env", "lint", "test", "demo", "demo"]
+STEPS = ["env", "lint", "test", "fuzz", "demo", "demo"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_gate_checks_tests_and_runs_the_demo_twice(clone: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("=== all done in ")
 
 
-@pytest.mark.parametrize("failing", STEPS[:4])
+@pytest.mark.parametrize("failing", STEPS[:5])
 def test_the_gate_stops_at_the_first_failure(clone: Path, failing: str) -> None:
     failed = run(clone, f"test $@ != {failing}")
     assert failed.returncode == 1
