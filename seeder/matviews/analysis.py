@@ -9,7 +9,7 @@ is asked for in confinement, and read only.
 import psycopg2
 
 from seeder.failures import judged
-from seeder.matviews.confinement import ask
+from seeder.matviews.confinement import explained
 from seeder.matviews.functions import refuse_volatile_of_probe
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
@@ -19,8 +19,6 @@ from seeder.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 PREPARE = "prepare seeder_check as\n{query}\n"
-
-EXPLAIN = "explain select * from pg_temp.seeder_probe"
 
 
 def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> list[str]:
@@ -34,7 +32,7 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
         # Before EXPLAIN, which would come upon the same names and say less about them.
         warnings = unresolved_functions(session) if session.server_version >= SINCE else []
         if as_role:
-            ask(session, EXPLAIN)
+            explained(session, policy)
         return warnings
 
 

@@ -1,19 +1,14 @@
 """What can be told of a run beforehand: the planner's estimate, the index it uses, how definitions differ."""
 
-import json
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import Any
 
-from seeder.matviews.confinement import ask
+from seeder.matviews.confinement import explained
 from seeder.matviews.lock import USABLE
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
 from seeder.session import Session
 from seeder.sql.guard import SafeQuery
-
-#: As the role that the matview belongs to; nothing of the query is executed.
-EXPLAIN = "explain (format json) select * from pg_temp.seeder_probe"
 
 #: The smallest that REFRESH … CONCURRENTLY may use; any one lets it.
 KEY = f"""
@@ -41,7 +36,7 @@ class Estimate:
 def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
     """Raises ManifestError for a query that PostgreSQL can't plan, with its place in the manifest."""
     with probe(session, query, policy.as_manifest):
-        plan: dict[str, Any] = json.loads(str(ask(session, EXPLAIN)))[0]["Plan"]
+        plan = explained(session, policy)
     return Estimate(cost=float(plan["Total Cost"]), rows=int(plan["Plan Rows"]))
 
 
