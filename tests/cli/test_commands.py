@@ -176,7 +176,7 @@ def test_check_warns_without_failing_and_can_be_narrowed_down(command, platform:
     platform.custom(3, table_name="broken", query="select [red]", agency_slug="b6")
     code, out, _ = command("check", "--agency", "ua")
     assert code == 0
-    assert "warning: The function hidden() may fail during a refresh" in out
+    assert "warning: The function public.hidden() may fail during a refresh" in out
     code, out, _ = command("check", "--table", "broken", "--json")
     assert code == 1
     said = json.loads(out)

@@ -165,4 +165,4 @@ def test_a_schema_of_any_name_is_quoted(postgres_url: str) -> None:
         history.refuse([Refusal(new_run("n2.custom-1"), "no")])
         assert {run.run_id for run in history.runs_of_table("sales")} == {"n1.custom-1", "n2.custom-1"}
         assert history.jobs() == []
-        platform.databases.dispose()
+        platform.close()
