@@ -1,6 +1,7 @@
 """The guard against texts that nobody thought of: it never crashes, and what it accepts is for PostgreSQL one
 statement that reads. `make fuzz` goes on for longer, led by the ways through the guard's code (fuzz.py)."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -48,10 +49,11 @@ def accepted(text: str, slug: str = "ua") -> SafeQuery | None:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """One of the corpus with up to four cuts, insertions or pieces of another."""
+    """One of the corpus with up to four cuts, insertions or pieces of another, often between two words."""
     text = draw(st.sampled_from(CORPUS))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
+    for _ in range(draw(st.integers(0, 4))):
+        between = [0, len(text), *(found.end() for found in re.finditer(" ", text))]
+        start = draw(st.one_of(st.sampled_from(between), st.integers(0, len(text))))
         end = draw(st.integers(start, min(len(text), start + 8)))
         piece = draw(st.one_of(st.sampled_from(SHARDS), st.sampled_from(CORPUS), st.text(max_size=3)))
         space = draw(st.sampled_from(["", " ", "\n"]))
