@@ -12,6 +12,7 @@ from seeder.embedded import endpoints
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
+from seeder.overdue import Timekeeper
 from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
 from seeder.pool import THREADS
 from seeder.queueing import TASK
@@ -47,6 +48,7 @@ class Equipment:
         self.databases = Databases(database_url, settings.databases)
         self.history = HistoryRepository(self.databases, settings.db_schema)
         self.manifests = ManifestReader(settings.db_schema)
+        self.timekeeper = Timekeeper(self.databases, self.history, self.manifests, settings)
         self.desk = Desk(
             self.databases,
             self.history,

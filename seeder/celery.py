@@ -11,13 +11,14 @@ from celery import concurrency
 from seeder import logs, pool, signals, tasks, transport
 from seeder.app import app
 from seeder.errors import UserError
+from seeder.lookout import WorkersLookout
 from seeder.usher import Usher
 
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
 transport.install()
-app.steps["worker"].add(Usher)
+app.steps["worker"].update((Usher, WorkersLookout))
 try:
     app.conf.broker_url  # noqa: B018 - reads the configuration
 except UserError as error:

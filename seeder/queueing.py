@@ -18,6 +18,9 @@ from seeder.urls import masked_broker
 
 TASK = "seeder.refresh_manifest"
 
+#: What kombu and Redis' client raise when Redis is out of reach, or full.
+TROUBLE = (RedisError, KombuError, OSError)
+
 #: The message's header that says how long the table's last run took.
 USUAL_SECONDS = "usual_seconds"
 
@@ -80,6 +83,15 @@ def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
     kind = BrokerFull if isinstance(reason, OutOfMemoryError) else BrokerUnreachable
     told = reason if isinstance(reason, RedisError) else error
     return kind(url=masked_broker(app.conf.broker_url), reason=one_line(told))
+
+
+def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[str]) -> list[Planned]:
+    """Those of which no message lies in the queues, nor waits. Raises BrokerUnreachable."""
+    try:
+        there = on_their_way(app, queues)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+    return [one for one in planned if one.run.run_id not in there]
 
 
 def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:

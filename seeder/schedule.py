@@ -1,5 +1,6 @@
 """When beat sends what: its entries as data made from the settings, and the kind of tick they go by."""
 
+import math
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 from celery.schedules import BaseSchedule, crontab, schedstate
 
 from seeder.settings import Settings
-from seeder.ticks import next_tick
+from seeder.ticks import GRACE, latest_tick, next_tick
 
 #: Seconds between two sweeps.
 SWEEP_EVERY = 60.0
@@ -20,43 +21,56 @@ class Ticks(BaseSchedule):
     *or*, and in autumn leaves out the repeated hour's second pass of entries finer than a day (5.7.0).
     """
 
-    def __init__(self, expression: str, zone: str, nowfun: Any = None, app: Any = None) -> None:
+    def __init__(
+        self, expression: str, zone: str, deadline: float = math.inf, nowfun: Any = None, app: Any = None
+    ) -> None:
         super().__init__(nowfun=nowfun, app=app)
         self.expression = expression
         self.zone = zone
+        #: For so many seconds after a tick beat, if it slept through it, fires for it.
+        self.deadline = deadline
 
     def is_due(self, last_run_at: datetime) -> schedstate:
-        """Whether a tick has passed since, and in how many seconds to ask again."""
-        now = self.now()
-        due = self._after(last_run_at) <= now
-        return schedstate(due, (self._after(now if due else last_run_at) - now).total_seconds())
+        """Whether to fire for the latest tick, and in how many seconds to ask again.
 
-    def _after(self, moment: datetime) -> datetime:
-        return next_tick(self.expression, ZoneInfo(self.zone), moment)
+        Where the clock was set back, whether that tick has been fired for can't be told; doing so again is
+        harmless.
+        """
+        now, zone = self.now(), ZoneInfo(self.zone)
+        tick = latest_tick(self.expression, zone, now)
+        due = not tick <= last_run_at <= now and (now - tick).total_seconds() <= self.deadline
+        return schedstate(due, (next_tick(self.expression, zone, now) - now).total_seconds())
 
     # Beat keeps its entries in a file, and asks whether the configured one is still the one it kept.
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.expression, self.zone)
+        return type(self), self._key()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ticks) and (self.expression, self.zone) == (other.expression, other.zone)
+        return isinstance(other, Ticks) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((self.expression, self.zone))
+        return hash(self._key())
 
     def __repr__(self) -> str:
         return f"<ticks: {self.expression} {self.zone}>"
 
+    def _key(self) -> tuple[str, str, float]:
+        return self.expression, self.zone, self.deadline
+
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """name → entry, https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#entries"""
+    # A tick that isn't late yet is never too late.
+    deadline = max(settings.catch_up, GRACE.total_seconds())
     return {
         "refresh everything": {
             "task": "seeder.refresh_all",
-            "schedule": Ticks(settings.schedule, settings.timezone),
+            "schedule": Ticks(settings.schedule, settings.timezone, deadline),
             # All beats that fire for one tick mean the same seeding.
             "kwargs": {"scheduled": True},
+            # Nor does a message that no worker took run a tick at noon.
+            "options": {"expires": deadline},
         },
         "settle lost runs": {
             "task": "seeder.sweep",

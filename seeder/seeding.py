@@ -8,10 +8,10 @@ from typing import Any
 import structlog
 from celery import Celery
 
-from seeder.app import Equipment
+from seeder.app import Equipment, refresh_queues
 from seeder.errors import BrokerUnreachable, NotPublished
 from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
-from seeder.queueing import publish
+from seeder.queueing import not_on_their_way, publish
 
 log = structlog.get_logger(__name__)
 
@@ -51,15 +51,29 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
 
     Raises UserError: unknown agency, table or type, incomplete schema, Redis out of reach.
     """
-    now = datetime.now(UTC)
-    seeding_id = scheduled_seeding_id(equipment.settings, now) if scheduled else adhoc_seeding_id(now)
+    if not scheduled:
+        return _seed(app, equipment, selection, adhoc_seeding_id(datetime.now(UTC)))
+    # Which tick it is, one clock says for all hosts.
+    seeding_id = scheduled_seeding_id(equipment.settings, equipment.timekeeper.now())
+    with equipment.history.one_fan_out(seeding_id):
+        return _seed(app, equipment, selection, seeding_id, scheduled=True)
+
+
+def _seed(
+    app: Celery, equipment: Equipment, selection: Selection, seeding_id: str, *, scheduled: bool = False
+) -> Seeding:
+    history = equipment.history
+    repeated = scheduled and history.recorded([seeding_id])[0]
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
-    made = plan(seeding_id, manifests, selection, equipment.databases, equipment.history.usual_seconds())
-    recorded = equipment.history.queue([one.run for one in made.planned], scheduled=scheduled)
-    not_recorded = recorded.refused + equipment.history.refuse(made.refusals)
+    made = plan(seeding_id, manifests, selection, equipment.databases, history.usual_seconds())
+    with history.at_once() as session:
+        recorded = history.queue([one.run for one in made.planned], scheduled=scheduled, session=session)
+        not_recorded = recorded.refused + history.refuse(made.refusals, session)
     waiting = _waiting(equipment, made.planned)
     try:
+        if repeated:
+            waiting = not_on_their_way(app, waiting, refresh_queues(equipment.settings))
         publish(app, waiting)
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error

@@ -165,6 +165,18 @@ class Session:
                     self.close()
             raise
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction: an error in the block takes back what it did, and no more."""
+        self.run_text("savepoint part")
+        try:
+            yield
+        except psycopg2.Error:
+            if not self.closed:
+                self.run_text("rollback to savepoint part; release savepoint part")
+            raise
+        self.run_text("release savepoint part")
+
     def close(self) -> None:
         self._driver.close()
 

@@ -253,6 +253,11 @@ class Settings(BaseSettings):
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."
     )
     timezone: Annotated[str, AfterValidator(_timezone)] = _setting("UTC", "The time zone of SCHEDULE.")
+    catch_up: Seconds = _setting(
+        21600.0,
+        "For how long after a tick of SCHEDULE that nothing ran it is run, by beat, a worker or the API's "
+        "process; later it is shown as missed.",
+    )
     statement_timeout: Seconds = _setting(
         3600.0, "The longest one refresh may take before PostgreSQL ends it; 0 is no limit."
     )

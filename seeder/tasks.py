@@ -10,6 +10,7 @@ from seeder import pruning
 from seeder.app import app, equipment
 from seeder.deferral import backoff_seconds
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
+from seeder.housekeeping import note_sweep
 from seeder.planning import Selection
 from seeder.resettling import sweep_and_requeue
 from seeder.seeding import seed
@@ -85,6 +86,7 @@ def refresh_manifest(
 @app.task(name="seeder.sweep", **UPKEEP)
 def sweep() -> dict[str, Any]:
     """Settle the runs whose worker died or whose message was lost."""
+    note_sweep(app)
     return sweep_and_requeue(app, equipment())
 
 

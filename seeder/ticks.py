@@ -39,6 +39,15 @@ def latest_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
     return tick
 
 
+def ticks_from(expression: str, zone: ZoneInfo, tick: datetime, moment: datetime) -> list[datetime]:
+    """That tick and the later ones that are not after an aware moment, in UTC."""
+    ticks = []
+    while tick <= moment:
+        ticks.append(tick)
+        tick = next_tick(expression, zone, tick)
+    return ticks
+
+
 def latest_ticks(expression: str, zone: ZoneInfo, moment: datetime, count: int) -> list[datetime]:
     """The last so many ticks that are not after an aware moment, newest first, in UTC."""
     ticks: list[datetime] = []
@@ -47,14 +56,3 @@ def latest_ticks(expression: str, zone: ZoneInfo, moment: datetime, count: int) 
         ticks.append(tick)
         moment = tick - timedelta(microseconds=1)
     return ticks
-
-
-def missed_tick(due: datetime, *, recorded: bool, first_record: datetime | None) -> datetime | None:
-    """The tick that was due where nothing of its seeding is recorded, else None.
-
-    ``first_record`` is when the oldest run that is still known was recorded: a tick from before it is from
-    before seeder was here, or was pruned, and nobody missed it.
-    """
-    if recorded or first_record is None or first_record > due:
-        return None
-    return due

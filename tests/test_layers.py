@@ -20,12 +20,15 @@ settings session transport consumer
 database recording embedded
 schema manifests history
 matviews planning
-cancelling sweeping runs queueing surveying monitoring
+cancelling sweeping runs queueing surveying monitoring overdue
 checking
 forecast
 schedule pool
 app
+housekeeping
 seeding resettling pruning waiting usher stopping
+catching_up
+lookout
 tasks
 signals
 celery

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery import Celery, current_app
 from celery.beat import PersistentScheduler
+from celery.schedules import BaseSchedule, crontab
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -17,7 +18,7 @@ from seeder.app import celery_settings
 from seeder.planning import CLOCK_TOLERANCE, scheduled_seeding_id
 from seeder.schedule import SWEEP_EVERY, Ticks, beat_schedule
 from seeder.settings import Settings
-from seeder.ticks import latest_tick, next_tick
+from seeder.ticks import GRACE, latest_tick, next_tick
 
 BERLIN = "Europe/Berlin"
 
@@ -127,6 +128,10 @@ def test_a_tick_that_comes_once_in_28_years_is_found_both_ways() -> None:
 # --- as beat asks ----------------------------------------------------------------------------------------
 
 
+#: A day and a half, which some of the sleeps below exceed.
+DEADLINE = 36 * 3600.0
+
+
 @example("30 2 * * *", BERLIN, utc("2026-10-25T01:10"), [timedelta(0), timedelta(minutes=1)])
 @example("30 2 * * *", BERLIN, utc("2026-10-24T12:00"), [timedelta(hours=13, minutes=-20), timedelta(0)])
 @settings(max_examples=50)
@@ -143,9 +148,11 @@ def test_beat_fires_once_for_all_the_ticks_it_slept_through_and_then_waits_for_t
     chosen = Settings(schedule=expression, timezone=zone)
     now = last_run = start
     for longer in late:
-        ticks = Ticks(expression, zone, nowfun=lambda: now)  # noqa: B023 - asked within this round only
+        ticks = Ticks(expression, zone, DEADLINE, lambda: now)  # noqa: B023 - asked within this round only
         due, seconds = ticks.is_due(last_run)
-        assert due == (next_tick(expression, ZoneInfo(zone), last_run) <= now)
+        tick = latest_tick(expression, ZoneInfo(zone), now)
+        slept_through = next_tick(expression, ZoneInfo(zone), last_run) <= now
+        assert due == (slept_through and now - tick <= timedelta(seconds=DEADLINE))
         assert seconds > 0
         assert now + timedelta(seconds=seconds) == next_tick(expression, ZoneInfo(zone), now)
         if due:
@@ -154,6 +161,53 @@ def test_beat_fires_once_for_all_the_ticks_it_slept_through_and_then_waits_for_t
             assert last_run < named <= now + CLOCK_TOLERANCE < next_tick(expression, ZoneInfo(zone), named)
             last_run = now
         now += timedelta(seconds=seconds) + longer
+
+
+def test_beat_fires_for_a_tick_it_slept_through_until_the_deadline() -> None:
+    tick = utc("2026-11-23T02:00")
+
+    def is_due(now: datetime, last_run: datetime = tick - timedelta(days=1)) -> tuple[bool, float]:
+        due, seconds = Ticks("0 2 * * *", "UTC", 3600.0, lambda: now).is_due(last_run)
+        return due, seconds
+
+    late, too_late = tick + timedelta(hours=1), tick + timedelta(hours=1, seconds=1)
+    assert is_due(tick) == (True, 24 * 3600)
+    assert is_due(late) == (True, 23 * 3600)
+    assert is_due(too_late) == (False, 23 * 3600 - 1)
+    assert is_due(late, last_run=tick) == (False, 23 * 3600)
+
+
+def test_beat_whose_clock_was_ahead_and_is_set_back_does_not_wait_for_the_day_it_had_fired_on() -> None:
+    tick = utc("2026-11-23T02:00")
+    now = tick + timedelta(seconds=1)
+    due, _ = Ticks("0 2 * * *", "UTC", nowfun=lambda: now).is_due(now + timedelta(days=30))
+    assert due
+
+
+@pytest.mark.parametrize(
+    ("expression", "ours", "celerys"), [("*/15 * * * *", 100, 96), ("0 * * * *", 25, 24)]
+)
+def test_in_autumn_beat_fires_in_both_passes_of_the_repeated_hour_where_celerys_crontab_leaves_one_out(
+    expression: str, ours: int, celerys: int
+) -> None:
+    app = Celery(set_as_current=False)
+    app.conf.timezone = BERLIN
+    first, last = utc("2026-10-24T22:00"), utc("2026-10-25T23:00")
+    now = first
+
+    def fired(schedule: BaseSchedule) -> int:
+        """How often, when it is asked each minute of the day of 25 hours."""
+        nonlocal now
+        count, now, last_run = 0, first, first
+        while (now := now + timedelta(minutes=1)) <= last:
+            if schedule.is_due(last_run).is_due:
+                count, last_run = count + 1, now
+        return count
+
+    minute, hour, *_ = expression.split()
+    assert fired(Ticks(expression, BERLIN, nowfun=lambda: now)) == ours
+    berlin = ZoneInfo(BERLIN)
+    assert fired(crontab(minute, hour, nowfun=lambda: now.astimezone(berlin), app=app)) == celerys
 
 
 @pytest.mark.parametrize("seconds", [-4.9, 0, 0.01, 30, 3600])
@@ -173,11 +227,12 @@ def test_a_seeding_that_is_taken_late_in_the_repeated_hour_still_belongs_to_this
 
 
 def test_a_schedule_is_the_same_after_beat_has_read_it_back_from_its_file() -> None:
-    ticks = Ticks("0 2 * * *", BERLIN)
+    ticks = Ticks("0 2 * * *", BERLIN, 3600.0)
     read_back = pickle.loads(pickle.dumps(ticks))  # noqa: S301 - our own
     assert (read_back, hash(read_back), repr(read_back)) == (ticks, hash(ticks), repr(ticks))
     assert "0 2 * * * Europe/Berlin" in repr(ticks)
-    assert ticks not in (Ticks("0 2 * * *", "UTC"), Ticks("0 3 * * *", BERLIN), "0 2 * * *")
+    others = [("0 2 * * *", "UTC", 3600.0), ("0 3 * * *", BERLIN, 3600.0), ("0 2 * * *", BERLIN, 60.0)]
+    assert ticks not in (*(Ticks(*other) for other in others), "0 2 * * *")
 
 
 @pytest.fixture
@@ -185,7 +240,9 @@ def app(broker_url: str) -> Iterator[Celery]:
     """What a schedule that beat has read back from its file asks for the time: the current app."""
     before = current_app._get_current_object()
     app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(Settings(), broker_url))
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    chosen = Settings(schedule=f"{an_hour_ago.minute} {an_hour_ago.hour} * * *", timezone="UTC")
+    app.conf.update(celery_settings(chosen, broker_url))
     app.set_current()
     yield app
     before.set_current()
@@ -213,12 +270,18 @@ def test_beat_sends_a_tick_that_it_slept_through_once_when_it_is_back(
     assert pauses[-1] > 0
 
 
+def test_a_tick_is_fired_for_and_taken_however_short_the_time_for_catching_up() -> None:
+    everything = beat_schedule(Settings(catch_up="0"))["refresh everything"]
+    assert everything["options"]["expires"] == everything["schedule"].deadline == GRACE.total_seconds()
+
+
 def test_beat_keeps_three_entries_and_the_sweeps_do_not_pile_up() -> None:
     entries = beat_schedule(Settings(schedule="5 4 * * *", timezone=BERLIN))
     assert {entry["task"] for entry in entries.values()} == {
         "seeder.refresh_all", "seeder.sweep", "seeder.prune",
     }  # fmt: skip
     everything = entries["refresh everything"]
-    assert (everything["schedule"], everything["kwargs"]) == (Ticks("5 4 * * *", BERLIN), {"scheduled": True})
+    assert everything["schedule"] == Ticks("5 4 * * *", BERLIN, 21600.0)
+    assert (everything["kwargs"], everything["options"]) == ({"scheduled": True}, {"expires": 21600.0})
     sweep = entries["settle lost runs"]
     assert sweep["options"]["expires"] <= sweep["schedule"] == SWEEP_EVERY

@@ -1,16 +1,19 @@
 """A seeding: recorded first, then queued, and complete however often and from wherever it is begun again."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from celery import Celery
 from contract import Platform
+from redis import Redis
 
 from seeder import seeding
 from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
 from seeder.errors import BrokerUnreachable, NotPublished, UnknownAgency
-from seeder.planning import Selection
+from seeder.planning import Selection, scheduled_seeding_id
 from seeder.queueing import on_their_way
 from seeder.seeding import seed
 from seeder.settings import Settings
@@ -74,6 +77,44 @@ def test_a_scheduled_seeding_that_is_begun_twice_is_one(
         "20261123T0200Z.custom-1": "running", "20261123T0200Z.custom-2": "pending",
     }  # fmt: skip
     assert waiting(app) == {"20261123T0200Z.custom-2"}
+
+
+def test_many_fan_outs_of_one_tick_at_once_queue_each_run_once(
+    platform: Platform, app: Celery, equipment: Equipment, broker_url: str
+) -> None:
+    for number in range(50):
+        platform.custom(number)
+    with ThreadPoolExecutor(5) as threads:
+        told = list(threads.map(lambda _: seed(app, equipment, Selection(), scheduled=True), range(10)))
+    assert len(statuses(platform)) == len({one.seeding_id for one in told}) * 50 == 50
+    with Redis.from_url(broker_url) as redis:
+        assert sum(redis.llen(key) for key in redis.keys("seeder.refresh*")) == 50
+
+
+def test_a_fan_out_does_not_wait_for_ever_for_another_that_hangs(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.custom(1)
+    monkeypatch.setattr(seeding, "scheduled_seeding_id", lambda *_: "20261123T0200Z")
+    soon = equipment.history._sql["LOCK_FAN_OUT"].replace("30s", "50ms")
+    monkeypatch.setitem(equipment.history._sql, "LOCK_FAN_OUT", soon)
+    with equipment.history.one_fan_out("20261123T0200Z"):
+        assert seed(app, equipment, Selection(), scheduled=True).queued == 1
+    assert waiting(app) == {"20261123T0200Z.custom-1"}
+
+
+def test_which_tick_it_is_the_databases_clock_says_and_not_this_hosts(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=2)
+
+    before = scheduled_seeding_id(equipment.settings, datetime.now(UTC))
+    monkeypatch.setattr(seeding, "datetime", Ahead)
+    told = seed(app, equipment, Selection(), scheduled=True)
+    assert before <= told.seeding_id <= scheduled_seeding_id(equipment.settings, datetime.now(UTC))
 
 
 def test_a_table_whose_run_waits_already_is_not_queued_twice(

@@ -20,6 +20,7 @@ from seeder.cli.printing import (
 )
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
+from seeder.overdue import LateTick
 from seeder.planning import Selection
 
 ATTENTION = {None: 0, "success": 1, "pending": 2, "running": 3, "error": 4}
@@ -33,11 +34,29 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
         raise UnknownTable(table_name=table_name)
     if not jobs and agency:
         raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
+    timekeeper = equipment().timekeeper
+    late = timekeeper.late_tick(timekeeper.now())
     if as_json:
-        print_json(jobs)
+        print_json({"jobs": jobs, "late": late})
     else:
         show(console(), jobs)
-    return 1 if any(job.status == "error" and job.enabled for job in jobs) else 0
+        if late:
+            console().print(f"[red]{told(late)}[/]")
+    failed = any(job.status == "error" and job.enabled for job in jobs)
+    return 1 if failed or (late and late.missed) else 0
+
+
+def told(late: LateTick) -> str:
+    """In words, for the last line."""
+    if late.missed:
+        return (
+            f"Missed: nothing ran the schedule's tick of {late.tick:%Y-%m-%d %H:%M} UTC, and it is too "
+            "late for it (SEEDER_CATCH_UP). Is beat running? `seeder refresh` runs everything now."
+        )
+    return (
+        f"Late: nothing has run the schedule's tick of {late.tick:%Y-%m-%d %H:%M} UTC yet; "
+        "a worker or `seeder web` does so within a minute. Does one run?"
+    )
 
 
 def show(out: Console, jobs: Sequence[Job]) -> None:

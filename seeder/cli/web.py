@@ -7,6 +7,7 @@ import sys
 
 from seeder.app import app, equipment
 from seeder.cli.printing import console, text
+from seeder.lookout import Lookout
 from seeder.settings import current_settings
 from seeder.web.application import create_app
 from seeder.web.serving import PortTaken, access_of, serve
@@ -25,7 +26,10 @@ def run(host: str, port: int) -> int:
     out.print(f"Pages and API on {text(address(host, port))}")
     if made_up:
         out.print(f"To log in: {text(login_link(host, port, made_up))}", soft_wrap=True)
+    lookout = Lookout(app, equipment())
+    lookout.start()
     serve(create_app(equipment(), app, access), host, port)
+    lookout.stop(patience=2.0)
     return 0
 
 

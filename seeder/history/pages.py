@@ -82,14 +82,6 @@ RUN_BEFORE = """
 select run_id from {history} where start_time < %(moment)s order by start_time desc limit 1
 """
 
-RECORDED = """
-select exists (
-           select from {history}
-           where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
-             and split_part(run_id, '.', 1) = %(seeding_id)s
-       ) as recorded,
-       (select created_at from {history} order by id limit 1) as first_record
-"""
 
 
 @dataclass(frozen=True)
@@ -173,11 +165,6 @@ class RunPages:
         """The seeding of the run that began last before that moment."""
         row = self._row("RUN_BEFORE", moment=moment)
         return row and str(row.run_id).partition(".")[0]
-
-    def recorded(self, seeding_id: str) -> tuple[bool, datetime | None]:
-        """Whether the seeding has any run, and when the oldest run still known was recorded."""
-        row = self._row("RECORDED", seeding_id=seeding_id)
-        return row.recorded, row.first_record
 
     def _runs(self, name: str, wanted: RunFilter, limit: int, **where: Any) -> list[DatedRun]:
         with expecting_contract(), self._databases.session() as session:

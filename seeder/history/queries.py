@@ -26,6 +26,27 @@ where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.cu
   and split_part(run_id, '.', 1) = %(seeding_id)s
 """
 
+#: Of any of the seedings a run; the range of the index is that of RUNS_OF_SEEDING.
+RECORDED = """
+select exists (
+           select
+           from unnest(%(seeding_ids)s) as one (seeding_id)
+           join {history} on run_id >= seeding_id || '.canned-' and run_id < seeding_id || '.custoz'
+                         and split_part(run_id, '.', 1) = seeding_id
+       ) as recorded,
+       (select created_at from {history} order by id limit 1) as first_record
+"""
+
+#: A run of an earlier tick that has begun only since, or hasn't yet. An ad-hoc run doesn't count for a tick.
+WAITED_AT = """
+select distinct report_type, manifest_id
+from {history}
+where table_name = any(%(tables)s)
+  and created_at < %(tick)s and start_time > %(tick)s - make_interval(days => %(days)s)
+  and (status = 'pending' or start_time > %(tick)s)
+  and right(split_part(run_id, '.', 1), 1) = 'Z'
+"""
+
 PROGRESS = """
 select count(*) filter (where status = 'pending') as pending,
        count(*) filter (where status = 'running') as running,

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -68,7 +69,34 @@ class HistoryRepository:
 
     # --- writing: each moves runs forward, never back ---------------------------------------------
 
-    def queue(self, runs: Sequence[NewRun], *, scheduled: bool = False) -> Recorded:
+    @contextmanager
+    def at_once(self) -> Iterator[Session]:
+        """A session for what is recorded whole or not at all, should the process die meanwhile."""
+        with self._session(None) as session, session.transaction():
+            yield session
+
+    @contextmanager
+    def one_fan_out(self, seeding_id: str) -> Iterator[None]:
+        """Of several fan-outs of one seeding, one at a time: each would queue all that isn't begun yet.
+
+        Who has waited for long goes on nevertheless; that costs messages and doubles no run.
+        """
+        with self._session(None) as session:
+            try:
+                session.run(self._sql["LOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+            except psycopg2.errors.LockNotAvailable:
+                yield
+                return
+            try:
+                yield
+            finally:
+                with suppress(psycopg2.Error):
+                    # Where the connection is gone, so is the lock.
+                    session.run(self._sql["UNLOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+
+    def queue(
+        self, runs: Sequence[NewRun], *, scheduled: bool = False, session: Session | None = None
+    ) -> Recorded:
         """Record runs as pending, but those of a table of which a run is pending already.
 
         ``scheduled``: for a tick of the schedule, where only the run of another tick counts as one. A refusal
@@ -76,14 +104,15 @@ class HistoryRepository:
         that no row can hold; it costs only the rows it is about.
         """
         refused, found = self._insert(
-            "QUEUE", runs, lambda run: (run, asdict(run)), scheduled=scheduled, days=WINDOW_DAYS
+            "QUEUE", session, runs, lambda run: (run, asdict(run)), scheduled=scheduled, days=WINDOW_DAYS
         )
         return Recorded(refused, {row.table_name: row.run_id for row in found})
 
-    def refuse(self, refusals: Sequence[Refusal]) -> list[tuple[NewRun, str]]:
+    def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold."""
         refused, _ = self._insert(
             "REFUSE",
+            session,
             refusals,
             lambda one: (one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}),
         )
@@ -186,6 +215,20 @@ class HistoryRepository:
         """All runs of a seeding, in no order."""
         return self._runs("RUNS_OF_SEEDING", seeding_id=seeding_id)
 
+    def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
+        """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
+        with self._session(None) as session:
+            row = session.row(self._sql["RECORDED"], seeding_ids=list(seeding_ids))
+        return row.recorded, row.first_record
+
+    def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
+        """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
+        with self._session(None) as session:
+            found = session.rows(
+                self._sql["WAITED_AT"], tick=tick, tables=list(table_names), days=WINDOW_DAYS
+            )
+        return {(row.report_type, row.manifest_id) for row in found}
+
     def ended(self, run_ids: Iterable[str]) -> list[Run]:
         """Those of the runs that are terminal."""
         return self._runs("ENDED", run_ids=list(run_ids))
@@ -243,17 +286,23 @@ class HistoryRepository:
             return [Run(*row) for row in session.rows(self._sql[name], **values)]
 
     def _insert(
-        self, name: str, items: Sequence[Any], split: Any, **values: Any
+        self, name: str, session: Session | None, items: Sequence[Any], split: Any, **values: Any
     ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
-        """Insert all at once; where PostgreSQL objects to a row, halve until the culprits stand alone.
+        """Insert all, in one transaction; where PostgreSQL objects to a row, halve until the culprits stand
+        alone.
 
         Returns these with its reason, and what the statement returned.
         """
         if not items:
             return [], []
-        runs = [split(item) for item in items]
+        with self._session(session) as open_session, open_session.transaction():
+            return self._insert_halving(open_session, name, [split(item) for item in items], values)
+
+    def _insert_halving(
+        self, session: Session, name: str, runs: Sequence[Any], values: dict[str, Any]
+    ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
         try:
-            with self._session(None) as session:
+            with session.savepoint():
                 return [], session.rows(
                     f"{self._sql['LOCK_QUEUEING']};\n{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
                     schema=self._schema,
@@ -265,10 +314,12 @@ class HistoryRepository:
         except psycopg2.Error as error:
             if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
                 raise
-            if len(items) == 1:
+            if len(runs) == 1:
                 return [(runs[0][0], one_line(error))], []
-            middle = len(items) // 2
-            parts = [self._insert(name, half, split, **values) for half in (items[:middle], items[middle:])]
+            middle = len(runs) // 2
+            parts = [
+                self._insert_halving(session, name, half, values) for half in (runs[:middle], runs[middle:])
+            ]
             return [one for refused, _ in parts for one in refused], [
                 row for _, rows in parts for row in rows
             ]

@@ -158,6 +158,16 @@ LOCK_QUEUEING = """
 select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
 """
 
+#: Held by a session for as long as a fan-out lasts. SET LOCAL ends with this text, which is one transaction.
+LOCK_FAN_OUT = """
+set local lock_timeout = '30s';
+select pg_advisory_lock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+"""
+
+UNLOCK_FAN_OUT = """
+select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+"""
+
 #: After both locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
 #: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
 #: back is past help. For a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md).

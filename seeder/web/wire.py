@@ -262,9 +262,16 @@ class ScheduleRow(Wire):
     last_tick: Moment = _value(example="2026-11-24T02:00:00+00:00")
     next_tick: Moment = _value(example="2026-11-25T02:00:00+00:00")
     missed: bool = _value(
-        description="Whether nothing is recorded of the seeding that was due last.", example=False
+        description="Whether nothing ran the tick that was due last, and it is too late for it "
+        "(SEEDER_CATCH_UP).",
+        example=False,
     )
     missed_tick: Moment | None = _value(description="The tick that was missed.", example=None)
+    late_tick: Moment | None = _value(
+        description="The tick that was due last, where nothing has run it yet but a worker or this process "
+        "is about to.",
+        example=None,
+    )
 
 
 class Summary(Wire):

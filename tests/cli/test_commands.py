@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract import Platform
+from contract import Platform, new_run
 from homes import serving
 from redis import Redis
 
@@ -119,7 +119,31 @@ def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: P
     code, out, _ = command("status")
     assert code == 1
     assert "42P01: no such [red]table[/]" in out
-    assert json.loads(command("status", "--json")[1])[0]["consecutive_failures"] == 1
+    told = json.loads(command("status", "--json")[1])
+    assert (told["jobs"][0]["consecutive_failures"], told["late"]) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "code", "words"), [("2d", 0, "Late: nothing has run"), ("0", 1, "Missed: nothing ran")]
+)
+def test_status_tells_of_a_tick_that_nothing_ran(
+    command, platform: Platform, sales, monkeypatch, catch_up: str, code: int, words: str
+) -> None:
+    monkeypatch.setenv("SEEDER_CATCH_UP", catch_up)
+    current_settings.cache_clear()
+    seeder_app.equipment.cache_clear()
+    run = new_run("20261101T0200Z.custom-1", table_name="sales")
+    platform.history.queue([run])
+    platform.history.succeed(run.run_id, "sales", Figures(1, 1))
+    platform.sql(
+        "update reporting.seeder_run_history"
+        " set created_at = now() - interval '5 days', start_time = now() - interval '5 days'"
+    )
+    assert (words in command("status")[1], command("status")[0]) == (True, code)
+    ended, out, said = command("status", "--json")
+    told = json.loads(out)
+    assert (ended, said, len(told["jobs"]), told["late"]["missed"]) == (code, "", 1, code == 1)
+    assert set(told["late"]) == {"tick", "seeding_id", "missed"}
 
 
 def test_history_shows_the_whole_error(command, platform: Platform, sales) -> None:

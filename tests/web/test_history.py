@@ -123,7 +123,6 @@ ASKED = {
     "an agency's runs": ("OF_ALL", {"agency": "agency-7"}),
     "a day's runs": ("OF_ALL", {"since": datetime.now(UTC) - timedelta(days=1)}),
     "a seeding": ("SEEDING", {"seeding_id": "x"}),
-    "whether a seeding is recorded": ("RECORDED", {"seeding_id": "x"}),
 }  # fmt: skip
 
 
@@ -133,6 +132,15 @@ def test_no_page_passes_over_the_history(filled: Platform, what: str) -> None:
     given = {**NO_FILTER, "before_id": None, "before_time": None, "limit": 51, **values}
     found = plan(filled, RunPages(filled.databases, "reporting").sql[name], **given)
     assert '"Index Name": "seeder_run_history' in found
+    assert not scans_history(found), found
+
+
+def test_whether_a_tick_was_run_is_told_without_a_pass_over_the_history(filled: Platform) -> None:
+    found = plan(filled, filled.history._sql["RECORDED"], seeding_ids=["20261123T0200Z", "20261124T0200Z"])
+    assert '"Index Name": "seeder_run_history' in found
+    assert not scans_history(found), found
+    tables = [f"custom_{number}" for number in range(200)]
+    found = plan(filled, filled.history._sql["WAITED_AT"], tick=datetime.now(UTC), tables=tables, days=7)
     assert not scans_history(found), found
 
 

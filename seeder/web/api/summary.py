@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,9 +9,8 @@ from seeder.history.pages import RunPages, SeedingCounts
 from seeder.monitoring import Snapshot
 from seeder.monitoring.jobs import FLAGS
 from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedings, left_of
-from seeder.planning import seeding_of
+from seeder.overdue import LateTick, Timekeeper
 from seeder.settings import Settings
-from seeder.ticks import GRACE, latest_tick, missed_tick
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import Services, services
 from seeder.web.wire import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
@@ -28,34 +26,43 @@ async def summary(request: Request) -> Response:
     """How many jobs are in which status and have which flag, how seedings stand, whether one was missed."""
     here = services(request)
     snapshot = await here.live.fresh()
-    due = due_now(here.equipment.settings)
-    tag = version_tag(request, snapshot.version, "summary", due)
+    due = due_now(here)
+    tag = version_tag(request, snapshot.version, "summary", *due)
     if matches(request, tag):
         return unchanged(tag)
     made = await summary_of(here, snapshot, due)
     return answer(request, tag, lambda: snapshot.kept(("summary as JSON", due), lambda: json_bytes(made)))
 
 
-async def summary_of(here: Services, snapshot: Snapshot, due: datetime) -> Summary:
+async def summary_of(here: Services, snapshot: Snapshot, due: tuple[datetime, bool]) -> Summary:
     """Made once per snapshot, however many ask."""
-    settings = here.equipment.settings
+    equipment = here.equipment
     return await here.live.once_per_version(
-        ("summary", due), snapshot, lambda: summarised(snapshot, here.runs, settings, due)
+        ("summary", due),
+        snapshot,
+        lambda: summarised(
+            snapshot, here.runs, equipment.settings, equipment.timekeeper.late_tick(_this_minute())
+        ),
     )
 
 
-def due_now(settings: Settings) -> datetime:
-    """The latest tick whose seeding should be in the record by now."""
-    # Ticks are whole minutes, so that this changes with no job.
-    return _due(settings.schedule, settings.zone, datetime.now(UTC).replace(second=0, microsecond=0))
+def due_now(here: Services) -> tuple[datetime, bool]:
+    """The tick that is due, and whether it is too late to run it: what the passing of time changes."""
+    return _due(here.equipment.timekeeper, _this_minute())
+
+
+def _this_minute() -> datetime:
+    """Ticks are whole minutes, so that what is told of them changes with no job."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 @lru_cache(maxsize=16)
-def _due(schedule: str, zone: ZoneInfo, minute: datetime) -> datetime:
-    return latest_tick(schedule, zone, minute - GRACE)
+def _due(timekeeper: Timekeeper, minute: datetime) -> tuple[datetime, bool]:
+    due = timekeeper.due_tick(minute)
+    return due, timekeeper.is_too_late(due, minute)
 
 
-def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, due: datetime) -> Summary:
+def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, late: LateTick | None) -> Summary:
     """Asks the database about at most a few seedings; call it in a thread."""
     running, ended = latest_seedings(snapshot.jobs)
     now = snapshot.clock.now
@@ -77,7 +84,7 @@ def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, due: date
         flags=FlagCounts(**{FLAGS[name]: count for name, count in snapshot.flag_counts.items()}),
         running=current,
         last=last,
-        schedule=_schedule(snapshot, runs, settings, due),
+        schedule=_schedule(snapshot, settings, late),
     )
 
 
@@ -112,16 +119,15 @@ def _seeding(
     )
 
 
-def _schedule(snapshot: Snapshot, runs: RunPages, settings: Settings, due: datetime) -> ScheduleRow:
-    missed = None
-    if any(one.enabled for one in snapshot.jobs):
-        recorded, first_record = runs.recorded(seeding_of(due))
-        missed = missed_tick(due, recorded=recorded, first_record=first_record)
+def _schedule(snapshot: Snapshot, settings: Settings, late: LateTick | None) -> ScheduleRow:
+    tick = late.tick if late else None
+    missed = late is not None and late.missed
     return ScheduleRow(
         expression=settings.schedule,
         timezone=settings.timezone,
         last_tick=snapshot.clock.last_tick,
         next_tick=snapshot.clock.next_run,
-        missed=missed is not None,
-        missed_tick=missed,
+        missed=missed,
+        missed_tick=tick if missed else None,
+        late_tick=None if missed else tick,
     )

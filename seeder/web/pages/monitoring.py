@@ -20,7 +20,7 @@ async def monitoring(request: Request, asked: Annotated[ListAsked, Query()]) -> 
     """The whole page, or with ``rows`` the piece of it that changes."""
     here = services(request)
     snapshot = await here.live.fresh()
-    summary = await summary_of(here, snapshot, due_now(here.equipment.settings))
+    summary = await summary_of(here, snapshot, due_now(here))
     return page(
         request,
         "monitoring.html" if asked.rows is None else "monitoring_piece.html",
