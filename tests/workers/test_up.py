@@ -207,7 +207,7 @@ def test_each_run_of_the_demo_is_one_row_that_tells_the_truth_and_a_task_in_flow
 def test_other_commands_find_what_runs(up: Up) -> None:
     status = up.seeder("status", "--agency", "ua", "--json")
     assert status.returncode == 0
-    assert {job["status"] for job in json.loads(status.stdout)} == {"success"}
+    assert {job["status"] for job in json.loads(status.stdout)["jobs"]} == {"success"}
     refreshed = up.seeder("refresh", "--agency", "ua", "--wait")
     assert (refreshed.returncode, refreshed.stderr) == (0, "")
     said = re.search(r"^9 succeeded in (\d+\.\d) s\.$", refreshed.stdout, re.MULTILINE)
