@@ -86,8 +86,9 @@ def refresh_manifest(
 @app.task(name="seeder.sweep", **UPKEEP)
 def sweep() -> dict[str, Any]:
     """Settle the runs whose worker died or whose message was lost."""
+    swept = sweep_and_requeue(app, equipment())
     note_sweep(app)
-    return sweep_and_requeue(app, equipment())
+    return swept
 
 
 @app.task(name="seeder.prune", **UPKEEP)

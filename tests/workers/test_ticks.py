@@ -8,6 +8,7 @@ import pytest
 from celery.beat import PersistentScheduler
 from fan_out import POINTS
 from processes import Process, Worker, celery, wait_until
+from redis import Redis
 from world import World
 from yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, python, runs
 
@@ -58,6 +59,13 @@ def test_five_beats_and_one_that_is_killed_and_forgets_that_it_fired_start_one_s
         fan_outs = "Task seeder.refresh_all["
         wait_until("six have been taken and are over", lambda: worker.logs().count(fan_outs) == 12)
     check_that_each_manifest_has_one_run(world)
+
+
+def test_a_sweep_leaves_word_so_that_nobody_asks_for_another(world: World, worker: Worker) -> None:
+    sent = world.app.send_task("seeder.sweep")
+    worker.wait_for_log(f"Task seeder.sweep[{sent.id}] succeeded")
+    with Redis.from_url(world.broker_url) as redis:
+        assert redis.exists("seeder.swept")
 
 
 # --- fan-outs that die -----------------------------------------------------------------------------------
