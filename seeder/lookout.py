@@ -7,6 +7,7 @@ record, and a late seeding it starts itself. Several lookouts don't get in each 
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps
 
+from seeder import housekeeping
 from seeder.app import Equipment, equipment
 from seeder.catching_up import catch_up
 from seeder.failures import one_line
-from seeder.housekeeping import ask_for_sweep
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Lookout:
         #: The last tick that was judged: what is done about it is done.
         self._settled: datetime | None = None
         self._has_asked = False
+        self._began = time.monotonic()
 
     def start(self) -> None:
         self._thread.start()
@@ -55,9 +57,9 @@ class Lookout:
         self._try("whether there are sweeps can't be told", self._keep_sweeping)
 
     def _work(self) -> None:
-        while not self._ended.is_set():
+        self.look()
+        while not self._ended.wait(LOOK_EVERY_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
             self.look()
-            self._ended.wait(LOOK_EVERY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     def _keep_schedule(self) -> None:
         timekeeper = self._equipment.timekeeper
@@ -69,7 +71,10 @@ class Lookout:
             self._settled = due
 
     def _keep_sweeping(self) -> None:
-        if ask_for_sweep(self._app) and not self._has_asked:
+        if time.monotonic() - self._began < housekeeping.PATIENCE_SECONDS:
+            # It hasn't been here for long enough to know; and a worker that starts sends a sweep itself.
+            return
+        if housekeeping.ask_for_sweep(self._app) and not self._has_asked:
             self._has_asked = True
             log.warning("no sweep for a while: is beat running? This process asks for them meanwhile")
 

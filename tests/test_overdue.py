@@ -233,15 +233,24 @@ def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
 # --- the lookout -----------------------------------------------------------------------------------------
 
 
-def test_a_lookout_runs_what_is_late_and_asks_for_a_sweep(
+def lookout_that_is_here_for_long(app: Celery, equipment: Equipment) -> Lookout:
+    lookout = Lookout(app, equipment)
+    lookout._began = float("-inf")
+    return lookout
+
+
+def test_a_lookout_runs_what_is_late_and_after_a_while_asks_for_sweeps(
     platform: Platform, app: Celery, equipment: Equipment, night_before: datetime, broker_url: str
 ) -> None:
-    lookout = Lookout(app, equipment)
-    lookout.start()
-    lookout.stop(patience=30)
-    assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
     with Redis.from_url(broker_url) as redis:
-        assert redis.llen("seeder.control") == 1
+        for lookout, asked in (
+            (Lookout(app, equipment), 0),
+            (lookout_that_is_here_for_long(app, equipment), 1),
+        ):
+            lookout.start()
+            lookout.stop(patience=30)
+            assert redis.llen("seeder.control") == asked
+    assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
 
 
 def test_a_manifest_that_comes_after_its_tick_waits_for_the_next(
@@ -258,7 +267,7 @@ def test_a_manifest_that_comes_after_its_tick_waits_for_the_next(
 def test_a_lookout_tells_once_that_the_database_is_away_and_goes_on(
     platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
 ) -> None:
-    lookout = Lookout(app, equipment)
+    lookout = lookout_that_is_here_for_long(app, equipment)
     with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
         patch.setattr(equipment.timekeeper, "_databases", Equipment(Settings(), AWAY).databases)
         for _ in range(3):

@@ -4,7 +4,6 @@ import json
 import socket
 import sys
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from processes import wait_until
@@ -21,6 +20,8 @@ from yearly import (
     runs,
 )
 
+from seeder import schema
+
 pytestmark = pytest.mark.slow
 
 SETTINGS = YEARLY
@@ -31,27 +32,21 @@ def _anew(world: World) -> None:
     begin_anew(world)
 
 
-def status(world: World, **settings: str) -> Any:
-    told = python(world, "-m", "seeder", "status", "--json", **settings)
-    assert told.stderr == ""
-    return told.returncode, json.loads(told.stdout)["late"]
-
-
 MISSED = "missed: nothing ran the schedule's tick"
 
 
 def test_a_tick_that_nobody_ran_is_told_of_once_when_it_is_too_late_and_not_run(world: World) -> None:
-    applied = python(world, "-m", "seeder", "schema", "apply")
-    assert applied.returncode == 0, applied.stderr
-    late = {"tick": TICK.isoformat(), "seeding_id": SEEDING}
-    assert status(world, catch_up="1min") == (1, {**late, "missed": True})
+    with world.equipment.databases.engine().connect() as connection:
+        schema.apply(connection, "reporting", "public.agency")
+    told = python(world, "-m", "seeder", "status", "--json", catch_up="1min")
+    missed = {"tick": TICK.isoformat(), "seeding_id": SEEDING, "missed": True}
+    assert (told.returncode, told.stderr, json.loads(told.stdout)["late"]) == (1, "", missed)
     with ExitStack() as stack:
         workers = [stack.enter_context(world.worker(catch_up="1min")) for _ in range(2)]
         wait_until("one of them tells", lambda: any(MISSED in one.logs() for one in workers))
         # A worker that stops ends its look first.
     assert sum(one.logs().count(MISSED) for one in workers) == 1
     assert runs(world) == {}
-    assert status(world) == (0, {**late, "missed": False})
 
 
 def test_a_tick_that_nobody_ran_is_queued_by_the_api_and_run_by_workers_that_come_later(world: World) -> None:
