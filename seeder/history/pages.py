@@ -83,7 +83,6 @@ select run_id from {history} where start_time < %(moment)s order by start_time d
 """
 
 
-
 @dataclass(frozen=True)
 class DatedRun(Run):
     """A run with its place in the order of recording."""
