@@ -31,8 +31,14 @@ def heard(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture
 
 
 @pytest.fixture
-def settings(platform: Platform, redis_url: str) -> Settings:
-    return load_settings(database_url=platform.url, broker_url=redis_url)
+def catch_up() -> str:
+    """SEEDER_CATCH_UP, for tests that choose it by a parameter of that name."""
+    return "6h"
+
+
+@pytest.fixture
+def settings(platform: Platform, redis_url: str, catch_up: str) -> Settings:
+    return load_settings(database_url=platform.url, broker_url=redis_url, catch_up=catch_up)
 
 
 @pytest.fixture

@@ -195,16 +195,6 @@ def test_ticks_are_told_newest_first() -> None:
     assert [f"{tick:%d %H:%M}" for tick in found] == ["29 01:00", "28 01:00", "27 01:00"]
 
 
-@pytest.fixture
-def catch_up() -> str:
-    return "6h"
-
-
-@pytest.fixture
-def settings(platform: Platform, redis_url: str, catch_up: str) -> Settings:
-    return load_settings(database_url=platform.url, broker_url=redis_url, catch_up=catch_up)
-
-
 @pytest.mark.parametrize(
     ("catch_up", "missed", "told_as"), [("2d", False, "lateTick"), ("0", True, "missedTick")]
 )
