@@ -112,6 +112,22 @@ return soonest and number(math.max(0, soonest - now))
 
 COUNT_TURNS = "return redis.call('ZCARD', KEYS[1] .. '.turns')"
 
+#: Until when a run is kept; or in which of these turns it waits, and how many go before it.
+WHEREABOUTS = (
+    _BEGIN
+    + """
+local run_id = ARGV[1]
+if redis.call('HEXISTS', messages, run_id) == 0 then return false end
+local due = redis.call('ZSCORE', deferred, run_id)
+if due then return {'until', number(due)} end
+for place = 2, #ARGV do
+    local before = redis.call('ZRANK', turn .. ARGV[place], run_id)
+    if before then return {ARGV[place], tostring(before)} end
+end
+return {'', '0'}
+"""
+)
+
 RUN_IDS = "return redis.call('HKEYS', KEYS[1] .. '.messages')"
 
 
@@ -125,6 +141,17 @@ class Ready:
 
     def kept(self) -> str:
         return json.dumps([self.key, self.message])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run that is kept: until a moment, or until a turn is called (both None: for something else)."""
+
+    #: As a Unix time.
+    until: float | None = None
+    turn: str | None = None
+    #: How many wait for the same turn and are called first.
+    before: int = 0
 
 
 class Deferral:
@@ -154,6 +181,16 @@ class Deferral:
 
     def anyone_waits_for_a_turn(self) -> bool:
         return bool(self._call(COUNT_TURNS))
+
+    def whereabouts(self, run_id: str, turns: Sequence[str]) -> Kept | None:
+        """What a run waits for, if it is one of these turns; None where it isn't kept here."""
+        found = self._call(WHEREABOUTS, run_id, *turns)
+        if not found:
+            return None
+        place, value = (one.decode() for one in found)
+        if place == "until":
+            return Kept(until=float(value))
+        return Kept(turn=place, before=int(value)) if place else Kept()
 
     def run_ids(self) -> set[str]:
         """All runs that wait."""

@@ -1,5 +1,6 @@
 """What PostgreSQL's errors mean for a run: final, or worth another try; and how a person reads them."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,6 +31,13 @@ ENDED = {
         "Somebody ended the statement in the database. Refresh the table again when it may run."
     ),
 }
+
+#: The last line of a report.
+AT = "At line {line}, column {column} of the manifest's query"
+_NUMBER = r"(\d{1,9})"
+_PLACE = re.compile(
+    rf"^{AT.format(line=_NUMBER, column=_NUMBER)}$|\(line {_NUMBER}, column {_NUMBER}\)[.:]", re.MULTILINE
+)
 
 #: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
 Locate = Callable[[int], tuple[int, int] | None]
@@ -78,5 +86,12 @@ def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
     if said.context:
         lines.append(f"Context: {said.context}")
     if said.statement_position and locate and (place := locate(int(said.statement_position))):
-        lines.append(f"At line {place[0]}, column {place[1]} of the manifest's query")
+        lines.append(AT.format(line=place[0], column=place[1]))
     return "\n".join(lines)
+
+
+def place_in(words: str) -> tuple[int, int] | None:
+    """Line and column of the manifest's query that an error's words name, or None: what ``report`` puts at
+    the end, and what our own errors about a query say (seeder.errors)."""
+    found = _PLACE.search(words)
+    return found and (int(found[1] or found[3]), int(found[2] or found[4]))

@@ -15,7 +15,7 @@ from seeder.sql import directives
 from seeder.sql.directives import Directives
 from seeder.sql.guard import SafeQuery, check
 from seeder.sql.names import MatviewName, matview_name, quoted, render_table_name
-from seeder.sql.placeholders import render_query
+from seeder.sql.placeholders import RenderedQuery, render_query
 
 #: One row per manifest that counts. `enabled` is no column of canned manifests in the contract; going through
 #: jsonb honours it where a deployment has one, and any other column it may have added is no concern of ours.
@@ -23,13 +23,17 @@ MANIFESTS = """
 select 'custom' as report_type, m.id as manifest_id, m.table_name, m.report_name,
        m.agency_id, m.agency_slug, m.query, m.database_id
 from {schema}.seeder_custom_report_manifest m
-where m.enabled
+where m.enabled or {off_too}
 union all
 select 'canned', m.id, r.table_name, r.report_name,
        m.agency_id, m.agency_slug, r.query, r.database_id
 from {schema}.seeder_canned_report_manifest m
 left join {schema}.seeder_canned_report r on r.id = m.canned_report_id
-where coalesce((to_jsonb(m) ->> 'enabled')::boolean, true)
+where coalesce((to_jsonb(m) ->> 'enabled')::boolean, true) or {off_too}
+"""
+
+ONE = """
+select * from ({every}) m where m.report_type = %(report_type)s and m.manifest_id = %(manifest_id)s
 """
 
 
@@ -72,12 +76,17 @@ class Manifest:
     def query(self) -> SafeQuery:
         """The rendered SQL, past the guard."""
         self._require("query", self.raw_query.strip())
+        return check(self.rendered_query)
+
+    @cached_property
+    def rendered_query(self) -> RenderedQuery:
+        """The SQL with its placeholders filled in; nobody has judged it."""
         values = {
             "agency_id": self.agency_id,
             "agency_slug": self.agency_slug or None,
             "manifest_id": self.manifest_id,
         }
-        return check(render_query(self.raw_query, values))
+        return render_query(self.raw_query, values)
 
     @cached_property
     def directives(self) -> Directives:
@@ -131,7 +140,8 @@ class ManifestReader:
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
-        self._all = MANIFESTS.format(schema=quoted(schema))
+        self._all = MANIFESTS.format(schema=quoted(schema), off_too="false")
+        self._off_too = MANIFESTS.format(schema=quoted(schema), off_too="true")
 
     def every(self, session: Session) -> list[Manifest]:
         """All manifests that count, owners first: custom before canned, then by id."""
@@ -142,10 +152,15 @@ class ManifestReader:
     @property
     def one(self) -> str:
         """A query for one manifest by ``report_type`` and ``manifest_id``; no row where it is gone or off."""
-        return (
-            f"select * from ({self._all}) m "
-            "where m.report_type = %(report_type)s and m.manifest_id = %(manifest_id)s"
-        )
+        return ONE.format(every=self._all)
+
+    def find(self, session: Session, report_type: str, manifest_id: int) -> Manifest | None:
+        """A manifest, be it switched on or off; None where it is gone."""
+        with expecting_contract():
+            row = session.row(
+                ONE.format(every=self._off_too), report_type=report_type, manifest_id=manifest_id
+            )
+        return row and self.manifest(row)
 
     def manifest(self, row: Any) -> Manifest:
         """A row of these queries as a value."""

@@ -126,6 +126,11 @@ def publish_again(app: Celery, request: Any, connection: Connection) -> None:
     )
 
 
+def queued_messages(channel: Any, queue: str) -> int:
+    """How many messages lie in a queue, of whatever priority."""
+    return sum(int(channel.client.llen(channel._q_for_pri(queue, step))) for step in PRIORITY_STEPS)
+
+
 def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
     """The run_ids of all messages that lie in the queues, and of the runs that wait.
 

@@ -20,6 +20,8 @@ AS_A_RUN = """
 select set_config('statement_timeout', %(statement_timeout_ms)s, false),
        set_config('lock_timeout', %(lock_timeout_ms)s, false)
 """
+#: The web's processes do other work on the same connections.
+AS_BEFORE = "reset statement_timeout; reset lock_timeout; reset search_path"
 
 
 @contextmanager
@@ -31,7 +33,11 @@ def looking(databases: Databases, database_id: int | None, limits: Limits) -> It
             statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
             lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
         )
-        yield session
+        try:
+            yield session
+        finally:
+            if not session.closed:
+                session.run_text(AS_BEFORE)
 
 
 def survey(ask: Callable[[Sequence[Manifest]], T], groups: Iterable[Sequence[Manifest]]) -> Iterator[T]:

@@ -1,6 +1,9 @@
 """A run's way into the waiting room and out: with which message it waits, what for, and who calls it."""
 
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -10,18 +13,41 @@ from celery import Celery
 
 from seeder.app import Equipment
 from seeder.deferral import Deferral, Ready
-from seeder.errors import DatabaseFull, NameRefused, TurnAwaited
+from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, TurnAwaited
 from seeder.failures import one_line
 from seeder.matviews import lock, slots
-from seeder.queueing import TROUBLE, ready_again, usual_seconds
+from seeder.queueing import TASK, TROUBLE, queued_messages, ready_again, usual_seconds
 from seeder.runs import Message
 from seeder.sql.names import matview_name
+from seeder.urls import masked_broker
 
 log = structlog.get_logger(__name__)
 
 #: For so long a process believes that nobody waits for a turn, rather than ask Redis after each run. Who came
 #: meanwhile tries unasked (deferral.TURN_SECONDS).
 BELIEF_SECONDS = 1.0
+
+
+class Turn(StrEnum):
+    """What a run waits its turn for."""
+
+    #: A slot of its database (SEEDER_MAX_PER_DATABASE).
+    DATABASE = "database"
+    #: Another run of its matview.
+    MATVIEW = "matview"
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a pending run is: kept until a moment, or until its turn; else in its queue, or nowhere."""
+
+    #: Its next try, after one that failed.
+    until: datetime | None = None
+    turn: Turn | None = None
+    #: How many wait for the same turn and go first.
+    before: int = 0
+    #: Messages in the queue it belongs into, its own among them if it is there; None where it is kept.
+    queued: int | None = None
 
 
 class WaitingRoom:
@@ -72,6 +98,29 @@ class WaitingRoom:
             return
         except TROUBLE as error:
             log.warning("nobody was called; the next tries unasked", reason=one_line(error))
+
+    def whereabouts(self, message: Message) -> Whereabouts:
+        """Where a pending run waits. Raises BrokerUnreachable."""
+        turns = {self._turn_of_database(message): Turn.DATABASE}
+        try:
+            matview = matview_name(message.table_name, self._equipment.settings.db_schema)
+            turns[self._turn_of_matview(message, str(matview))] = Turn.MATVIEW
+        except NameRefused:
+            pass
+        try:
+            kept = self._deferral.whereabouts(message.run_id, list(turns))
+            if kept is None:
+                return Whereabouts(queued=queued_messages(self._channel, self._queue_of(message)))
+        except TROUBLE as error:
+            raise BrokerUnreachable(
+                url=masked_broker(self._app.conf.broker_url), reason=one_line(error)
+            ) from error
+        until = None if kept.until is None else datetime.fromtimestamp(kept.until, UTC)
+        return Whereabouts(until=until, turn=turns.get(kept.turn or ""), before=kept.before)
+
+    def _queue_of(self, message: Message) -> str:
+        routed = self._app.amqp.router.route({}, TASK, kwargs={"database_id": message.database_id})
+        return str(routed["queue"].name)
 
     @cached_property
     def _channel(self) -> Any:

@@ -4,8 +4,15 @@ import psycopg2
 import pytest
 from contract import Platform
 
-from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete
-from seeder.failures import expecting_contract, is_passing, judged, one_line, report
+from seeder.errors import (
+    DatabaseTrouble,
+    DirectiveRefused,
+    PlaceholderRefused,
+    QueryFailed,
+    QueryRefused,
+    SchemaIncomplete,
+)
+from seeder.failures import expecting_contract, is_passing, judged, one_line, place_in, report
 
 
 def error_of(platform: Platform, sql: str) -> psycopg2.Error:
@@ -93,3 +100,25 @@ def test_what_the_contract_promises_and_the_database_lacks_is_named(
 
 def test_a_drivers_words_fit_into_a_sentence() -> None:
     assert one_line(ValueError(" could not\n\tconnect:  refused.\n")) == "could not connect: refused"
+
+
+def test_the_place_that_an_error_names_is_read_again(platform: Platform) -> None:
+    words = report(error_of(platform, "select 1,\n  amoumt"), lambda position: (2, position - 8))
+    assert place_in(words) == (2, 5)
+    assert place_in(str(QueryRefused(reason="it is empty", line=3, column=14))) == (3, 14)
+    assert place_in(str(DirectiveRefused(reason="no such word", line=1, column=2))) == (1, 2)
+    assert place_in(str(PlaceholderRefused(placeholder=":x", reason="unknown (line 4, column 5)"))) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "22012: division by zero",
+        "At line 1, column 2 of the manifest's query, or not",
+        "(line 1, column 2) in the middle",
+        "At line 99999999999, column 1 of the manifest's query",
+    ],
+)
+def test_an_error_without_a_place_has_none(words: str) -> None:
+    assert place_in(words) is None

@@ -23,6 +23,7 @@ matviews planning
 cancelling sweeping runs queueing surveying monitoring overdue
 checking
 forecast
+inspection
 schedule pool
 app
 housekeeping

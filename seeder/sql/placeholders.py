@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pglast.parser import Token
 
 from seeder.errors import PlaceholderRefused
-from seeder.sql.tokens import Position, position, scan
+from seeder.sql.tokens import Position, offset_at, position, scan
 
 #: Tokens after which an operand is complete; beside them, every keyword that can be a column's name.
 _ENDS_OPERAND = frozenset(
@@ -58,6 +58,26 @@ class RenderedQuery:
                 return position(self.source, gap.source_start)
             shift = gap.source_end - gap.end
         return position(self.source, offset + shift)
+
+    def offset_of(self, where: Position) -> int | None:
+        """Where in `text` that place of the manifest's own text has come to, at the beginning of a literal if
+        it is in a placeholder; None where the manifest's text has no such place."""
+        offset = offset_at(self.source, where)
+        if offset is None:
+            return None
+        shift = 0
+        for gap in self.filled:
+            if offset < gap.source_start:
+                break
+            if offset < gap.source_end:
+                return gap.start
+            shift = gap.end - gap.source_end
+        return offset + shift
+
+    @property
+    def fillings(self) -> list[tuple[int, int, str]]:
+        """Where the literals are in `text`, their beginning and end, each with its placeholder."""
+        return [(gap.start, gap.end, self.source[gap.source_start : gap.source_end]) for gap in self.filled]
 
 
 def render_query(text: str, values: Mapping[str, int | str | None]) -> RenderedQuery:

@@ -39,6 +39,20 @@ def position(text: str, offset: int) -> Position:
     return Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
+def offset_at(text: str, where: Position) -> int | None:
+    """The inverse of `position`; None where the text has no such place."""
+    line_start = 0
+    for _ in range(where.line - 1):
+        line_end = text.find("\n", line_start)
+        if line_end < 0:
+            return None
+        line_start = line_end + 1
+    line_end = text.find("\n", line_start)
+    offset = line_start + where.column - 1
+    # The end of a line, and of the text, is a place too: there something is missing.
+    return offset if where.column >= 1 and offset <= (len(text) if line_end < 0 else line_end) else None
+
+
 def refusal(reason: str, where: Position) -> QueryRefused:
     # What is quoted from the manifest may go over several lines.
     return QueryRefused(reason=" ".join(reason.split()), line=where.line, column=where.column)

@@ -104,6 +104,15 @@ def test_how_it_will_be_refreshed_and_why(
     assert kept == (action == "refresh concurrently")
 
 
+def test_a_look_leaves_no_limits_on_its_connection(made: Platform) -> None:
+    assert only(made, statement_timeout=1).action == "refresh plain"
+    with made.databases.session() as session:
+        found = session.row("""
+            select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock
+        """)
+    assert found == ("0", "0")
+
+
 def test_a_changed_query_shows_how_both_definitions_differ(made: Platform) -> None:
     made.sql("update reporting.seeder_custom_report_manifest set query = 'select id, agency_id from sale'")
     found = only(made, on_query_change=OnQueryChange.ERROR)

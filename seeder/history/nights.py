@@ -1,0 +1,109 @@
+"""Seedings one after the other, and the runs of one: the nights, as somebody looks back at them.
+
+The contract has no table of seedings, and no index but the one on run_id knows them. Seedings lie in it one
+behind the other, so the list goes from one to the next with one step into the index each, over all their runs
+(https://wiki.postgresql.org/wiki/Loose_indexscan).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from seeder.database import Databases
+from seeder.failures import expecting_contract
+from seeder.history.pages import SEEDING, SeedingCounts
+from seeder.sql.names import quoted
+
+#: Steps of one page of the list (a recursive query goes only as far as its LIMIT lets it). Where many single
+#: tables were refreshed by hand it may hold few nights.
+STEPS = 2_000
+
+#: Backwards in the order of the index, whatever collation that has (queries.RUNS_OF_SEEDING). Whatever a
+#: run_id looks like, each step goes on from before it.
+SEEDING_IDS = """
+with recursive step (run_id) as (
+    (
+        select run_id from {history}
+        where %(before)s::text is null or run_id < %(before)s || '.canned-'
+        order by run_id desc limit 1
+    )
+  union all
+    select (
+               select h.run_id from {history} h
+               where h.run_id < least(step.run_id, split_part(step.run_id, '.', 1) || '.canned-')
+               order by h.run_id desc limit 1
+           )
+    from step
+    where step.run_id is not null
+)
+select split_part(run_id, '.', 1) as seeding_id from step where run_id is not null limit %(most)s
+"""
+
+#: What the list shows of each: SEEDING, for many at once.
+COUNTS = """
+select seeding_id, counts.*
+from unnest(cast(%(seeding_ids)s as text[])) as seeding_id
+cross join lateral (
+    {counts}
+) counts
+"""
+
+#: Of a report's error the first line says which it is.
+RUNS = """
+select run_id, table_name, report_name, agency_slug, status, created_at, start_time, finish_time,
+       records_processed, left(split_part(errors, chr(10), 1), 300) as error
+from {history}
+where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
+  and split_part(run_id, '.', 1) = %(seeding_id)s
+order by start_time, id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NightRun:
+    """One run of a seeding, with what its timeline needs."""
+
+    run_id: str
+    table_name: str
+    report_name: str
+    agency_slug: str
+    status: str
+    #: When it was recorded, which is when it was queued.
+    created_at: datetime
+    start_time: datetime
+    finish_time: datetime | None
+    records: int | None
+    #: The first line of what went wrong.
+    error: str | None
+
+
+class Nights:
+    """Reads seedings for those who look at them."""
+
+    def __init__(self, databases: Databases, schema: str) -> None:
+        self._databases = databases
+        history = f"{quoted(schema)}.seeder_run_history"
+        counts = SEEDING.replace("%(seeding_id)s", "seeding_id").format(history=history)
+        self.sql = {
+            "SEEDING_IDS": SEEDING_IDS.format(history=history),
+            "COUNTS": COUNTS.format(counts=counts),
+            "RUNS": RUNS.format(history=history),
+        }
+
+    def seeding_ids(self, before: str | None = None, most: int = STEPS) -> list[str]:
+        """The ids of seedings, or of whatever else has runs, the latest first; after so many the list ends,
+        and goes on ``before`` the last one."""
+        with expecting_contract(), self._databases.session() as session:
+            found = session.rows(self.sql["SEEDING_IDS"], before=before, most=most)
+        # What isn't one of ours may take two steps.
+        return list(dict.fromkeys(row.seeding_id for row in found))
+
+    def counts(self, seeding_ids: list[str]) -> dict[str, SeedingCounts]:
+        """Each seeding's runs by status."""
+        with expecting_contract(), self._databases.session() as session:
+            found = session.rows(self.sql["COUNTS"], seeding_ids=seeding_ids)
+        return {row.seeding_id: SeedingCounts(*row[1:]) for row in found}
+
+    def runs(self, seeding_id: str) -> list[NightRun]:
+        """All runs of a seeding, by their beginning."""
+        with expecting_contract(), self._databases.session() as session:
+            return [NightRun(*row) for row in session.rows(self.sql["RUNS"], seeding_id=seeding_id)]
