@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -165,6 +166,15 @@ def _header(value: str) -> str:
     return value
 
 
+def _web_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write an address such as https://flower.example")
+    if "@" in parts.netloc:
+        raise ValueError("write it without user and password, since the pages show it; Flower asks for them")
+    return value.rstrip("/")
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_SECONDS)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 
@@ -287,6 +297,11 @@ class Settings(BaseSettings):
         None,
         "The header in which a reverse proxy names the person it has let in, such as X-Forwarded-User. Only "
         "where nobody can reach the port but that proxy.",
+    )
+    flower_url: Annotated[str, AfterValidator(_web_url)] | None = _setting(
+        None,
+        "Where Flower's pages are, such as https://flower.example: a job's page then links to its run's task "
+        "there. `seeder up` sets it by itself.",
     )
     history_days: int = _setting(
         90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS

@@ -25,13 +25,19 @@ class Flower:
     def url(self) -> str:
         return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
 
+    @property
+    def address(self) -> str:
+        """Without what lets somebody in."""
+        return f"http://127.0.0.1:{self.port}"
+
 
 @dataclass(frozen=True)
 class Web:
-    """Where the pages are, and the token to log in with."""
+    """Where the pages are, the token to log in with, and where they find Flower."""
 
     port: int
     token: str = field(repr=False)
+    flower_url: str
 
 
 def celery(*arguments: str) -> Sequence[str]:
@@ -67,7 +73,7 @@ def services(home: Path, flower: Flower, web: Web) -> list[Service]:
         Service(
             "web",
             (sys.executable, "-m", "seeder", "web", f"--port={web.port}"),
-            env={"SEEDER_API_TOKEN": web.token},
+            env={"SEEDER_API_TOKEN": web.token, "SEEDER_FLOWER_URL": web.flower_url},
             # A request under way is finished, and a refresh of everything takes a while to plan.
             grace=15,
         ),

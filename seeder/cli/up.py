@@ -25,7 +25,8 @@ def run() -> int:
     with embedded_servers(settings, out):
         prepare_schema(settings, out)
         flower = Flower(free_port(FLOWER_PORT), "seeder", secrets.token_urlsafe(12))
-        web = Web(free_port(WEB_PORT), settings.api_token or secrets.token_urlsafe(24))
+        token = settings.api_token or secrets.token_urlsafe(24)
+        web = Web(free_port(WEB_PORT), token, settings.flower_url or flower.address)
         settings.home.mkdir(parents=True, exist_ok=True)
         return supervise(
             services(settings.home, flower, web), when_up=lambda: _say_where(out, settings, flower, web)

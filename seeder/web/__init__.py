@@ -15,6 +15,7 @@
 ``feed``            server-sent events: one source for all viewers
 ``api/``            the endpoints, one file a subject
 ``pages/``          the HTML pages, one file a page
+``drawing/``        charts and timelines: where everything in the SVG is
 ``templates/``      Jinja2, escaped by default; ``base.html`` is the frame of every page
 ``static/``         styles and scripts, served under ``/static/``
 ==================  ==================================================================================

@@ -9,8 +9,10 @@ from celery import Celery
 from starlette.requests import HTTPConnection
 
 from seeder.app import Equipment
+from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
+from seeder.waiting import WaitingRoom
 from seeder.web.access import Access
 from seeder.web.feed import Feed
 from seeder.web.live import Live
@@ -34,6 +36,8 @@ class Services:
     tries: Tries
     live: Live
     runs: RunPages
+    nights: Nights
+    waiting: WaitingRoom
     readers: CapacityLimiter
     readiness: Readiness
 
@@ -52,6 +56,8 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         tries=Tries(),
         live=Live(Monitor(databases, settings), Feed()),
         runs=RunPages(databases, settings.db_schema),
+        nights=Nights(databases, settings.db_schema),
+        waiting=WaitingRoom(celery, equipment),
         readers=CapacityLimiter(READERS),
         readiness=Readiness(equipment, celery),
     )

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import psutil
@@ -202,6 +203,21 @@ def test_each_run_of_the_demo_is_one_row_that_tells_the_truth_and_a_task_in_flow
         }
 
     wait_until("Flower lists each run under its run_id, as it ended", lambda: in_flower() == runs)
+
+
+def test_a_jobs_page_leads_to_its_run_in_flower_and_tells_no_password(up: Up) -> None:
+    pages = re.search(r"^Pages .* (http://127\.0\.0\.1:\d+)/login#", up.log, re.MULTILINE)
+    assert pages, up.log
+    with up.database() as cursor:
+        cursor.execute("select table_name, last_run_id from reporting.seeder_job_status limit 1")
+        job = cursor.fetchone()
+    path = f"/jobs/{quote(job.table_name, safe='')}"
+    request = Request(pages[1] + path, headers={"Accept": "text/html"})  # noqa: S310 - matched above
+    with urlopen(request, timeout=20) as answer:  # noqa: S310 - matched above
+        html = answer.read().decode()
+    password, _, address = up.flower.removeprefix("http://").partition("@")
+    assert f'href="http://{address}/task/{job.last_run_id}"' in html
+    assert password.partition(":")[2] not in html
 
 
 def test_other_commands_find_what_runs(up: Up) -> None:

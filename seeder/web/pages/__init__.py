@@ -1,6 +1,7 @@
-"""The HTML pages, one file a page; ``asked``, ``joblist``, ``tiles`` and ``verdict`` are what they show."""
+"""The HTML pages, one file a page; ``asked``, ``joblist``, ``tiles``, ``verdict`` and ``reasons`` are what
+they show."""
 
-from seeder.web.pages import agency, login, monitoring
+from seeder.web.pages import agency, job, login, monitoring, night
 
 #: Every page's router.
-ROUTERS = (login.router, monitoring.router, agency.router)
+ROUTERS = (login.router, monitoring.router, agency.router, night.router, job.router)

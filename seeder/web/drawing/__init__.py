@@ -1,0 +1,1 @@
+"""Pictures as SVG: what is where. Templates write them down; colours are the style sheets'."""

@@ -1,0 +1,284 @@
+"""A job: what it is, what its matview is like, why it takes long, and how its runs went."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import psycopg2
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from starlette.responses import HTMLResponse
+
+from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
+from seeder.failures import one_line, place_in
+from seeder.forecast import Forecast
+from seeder.history.pages import DatedRun, RunFilter
+from seeder.history.watching import WatchedJob
+from seeder.inspection import Inspection, Unknown, inspect, next_refresh, work
+from seeder.manifests import Manifest
+from seeder.models import RunStatus
+from seeder.monitoring import MonitoredJob, Snapshot
+from seeder.runs import Message
+from seeder.sql.names import matview_name
+from seeder.sql.spans import Span, lines_of
+from seeder.sql.tokens import Position, offset_at
+from seeder.waiting import Whereabouts
+from seeder.web.api.answers import Asked, TableName, Text
+from seeder.web.api.history import LARGEST_ID
+from seeder.web.cursors import BAD, cursor, place
+from seeder.web.drawing import trend
+from seeder.web.pages.reasons import Reason, is_unfinished, of_pending, of_running
+from seeder.web.pages.rendering import page, rendered
+from seeder.web.services import Services, services
+
+T = TypeVar("T")
+
+router = APIRouter(include_in_schema=False)
+
+#: Runs in the charts, and rows of the history on a page.
+CHARTED = 90
+PER_PAGE = 30
+
+#: The page doesn't wait longer for what another database, or Redis, has to say.
+PATIENCE_SECONDS = 2.0
+SILENT = Unknown(f"There was no answer within {PATIENCE_SECONDS:.0f} s.")
+
+#: Lines of SQL on the page; a manifest with more is read elsewhere.
+MOST_LINES = 2_000
+
+
+class JobAsked(Asked):
+    cursor: Annotated[Text | None, Query()] = None
+    #: What an open page fetches: what changes by itself while a run is under way, or all of it.
+    piece: Annotated[Literal["now", "all"] | None, Query()] = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The SQL as a run takes it; as it is written where a run can't take it."""
+
+    lines: Sequence[Sequence[Span]]
+    left_out: int
+    #: What is wrong with it as it stands.
+    problem: str | None
+    #: The placeholders that were filled in.
+    filled: Sequence[str]
+    #: Where the recorded error points at, in these lines.
+    mark: Position | None
+
+
+@dataclass(frozen=True)
+class RunsView:
+    """A page of the history and the charts."""
+
+    runs: Sequence[DatedRun]
+    next: str | None
+    is_first: bool
+    durations: trend.Chart | None
+    rows: trend.Chart | None
+
+
+@router.get("/jobs/{tableName:path}")
+async def show(request: Request, table_name: TableName, asked: Annotated[JobAsked, Query()]) -> Response:
+    here = services(request)
+    snapshot = await here.live.fresh()
+    found = snapshot.of_table(table_name)
+    if not found:
+        raise UnknownTable(table_name=table_name)
+    one = found[0]
+    manifest = await here.read(_manifest, here, one.job)
+    head: dict[str, Any] = {
+        "one": one,
+        "job": one.job,
+        "others": found[1:],
+        "manifest": manifest,
+        "unfinished": is_unfinished(one.job),
+        "flower_url": here.equipment.settings.flower_url,
+        "points": place_in(one.job.last_errors or "") is not None,
+    }
+    if asked.piece == "now":
+        reason = await _reason(here, snapshot, one, manifest)
+        return HTMLResponse(rendered(request, "job_now.html", **head, reason=reason))
+    before = _before(table_name, asked.cursor)
+    reason, (inspection, forecast), runs = await asyncio.gather(
+        _reason(here, snapshot, one, manifest),
+        _inspected(here, one.job, manifest),
+        here.read(_runs, here, table_name, before),
+    )
+    values: dict[str, Any] = {
+        **head,
+        "reason": reason,
+        "inspection": inspection,
+        "forecast": forecast,
+        "definition": manifest and definition_of(manifest, one.job.last_errors),
+        "relations": lambda listed: _related(snapshot, here, listed),
+        "runs": runs,
+    }
+    if asked.piece == "all":
+        return HTMLResponse(rendered(request, "job_piece.html", **values))
+    return page(request, "job.html", **values)
+
+
+# --- the manifest -----------------------------------------------------------------------------------------
+
+
+def _manifest(here: Services, job: WatchedJob) -> Manifest | None:
+    with here.equipment.databases.session() as session:
+        return here.equipment.manifests.find(session, job.report_type, job.manifest_id)
+
+
+def definition_of(manifest: Manifest, errors: str | None) -> Definition:
+    """With the place that the errors of the last run name, if they name one."""
+    problem = None
+    try:
+        rendered_query = manifest.rendered_query
+    except ManifestError as error:
+        rendered_query, problem = None, str(error)
+    if problem is None:
+        try:
+            _ = manifest.query
+        except ManifestError as error:
+            problem = str(error)
+    words = errors or problem or ""
+    where = place_in(words)
+    mark = None
+    if rendered_query is None:
+        text, fillings = manifest.raw_query, []
+        mark = where and offset_at(text, Position(*where))
+    else:
+        text, fillings = rendered_query.text, rendered_query.fillings
+        mark = where and rendered_query.offset_of(Position(*where))
+    lines = lines_of(text, fillings, mark)
+    return Definition(
+        lines[:MOST_LINES],
+        max(0, len(lines) - MOST_LINES),
+        problem,
+        sorted({placeholder for _, _, placeholder in fillings}),
+        Position(*where) if where and mark is not None else None,
+    )
+
+
+# --- what other servers say -------------------------------------------------------------------------------
+
+
+async def _reason(
+    here: Services, snapshot: Snapshot, one: MonitoredJob, manifest: Manifest | None
+) -> Reason | None:
+    """Why the run that the job shows hasn't ended; None where it has."""
+    job = one.job
+    if not is_unfinished(job):
+        return None
+    database_id = manifest.database_id if manifest else None
+    if job.status == RunStatus.PENDING:
+        where = await _within(here, _whereabouts, here, job, database_id)
+        running = snapshot.status_counts.get(RunStatus.RUNNING, 0)
+        return of_pending(job, where, running, here.equipment.settings.limit_of(database_id))
+    try:
+        matview = matview_name(job.table_name, here.equipment.settings.db_schema)
+    except NameRefused as error:
+        return of_running(job, Unknown(str(error)))
+    return of_running(job, await _within(here, work, here.equipment.databases, database_id, matview))
+
+
+def _whereabouts(here: Services, job: WatchedJob, database_id: int | None) -> Whereabouts | Unknown:
+    if database_id not in here.equipment.databases:
+        return Unknown(f"The database {database_id} is not in SEEDER_DATABASES.")
+    message = Message(job.last_run_id or "", 0, job.report_type, job.manifest_id, job.table_name, database_id)
+    try:
+        return here.waiting.whereabouts(message)
+    except UserError as error:
+        return Unknown(str(error))
+
+
+async def _inspected(
+    here: Services, job: WatchedJob, manifest: Manifest | None
+) -> tuple[Inspection, Forecast | Unknown | None]:
+    """The matview, and what its next run would do; nothing of the latter for what will not run."""
+    if manifest is None:
+        return Inspection(Unknown("Its manifest is gone, and with it the database to look into.")), None
+    try:
+        matview = manifest.matview
+    except ManifestError as error:
+        return Inspection(Unknown(str(error))), None
+    databases, policy = here.equipment.databases, here.equipment.desk.policy
+    foreseen = job.enabled and job.status != RunStatus.RUNNING
+    inspection, forecast = await asyncio.gather(
+        _within(here, inspect, databases, manifest.database_id, matview),
+        _within(here, next_refresh, databases, manifest, policy) if foreseen else asyncio.sleep(0),
+    )
+    return Inspection(inspection) if isinstance(inspection, Unknown) else inspection, forecast
+
+
+async def _within(here: Services, ask: Callable[..., T], *arguments: Any) -> T | Unknown:
+    """What ``ask`` returns, or Unknown if that takes long; it then goes on in its thread for nobody."""
+    try:
+        return await asyncio.wait_for(here.read(ask, *arguments), PATIENCE_SECONDS)
+    except TimeoutError:
+        return SILENT
+    except psycopg2.Error as error:
+        return Unknown(here.equipment.databases.scrubbed(one_line(error)))
+
+
+@dataclass(frozen=True)
+class Related:
+    """A relation beside the matview; with the job whose matview it is, if it is one's."""
+
+    name: str
+    kind: str
+    through: str | None
+    job: MonitoredJob | None
+
+
+KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
+
+
+def _related(snapshot: Snapshot, here: Services, listed: Sequence[Any]) -> list[Related]:
+    """Bare names are of the default schema, so a matview may bear either name in the record."""
+    schema = here.equipment.settings.db_schema
+    related = []
+    for relation in listed:
+        name = f"{relation.schema}.{relation.name}"
+        found = snapshot.of_table(name)
+        if not found and relation.schema == schema:
+            found = snapshot.of_table(relation.name)
+        is_matview = relation.kind == "m" and bool(found)
+        related.append(
+            Related(
+                name,
+                KINDS.get(relation.kind, "relation"),
+                relation.through,
+                found[0] if is_matview else None,
+            )
+        )
+    return sorted(related, key=lambda one: (one.job is None, one.name))
+
+
+# --- runs -------------------------------------------------------------------------------------------------
+
+
+def _runs(here: Services, table_name: str, before: int | None) -> RunsView:
+    wanted = RunFilter(table_name=table_name)
+    charted, _ = here.runs.of_table(wanted, None, CHARTED)
+    runs, end = here.runs.of_table(wanted, before, PER_PAGE)
+    return RunsView(
+        runs,
+        cursor(table_name, [end]) if end else None,
+        before is None,
+        trend.durations(charted),
+        trend.rows(charted),
+    )
+
+
+def _before(table_name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    match place(table_name, text):
+        case [int(number)] if 0 <= number <= LARGEST_ID:
+            return number
+    raise HTTPException(409, BAD)
