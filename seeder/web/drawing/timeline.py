@@ -33,6 +33,7 @@ LETTER = 6.6
 #: Neither a short run nor a failed one gets lost.
 NARROWEST = 1.5
 NARROWEST_ERROR = 3.0
+TALLER = 1.5
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def _box(bar: Bar, lane: int, lane_height: float, across: Scale) -> Box:
         label = name if len(name) <= letters else f"{name[: letters - 1]}…"
     height = round(lane_height - 1 if lane_height < 8 else lane_height - 3, 2)
     y = round(LANES_AT + lane * lane_height, 2)
+    if bar.run.status == RunStatus.ERROR:
+        # Taller than its lane's others, for a thin one has no room for hatching.
+        y, height = y - TALLER, height + 2 * TALLER
     return Box(x, y, round(width, 2), height, bar.run.status, title_of(bar), label)
 
 

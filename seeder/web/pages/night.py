@@ -83,7 +83,7 @@ class NightView:
     night: Night
     picture: Timeline
     counts: dict[str, int]
-    #: What held the end back, or how far it is, a sentence each.
+    #: How the time went and what held the end back, a sentence each.
     sentences: Sequence[str]
     slowest: Sequence[Bar]
     failed: Sequence[Bar]
@@ -96,6 +96,11 @@ class NightView:
     @property
     def unfinished(self) -> bool:
         return self.night.ended is None
+
+    @property
+    def pause_ms(self) -> int:
+        """How long an open page waits between two looks: all runs are read for each."""
+        return max(1000, len(self.night.bars) + self.night.pending)
 
 
 @router.get("/nights")
@@ -175,8 +180,12 @@ def _neighbours(here: Services, seeding_id: str) -> tuple[str | None, str | None
 
 def _sentences(found: Night) -> list[str]:
     """How the time went."""
+    if len(found.bars) == 1 and not found.pending:
+        (bar,) = found.bars
+        what = "is" if bar.is_running else "was"
+        return [f"{bar.run.table_name} {what} its only run{_usually(bar)}."]
     told = []
-    if found.lane_count:
+    if found.lane_count > 1:
         at_best = round(found.least_seconds)
         told.append(
             f"At most {number(found.lane_count)} ran side by side. Together they took "
@@ -190,10 +199,9 @@ def _sentences(found: Night) -> list[str]:
     if tail.alone_seconds < 1 and tail.slack_seconds < NO_SLACK * found.seconds:
         told.append("No single run held its end back: the lanes were busy until shortly before it.")
         return told
-    usual = f" (usually {duration(last.usual_seconds)})" if last.usual_seconds is not None else ""
     words = (
         f"The end was held back by {last.run.table_name}: it ended last, took "
-        f"{duration(round(last.seconds))}{usual}"
+        f"{duration(round(last.seconds))}{_usually(last)}"
     )
     if last.waited >= 1:
         words += f", and had begun only after {duration(round(last.waited))} in the queue"
@@ -203,6 +211,10 @@ def _sentences(found: Night) -> list[str]:
     elif tail.slack_seconds >= 1 and found.lane_count > 1:
         told.append(f"For the last {duration(round(tail.slack_seconds))} at most half as many were at work.")
     return told
+
+
+def _usually(bar: Bar) -> str:
+    return "" if bar.usual_seconds is None else f" (usually {duration(bar.usual_seconds)})"
 
 
 def _waited(found: Night) -> str:

@@ -39,7 +39,9 @@ async function work() {
     } catch (error) {
       state("off", error.message);
     }
-    await new Promise((done) => setTimeout(done, PAUSE));
+    // A large piece says itself how often it may be asked for.
+    const pause = Number(document.querySelector("[data-live]").dataset.pause ?? PAUSE);
+    await new Promise((done) => setTimeout(done, pause));
   }
   busy = false;
 }
@@ -57,6 +59,7 @@ function put(html) {
 function swap(old, fresh) {
   const parts = (root) => [...root.querySelectorAll("a, button, input, select, summary")];
   const focused = parts(old).indexOf(document.activeElement);
+  if (old.matches("details[open]")) fresh.setAttribute("open", "");
   for (const details of old.querySelectorAll("details[open][id]")) {
     fresh.querySelector(`details[id="${CSS.escape(details.id)}"]`)?.setAttribute("open", "");
   }
@@ -72,7 +75,7 @@ function plain(element) {
   copy.classList.remove("fresh");
   if (!copy.classList.length) copy.removeAttribute("class");
   for (const within of copy.querySelectorAll(".fresh")) within.classList.remove("fresh");
-  for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  for (const details of [copy, ...copy.querySelectorAll("details")]) details.removeAttribute("open");
   for (const time of copy.querySelectorAll("time")) {
     time.textContent = "";
     time.removeAttribute("title");
