@@ -5,6 +5,7 @@ mean that text, directives and reasons stand in its comments, and a formatter th
 its tree (pglast.prettify) drops them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,6 +14,9 @@ from seeder.errors import QueryRefused
 from seeder.sql.tokens import COMMENTS, position, scan_with_comments
 
 _STRINGS = frozenset(("SCONST", "USCONST", "BCONST", "XCONST"))
+#: With these, text can look as if it stood in another order than PostgreSQL reads it
+#: (https://www.unicode.org/reports/tr9/, explicit formatting characters).
+_CONTROLS = re.compile("([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])")
 _NUMBERS = frozenset(("ICONST", "FCONST"))
 #: Not reserved, so they may be a column's name too, but seldom are.
 _ALSO_KEYWORDS = frozenset(("BY", "OVER", "PARTITION", "FILTER", "RECURSIVE", "VALUES", "EXISTS", "BETWEEN"))
@@ -20,7 +24,8 @@ _ALSO_KEYWORDS = frozenset(("BY", "OVER", "PARTITION", "FILTER", "RECURSIVE", "V
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of one line. ``kind`` is "keyword", "string", "number", "comment" or "" for the rest."""
+    """A piece of one line. ``kind`` is "keyword", "string", "number", "comment", "control" for a character
+    that would turn the text around it, or "" for the rest."""
 
     text: str
     kind: str = ""
@@ -56,8 +61,9 @@ def lines_of(
         for number, piece in enumerate((first, *others)):
             if number:
                 lines.append([])
-            if piece:
-                _add(lines[-1], Span(piece, kind, filling, is_marked))
+            for part in filter(None, _CONTROLS.split(piece)):
+                shown = "control" if _CONTROLS.fullmatch(part) else kind
+                _add(lines[-1], Span(part, shown, filling, is_marked))
     if marked and marked[0] == marked[1]:
         # Something is missing at the end of a line: there is nothing to mark but the place.
         line = text.count("\n", 0, marked[0])

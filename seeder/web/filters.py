@@ -70,10 +70,16 @@ def isolated(text: str) -> str:
     return f"\u2068{text}\u2069"
 
 
+def code_point(character: str) -> str:
+    """``U+202E``, for what can't be seen itself."""
+    return f"U+{ord(character):04X}"
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
-        job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc, duration,
-        number, size, rows_change, size_change, is_steep, is_slow, isolated, first_line,
+        job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc,
+        duration, number, size, rows_change, size_change, is_steep, is_slow, isolated, first_line,
+        code_point,
     )
 }  # fmt: skip

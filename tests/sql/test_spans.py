@@ -99,3 +99,11 @@ def test_a_place_in_the_manifest_is_found_in_the_rendered_text(
     # Within a literal all places are those of its placeholder.
     within = [start for start, end, _ in rendered.fillings if start <= offset < end]
     assert there == (within[0] if within else offset)
+
+
+def test_what_would_turn_the_text_around_it_stands_apart() -> None:
+    (line,) = lines_of("select 'a\u202eb' -- \u2066c")
+    assert [(span.text, span.kind) for span in line if span.text != " "] == [
+        ("select", "keyword"), ("'a", "string"), ("\u202e", "control"), ("b'", "string"),
+        ("-- ", "comment"), ("\u2066", "control"), ("c", "comment"),
+    ]  # fmt: skip

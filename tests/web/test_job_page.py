@@ -144,6 +144,11 @@ def test_whatever_the_database_holds_is_shown_as_text(
     assert not re.search(r"\sstyle=|\son\w+=", re.sub(r">[^<]*<", "><", html))
 
 
+def test_no_character_of_the_sql_turns_what_is_beside_it(sale: Platform, client: TestClient) -> None:
+    sale.custom(1, table_name="sales", query="select 'admin\u202e' as role")
+    assert '<bdi class="control" data-code="U+202E">\u202e</bdi>' in get(client, "/jobs/sales")
+
+
 def test_a_table_is_found_by_its_name_whatever_is_in_it(platform: Platform, client: TestClient) -> None:
     tables = ["reporting.sales", "a/b", "50%", "q?x#y", "../x"]
     for number, table in enumerate(tables, 1):
