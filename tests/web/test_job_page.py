@@ -443,6 +443,10 @@ def test_the_pieces_have_the_pages_own_elements(platform: Platform, client: Test
     run(platform, 1, "sales")
     whole = set(re.findall(r' id="(job-[^"]+)"', get(client, "/jobs/sales")))
     assert set(re.findall(r' id="(job-[^"]+)"', get(client, "/jobs/sales?piece=all"))) == whole
+    # What an open page asks for while a run is under way is all, once it is over.
+    assert set(re.findall(r' id="(job-[^"]+)"', get(client, "/jobs/sales?piece=now"))) == whole
+    platform.history.queue([new_run("n2.custom-1", "sales")])
+    client.portal.call(client.app.state.services.live.look)  # type: ignore[union-attr]
     assert set(re.findall(r' id="(job-[^"]+)"', get(client, "/jobs/sales?piece=now"))) == {
         "job-head",
         "job-now",

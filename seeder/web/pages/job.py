@@ -96,7 +96,8 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "flower_url": here.equipment.settings.flower_url,
         "points": place_in(one.job.last_errors or "") is not None,
     }
-    if asked.piece == "now":
+    # When the run is over, all has changed.
+    if asked.piece == "now" and head["unfinished"]:
         reason = await _reason(here, snapshot, one, manifest)
         return HTMLResponse(rendered(request, "job_now.html", **head, reason=reason))
     before = _before(table_name, asked.cursor)
@@ -114,7 +115,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "relations": lambda listed: _related(snapshot, here, listed),
         "runs": runs,
     }
-    if asked.piece == "all":
+    if asked.piece:
         return HTMLResponse(rendered(request, "job_piece.html", **values))
     return page(request, "job.html", **values)
 
