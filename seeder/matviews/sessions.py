@@ -3,6 +3,7 @@
 https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,6 +79,9 @@ limit 1
 """
 
 
+_PASSWORD = re.compile(r"(\bpassword\s+)(?:[a-z]?'.*|\$.*)", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Person:
     """A session: somebody, or something, connected to the database."""
@@ -93,7 +97,9 @@ class Person:
 
     @property
     def first_line(self) -> str:
-        return next((line.strip() for line in self.query.splitlines() if line.strip()), "")
+        """Of its query, without the passwords that ALTER ROLE and the like may have in it."""
+        line = next((line.strip() for line in self.query.splitlines() if line.strip()), "")
+        return _PASSWORD.sub(r"\1'***'", line)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from psycopg2.errors import QueryCanceled
 from workbench import Bench
 
 from seeder.matviews import lock, sessions
-from seeder.matviews.sessions import Worker
+from seeder.matviews.sessions import Person, Worker
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
@@ -110,3 +110,18 @@ def test_progress_is_told_where_postgresql_tells_it(made: Bench) -> None:
         assert step.what.startswith("making the index")
         assert step.phase.startswith(("building index", "initializing"))
         assert step.share is None or 0 <= step.share <= 1
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("\n  select 1\n from x", "select 1"),
+        ("", ""),
+        ("alter role ada password 'hidden' valid until 'x'", "alter role ada password '***'"),
+        ("create user ada with PASSWORD   E'hid\\'den'", "create user ada with PASSWORD   '***'"),
+        ("alter role ada password $$hidden$$", "alter role ada password '***'"),
+        ("select password from x", "select password from x"),
+    ],
+)
+def test_a_query_is_told_by_its_first_line_without_a_password(query: str, line: str) -> None:
+    assert Person(1, "", "", "", None, query).first_line == line

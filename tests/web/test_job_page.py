@@ -385,6 +385,10 @@ def test_runs_come_in_pages_with_their_figures_and_errors(platform: Platform, cl
     older = re.search(r'href="(/jobs/sales\?cursor=[^"#]*)#job-history" rel="next"', html)
     assert older
     second = get(client, unescape(older[1]))
+    # An open page of older runs stays one.
+    live = re.search(r'data-live="([^"]*)"', second)
+    assert live
+    assert get(client, unescape(live[1])).count("<tr ") == second.count("<tr ")
     assert len(re.findall(r'<tr class="(success|error)">', second)) == 26
     assert 'rel="next"' not in second
     assert "Latest runs" in second

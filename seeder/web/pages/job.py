@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import psycopg2
 from fastapi import APIRouter, HTTPException, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
@@ -93,6 +94,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "others": found[1:],
         "manifest": manifest,
         "unfinished": is_unfinished(one.job),
+        "cursor": asked.cursor,
         "flower_url": here.equipment.settings.flower_url,
         "points": place_in(one.job.last_errors or "") is not None,
     }
@@ -101,17 +103,18 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         reason = await _reason(here, snapshot, one, manifest)
         return HTMLResponse(rendered(request, "job_now.html", **head, reason=reason))
     before = _before(table_name, asked.cursor)
-    reason, (inspection, forecast), runs = await asyncio.gather(
+    reason, (inspection, forecast), runs, definition = await asyncio.gather(
         _reason(here, snapshot, one, manifest),
         _inspected(here, one.job, manifest),
         here.read(_runs, here, table_name, before),
+        run_in_threadpool(definition_of, manifest, one.job.last_errors),
     )
     values: dict[str, Any] = {
         **head,
         "reason": reason,
         "inspection": inspection,
         "forecast": forecast,
-        "definition": manifest and definition_of(manifest, one.job.last_errors),
+        "definition": definition,
         "relations": lambda listed: _related(snapshot, here, listed),
         "runs": runs,
     }
@@ -128,8 +131,11 @@ def _manifest(here: Services, job: WatchedJob) -> Manifest | None:
         return here.equipment.manifests.find(session, job.report_type, job.manifest_id)
 
 
-def definition_of(manifest: Manifest, errors: str | None) -> Definition:
-    """With the place that the errors of the last run name, if they name one."""
+def definition_of(manifest: Manifest | None, errors: str | None) -> Definition | None:
+    """With the place that the errors of the last run name, if they name one. The worst text takes two seconds
+    (seeder.sql.tokens.LONGEST_QUERY)."""
+    if manifest is None:
+        return None
     problem = None
     try:
         rendered_query = manifest.rendered_query
