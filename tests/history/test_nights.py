@@ -99,7 +99,7 @@ IDS = st.sets(
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ids=IDS, kinds=st.sets(st.sampled_from(["custom-1", "custom-10", "canned-2"]), min_size=1))
+@given(ids=IDS, kinds=st.sets(st.sampled_from(["custom-1", "custom-10", "canned-2", "a-1"]), min_size=1))
 def test_each_seeding_is_listed_once_in_any_collation(
     elsewhere: Platform, ids: set[str], kinds: set[str]
 ) -> None:

@@ -149,6 +149,9 @@ def test_what_it_reads_and_what_reads_it_is_found_through_views(made: Bench) -> 
             Relation("reporting", "sales", "m", None),
         ]
         assert lineage.readers(session, topmost.oid) == []
+        # What another matview reads is that one's business.
+        further = found(session, MatviewName("reporting", "further"))
+        assert lineage.sources(session, further.oid) == [Relation("reporting", "above", "m", None)]
 
 
 def test_views_that_read_each_other_end_the_search(any_platform: Platform) -> None:
