@@ -21,6 +21,8 @@ PICTURES = [
     ("monitoring", "/", LAPTOP),
     ("monitoring-phone", "/", PHONE),
     ("agency", "/agencies/ev", LAPTOP),
+    ("job", "/jobs/flights_yv_time_on_the_ground", LAPTOP),
+    ("night", "/nights?all=yes", LAPTOP),
 ]
 
 
@@ -38,7 +40,11 @@ def main(link: str) -> None:
             page.get_by_role("button", name="Log in").click()
             page.get_by_role("button", name="Log out").wait_for()
             page.goto(path)
-            page.locator("#live[data-state=on]").wait_for()
+            if name == "night":
+                page.get_by_role("table").get_by_role("link").first.click()
+                page.locator("#night-timeline").wait_for()
+            else:
+                page.locator("#live[data-state=on]").wait_for()
             page.screenshot(path=IMAGES / f"{name}.png")
             context.close()
         browser.close()

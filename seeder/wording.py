@@ -33,6 +33,11 @@ def duration(seconds: int | None) -> str:
     return f"{left} s"
 
 
+def brief(seconds: float) -> str:
+    """A duration that may be shorter than what ``duration`` tells: ``under 1 s``."""
+    return "under 1 s" if 0 < seconds < 1 else duration(round(seconds))
+
+
 def signed(written: str, amount: int) -> str:
     """What ``number`` or ``size`` made of a difference, with its sign; the minus is the typographic one."""
     return f"+{written}" if amount > 0 else written.replace("-", "−") if amount < 0 else f"±{written}"

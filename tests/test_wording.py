@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeder.web.filters import is_slow, is_steep, rows_change, size_change
-from seeder.wording import duration, number, signed, size
+from seeder.wording import brief, duration, number, signed, size
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,11 @@ def test_a_size_has_the_unit_that_reads_best(value: int, words: str) -> None:
 def test_a_difference_of_sizes_has_one_sign() -> None:
     assert signed(size(-20480), -20480) == "−20 kB"
     assert signed(number(0), 0) == "±0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (0.2, "under 1 s"), (0.99, "under 1 s"), (1, "1 s"), (61.6, "1 min 02 s")],
+)
+def test_a_short_duration_is_not_told_as_none(seconds: float, words: str) -> None:
+    assert brief(seconds) == words

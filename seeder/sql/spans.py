@@ -44,6 +44,7 @@ def lines_of(
     refuses comes out as it is, of no kind.
     """
     tokens = list(_tokens(text))
+    ends = {start: end for start, end, _ in tokens}
     kinds = dict.fromkeys([0, len(text)], "")
     for start, end, kind in tokens:
         # Where two touch, the second one's beginning counts.
@@ -51,7 +52,7 @@ def lines_of(
     filled: dict[int, str | None] = {}
     for start, end, placeholder in fillings:
         filled |= {start: placeholder, end: None}
-    marked = _marked(text, mark, {start: end for start, end, _ in tokens})
+    marked = _marked(text, mark, ends)
     lines: list[list[Span]] = [[]]
     kind, filling = "", None
     for start, end in pairwise(sorted({*kinds, *filled, *marked})):
@@ -98,11 +99,16 @@ def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
         yield token.start, token.end + 1, kind
 
 
-def _marked(text: str, mark: int | None, tokens: Mapping[int, int]) -> tuple[int, ...]:
-    """From where to where: nothing, a place, or a piece of a line."""
+def _marked(text: str, mark: int | None, ends: Mapping[int, int]) -> tuple[int, ...]:
+    """From where to where: nothing, a place, or a piece of a line. ``ends`` has each token's end by its
+    beginning."""
     if mark is None or not 0 <= mark <= len(text):
         return ()
     if mark == len(text) or text[mark] == "\n":
         return (mark, mark)
+    end = ends.get(mark, mark + 1)
+    # PostgreSQL points at the beginning of a name with dots in it.
+    while text[end : end + 1] == "." and end in ends and ends[end] in ends:
+        end = ends[ends[end]]
     line_end = text.find("\n", mark)
-    return (mark, min(tokens.get(mark, mark + 1), len(text) if line_end < 0 else line_end))
+    return (mark, min(end, len(text) if line_end < 0 else line_end))

@@ -54,6 +54,10 @@ def test_an_error_points_at_a_token_or_at_a_character_inside_one() -> None:
     assert marked(text, text.index("delai")) == ["delai"]
     assert marked(text, text.index(" y")) == [" "]
     assert marked(text, len(text) + 1) == []
+    assert marked("select f.delai + 1", 7) == ["f.delai"]
+    assert marked('select a."b c".d.*', 7) == ['a."b c".d.*']
+    assert marked("select a . b, c.", 7) == ["a"]
+    assert marked("select c.", 7) == ["c"]
     assert marked("select 1 from", 13) == [" "]
     assert marked("select $$a\nb$$", 7) == ["$$a"]
 

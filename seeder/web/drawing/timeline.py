@@ -8,7 +8,7 @@ from datetime import UTC
 from seeder.models import RunStatus
 from seeder.monitoring.night import Bar, Night, load_of
 from seeder.web.drawing.scales import Scale, ticks, whole
-from seeder.wording import duration
+from seeder.wording import brief, duration
 
 WIDTH = 960
 #: How many ran side by side, on top.
@@ -131,11 +131,11 @@ def _box(bar: Bar, lane: int, lane_height: float, across: Scale) -> Box:
 def title_of(bar: Bar) -> str:
     """A run in one line of text."""
     run = bar.run
-    took = f"{'at work for' if bar.is_running else 'took'} {duration(round(bar.seconds))}"
+    took = f"{'at work for' if bar.is_running else 'took'} {brief(bar.seconds)}"
     usual = f", usually {duration(bar.usual_seconds)}" if bar.usual_seconds is not None else ""
     return (
         f"{run.table_name} ({run.agency_slug}): {run.status}, {took}{usual}; "
-        f"began {run.start_time.astimezone(UTC):%H:%M:%S} UTC, {duration(round(bar.waited))} in the queue"
+        f"began {run.start_time.astimezone(UTC):%H:%M:%S} UTC, {brief(bar.waited)} in the queue"
     )
 
 
@@ -156,7 +156,7 @@ def _together(bars: Sequence[Bar], lane: int, lane_height: float, across: Scale)
         width = max(across.at(block[-1].end) - x, NARROWEST)
         longest = max(bar.seconds for bar in block)
         what = f"{len(block)} runs" if len(block) > 1 else title_of(block[0])
-        title = f"{what}, none over {duration(round(longest))}" if len(block) > 1 else what
+        title = f"{what}, none over {brief(longest)}" if len(block) > 1 else what
         made.append(Box(x, y, round(width, 2), height, "many", title))
     return made
 

@@ -48,6 +48,11 @@ class Chart:
     first: datetime
     last: datetime
 
+    @property
+    def is_short(self) -> bool:
+        """Its first run isn't at the left end."""
+        return len(self.columns) * COLUMN < self.width
+
 
 def durations(newest_first: Sequence[Run]) -> Chart | None:
     """Bars from 0, for the runs that ended; None where there is none."""

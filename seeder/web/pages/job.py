@@ -156,6 +156,9 @@ def definition_of(manifest: Manifest | None, errors: str | None) -> Definition |
         text, fillings = rendered_query.text, rendered_query.fillings
         mark = where and rendered_query.offset_of(Position(*where))
     lines = lines_of(text, fillings, mark)
+    if not lines[-1]:
+        # An end of line at the end begins no line that anybody wrote.
+        lines.pop()
     return Definition(
         lines[:MOST_LINES],
         max(0, len(lines) - MOST_LINES),

@@ -17,7 +17,7 @@ from seeder.web.api.answers import Asked, Text
 from seeder.web.drawing.timeline import Timeline, timeline
 from seeder.web.pages.rendering import page, rendered
 from seeder.web.services import Services, services
-from seeder.wording import duration, number
+from seeder.wording import brief, duration, number
 
 router = APIRouter(include_in_schema=False)
 
@@ -189,8 +189,8 @@ def _sentences(found: Night) -> list[str]:
         at_best = round(found.least_seconds)
         told.append(
             f"At most {number(found.lane_count)} ran side by side. Together they took "
-            f"{duration(round(found.worked_seconds))}, which no order of them could have brought below "
-            f"{duration(at_best)}; it took {duration(round(found.seconds))}."
+            f"{brief(found.worked_seconds)}, which no order of them could have brought below "
+            f"{duration(at_best)}; it took {brief(found.seconds)}."
         )
     tail = found.tail
     if tail is None:
@@ -201,15 +201,15 @@ def _sentences(found: Night) -> list[str]:
         return told
     words = (
         f"The end was held back by {last.run.table_name}: it ended last, took "
-        f"{duration(round(last.seconds))}{_usually(last)}"
+        f"{brief(last.seconds)}{_usually(last)}"
     )
     if last.waited >= 1:
-        words += f", and had begun only after {duration(round(last.waited))} in the queue"
+        words += f", and had begun only after {brief(last.waited)} in the queue"
     told.append(words + ".")
     if tail.alone_seconds >= 1 and len(found.bars) > 1:
-        told.append(f"For the last {duration(round(tail.alone_seconds))} nothing else was at work.")
+        told.append(f"For the last {brief(tail.alone_seconds)} nothing else was at work.")
     elif tail.slack_seconds >= 1 and found.lane_count > 1:
-        told.append(f"For the last {duration(round(tail.slack_seconds))} at most half as many were at work.")
+        told.append(f"For the last {brief(tail.slack_seconds)} at most half as many were at work.")
     return told
 
 
@@ -221,6 +221,4 @@ def _waited(found: Night) -> str:
     waits = sorted(bar.waited for bar in found.bars)
     if not waits:
         return ""
-    return (
-        f"{duration(round(waits[len(waits) // 2]))} in the middle, {duration(round(waits[-1]))} the longest"
-    )
+    return f"{brief(waits[len(waits) // 2])} in the middle, {brief(waits[-1])} the longest"
