@@ -125,3 +125,42 @@ def test_progress_is_told_where_postgresql_tells_it(made: Bench) -> None:
 )
 def test_a_query_is_told_by_its_first_line_without_a_password(query: str, line: str) -> None:
     assert Person(1, "", "", "", None, query).first_line == line
+
+
+def test_how_far_a_refresh_is_can_be_told_by_its_locks(made: Bench) -> None:
+    made.sql("""
+        create table public.pace as select 0.0::float8 as seconds;
+        create function public.slowly(id integer) returns integer language plpgsql immutable as
+        $$ begin perform pg_catalog.pg_sleep((select seconds from public.pace)); return id; end $$;
+        create materialized view reporting.slow as select id, public.slowly(id) as n from public.sale;
+        create unique index slow_key on reporting.slow (id);
+        create index slow_idx on reporting.slow (public.slowly(id));
+        drop materialized view reporting.sales;
+        alter materialized view reporting.slow rename to sales;
+        update public.pace set seconds = 0.05
+    """)
+
+    def step() -> tuple[str, str] | None:
+        found = worker(made)
+        return found and found.step and (found.step.what, found.step.phase)
+
+    with at_work(made, "refresh materialized view reporting.sales"):
+        seen("the query is executed", lambda: step() == ("refreshing plain", "executing the query"))
+        seen("an index is made", lambda: step() == ("refreshing plain", "making index 2 of 2"))
+    comparing = "executing the query, or comparing its rows with those there"
+    with at_work(made, "refresh materialized view concurrently reporting.sales"):
+        seen("the query is executed", lambda: step() == ("refreshing concurrently", comparing))
+
+
+def test_a_concurrent_refresh_that_writes_says_so(made: Bench) -> None:
+    made.sql("""
+        create unique index sales_key on reporting.sales (id);
+        update public.sale set amount = 0 where id < 50
+    """)
+    with made.platform.databases.bare_connection() as connection, connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(%s)", (lock.key_of(SALES),))
+        cursor.execute("refresh materialized view concurrently reporting.sales")
+        found = worker(made)
+    assert found
+    assert found.step
+    assert (found.step.what, found.step.phase) == ("refreshing concurrently", "writing what has changed")
