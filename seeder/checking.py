@@ -151,7 +151,7 @@ class Judge:
         except SeederError as error:
             errors.append(error)
         try:
-            found = glance(self._session, manifest.matview)
+            found = glance(self._session, manifest.matview, self._policy.limits)
             decision = decide(self._session, manifest, found, self._policy)
             if decision.deed is not Deed.CREATE:
                 refuse_hopeless(self._session, manifest, found, decision, self._policy)

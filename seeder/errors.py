@@ -205,6 +205,11 @@ class QueryChanged(ManifestError):
     SEEDER_ON_QUERY_CHANGE=rebuild to have it rebuilt, or =keep to go on refreshing it as it is."""
 
 
+class ReadsItself(ManifestError):
+    """The query reads its own materialized view, whose name is found before that of the table it means;
+    nothing was changed. Write the table's schema before its name."""
+
+
 class DependentsInTheWay(ManifestError):
     """{table_name} can't be exchanged for its new build, because {reason}: {dependents}. Nothing was changed.
     Drop or change what is listed and refresh again, or set SEEDER_ON_QUERY_CHANGE and SEEDER_REFRESH_MODE so

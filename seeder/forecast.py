@@ -110,7 +110,7 @@ def forecast(
 def _foreseen(session: Session, manifest: Manifest, policy: Policy, *, as_role: bool) -> Forecast:
     """`as_role`: the query will run with the rights of the policy's role, so it can be asked for as that."""
     try:
-        found = lock.glance(session, manifest.matview)
+        found = lock.glance(session, manifest.matview, policy.limits)
     except psycopg2.Error as error:
         return _of(manifest, ERROR, str(judged(error)))
     try:

@@ -4,17 +4,32 @@ PostgreSQL stores a query as a parse tree. Printed back by ``pg_get_viewdef``, t
 equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html).
 """
 
+from seeder.errors import ReadsItself
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
 from seeder.session import Session
 from seeder.sql.guard import SafeQuery
 
 SAME = """
-select pg_get_viewdef('pg_temp.seeder_probe'::regclass) = pg_get_viewdef(%(oid)s::oid) as same
+select pg_get_viewdef('pg_temp.seeder_probe'::regclass) = pg_get_viewdef(%(oid)s::oid) as same,
+       exists (
+           select from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+           where r.ev_class = 'pg_temp.seeder_probe'::regclass
+             and d.refclassid = 'pg_class'::regclass and d.refobjid = %(oid)s::oid
+       ) as reads_itself
 """
 
 
-def same_meaning(session: Session, oid: int, query: SafeQuery, policy: Policy) -> bool:
-    """Whether the matview's definition is the query. Leaves nothing behind."""
+def same_meaning(
+    session: Session, oid: int, query: SafeQuery, policy: Policy, *, was_made_of_it: bool
+) -> bool:
+    """Whether the matview's definition is the query. Leaves nothing behind.
+
+    A matview of its source's name, earlier on the search_path, takes the source's place in its own query. One
+    that was made of this text then stays what it is; another can't be made. Raises ReadsItself.
+    """
     with probe(session, query, policy.as_manifest):
-        return bool(session.row(SAME, oid=oid).same)
+        found = session.row(SAME, oid=oid)
+    if found.reads_itself and not was_made_of_it:
+        raise ReadsItself()
+    return bool(found.same or found.reads_itself)

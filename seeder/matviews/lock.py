@@ -16,6 +16,7 @@ from typing import Any
 from seeder.database import IDLE_NAME
 from seeder.errors import DatabaseFull, MatviewBusy
 from seeder.matviews import slots
+from seeder.matviews.shape import SHAPE
 from seeder.prepared import Prepared
 from seeder.session import Session
 from seeder.sql.names import MatviewName
@@ -53,7 +54,8 @@ select current_setting('seeder.locked')::boolean as locked,
            select left_over.oid
            from pg_class left_over join pg_namespace its on its.oid = left_over.relnamespace
            where its.nspname = %(schema)s and left_over.relname = %(copy)s and left_over.relkind = 'm'
-       ) as leftover
+       ) as leftover,
+       case when c.relkind = 'm' then ({SHAPE}) end as shape
 from (values (1)) as always_one_row
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s)
        on c.relname = %(name)s
@@ -128,6 +130,8 @@ class Found:
     keyed: bool
     #: The copy that a run left which died before it could exchange it.
     leftover: int | None = None
+    #: Hash of the names of all that the matview reads.
+    shape: str | None = None
 
 
 def key_of(matview: MatviewName) -> int:
@@ -191,6 +195,7 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
         "schema": matview.schema,
         "name": matview.name,
         "copy": copy_of(matview).name,
+        "search_path": limits.search_path,
         **({"slots": most} if most else {}),
     }
 
@@ -204,9 +209,11 @@ def taken(row: Any, session: Session, matview: MatviewName, most: int) -> Found:
     return _found(row)
 
 
-def glance(session: Session, matview: MatviewName) -> Found:
+def glance(session: Session, matview: MatviewName, limits: Limits) -> Found:
     """What is there just now; it may be another's work the next moment."""
-    return _found(session.row(GLANCE, schema=matview.schema, name=matview.name, copy=copy_of(matview).name))
+    copy = copy_of(matview).name
+    path = limits.search_path
+    return _found(session.row(GLANCE, schema=matview.schema, name=matview.name, copy=copy, search_path=path))
 
 
 @contextmanager
@@ -238,7 +245,7 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
 
 
 def _found(row: Any) -> Found:
-    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover)
+    return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover, row.shape)
 
 
 def hold(session: Session, key: int) -> bool:

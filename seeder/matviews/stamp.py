@@ -24,8 +24,8 @@ class Stamp:
     fingerprint: str
     #: Rows when the planner's statistics were last gathered.
     analyzed_rows: int | None
-    #: Hash of the columns that the sources had, for SQL with a ``*``; empty for SQL that names each column
-    #: itself; None is not known.
+    #: Hash of the names of all that the matview read when the SQL last meant it (seeder.matviews.shape);
+    #: None is not known.
     shape: str | None = None
     #: What PostgreSQL's counter of changes since then began at. None is as many as there were rows: they were
     #: gathered by the transaction that wrote the rows, whose changes are counted at its end.

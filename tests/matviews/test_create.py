@@ -15,7 +15,7 @@ def test_it_is_made_with_its_rows_figures_and_stamp(bench: Bench) -> None:
     assert done.figures.total_bytes == bench.value("select pg_total_relation_size('reporting.sales')")
     assert bench.sql("table reporting.sales") == bench.sql("select id, amount from sale")
     assert bench.stamp() == Stamp(
-        "custom-1", manifest.source(()), manifest.query.fingerprint, analyzed_rows=100, shape=""
+        "custom-1", manifest.source(()), manifest.query.fingerprint, analyzed_rows=100
     )
     assert bench.comment() == bench.comment().strip()  # type: ignore[union-attr]
 

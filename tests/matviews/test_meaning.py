@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from workbench import Bench
 
-from seeder.errors import QueryChanged, QueryFailed
+from seeder.errors import QueryChanged, QueryFailed, ReadsItself
 from seeder.manifests import Manifest
 from seeder.matviews import meaning
 from seeder.matviews.upkeep import KEPT, Outcome
@@ -18,9 +18,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     real = meaning.same_meaning
 
-    def counted(*arguments: Any) -> bool:
+    def counted(*arguments: Any, **more: Any) -> bool:
         calls.append(1)
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(meaning, "same_meaning", counted)
     return calls
@@ -117,13 +117,131 @@ def test_a_source_that_changes_elsewhere_than_under_the_star_is_asked_about_once
     assert (identity(bench), len(asked)) == (oid, 2)
 
 
-def test_a_query_that_names_its_columns_is_never_asked_about(bench: Bench, asked: list[int]) -> None:
+def test_a_source_that_gains_a_column_nobody_asked_for_is_asked_about_once(
+    bench: Bench, asked: list[int]
+) -> None:
     manifest = bench.manifest("select id, count(*) as n from sale group by id")
     for _ in range(3):
         bench.refresh(manifest)
+    oid = identity(bench)
     bench.sql("alter table sale add more int")
+    for _ in range(3):
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+    assert (identity(bench), len(asked)) == (oid, 2)
+
+
+READ_BY_NAME = {
+    "a table": "select id, amount from sale",
+    "a table with its schema": "select id, amount from public.sale",
+    "a table behind a WITH query of its name": (
+        "with sale as (select id, amount from public.sale) select * from sale"
+    ),
+    "a table in a sub-select": "select 1 as one, (select sum(amount) from sale) as total",
+    "a view": "select id, amount from seen as sale",
+}
+
+
+@pytest.mark.parametrize("query", READ_BY_NAME.values(), ids=READ_BY_NAME)
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_source_that_is_replaced_by_a_rename_is_read_by_its_name(
+    bench: Bench, query: str, runs: int
+) -> None:
+    bench.sql("create view public.seen as table sale")
+    manifest = bench.manifest(query)
+    for _ in range(runs):
+        bench.refresh(manifest)
+    bench.sql("""
+        create table public.sale_new (id integer, agency_id integer, amount numeric);
+        insert into sale_new values (1, 7, 2);
+        create view public.seen_new as table sale_new;
+        begin;
+        alter table sale rename to sale_old; alter table sale_new rename to sale;
+        alter view seen rename to seen_old; alter view seen_new rename to seen;
+        commit
+    """)
+    with pytest.raises(QueryChanged):
+        bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.ERROR))
+    assert bench.refresh(manifest).outcome is Outcome.REBUILT
+    assert bench.sql("table reporting.sales") == bench.sql(query) == [(1, 2)]
+    oid = identity(bench)
+    for _ in range(2):
+        assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+    assert identity(bench) == oid
+
+
+MOVED = {
+    "a column": ("select amount from sale", "alter table sale rename amount to price"),
+    "a function": ("select half(amount) as half from sale", "alter function half(numeric) rename to halved"),
+    "a table": ("select amount from sale", "alter table sale rename to sold"),
+    "a table to another schema": (
+        "select amount from public.sale",
+        "create schema attic; alter table sale set schema attic",
+    ),
+}
+
+
+@pytest.mark.parametrize(("query", "ddl"), MOVED.values(), ids=MOVED)
+def test_a_name_that_is_gone_is_an_error_that_keeps_the_rows(bench: Bench, query: str, ddl: str) -> None:
+    bench.sql(
+        "create function public.half(numeric) returns numeric immutable language sql as 'select $1 / 2'"
+    )
+    manifest = bench.manifest(query)
+    for _ in range(2):
+        bench.refresh(manifest)
+    bench.sql(ddl)
+    with pytest.raises(QueryFailed, match=r"^42(P01|703|883): .* does not exist"):
+        bench.refresh(manifest)
+    assert bench.value("select count(*) from reporting.sales") == 100
+
+
+def test_columns_that_change_their_names_are_read_by_their_names(bench: Bench) -> None:
+    manifest = bench.manifest("select sum(amount) as total from sale")
+    for _ in range(2):
+        bench.refresh(manifest)
+    bench.sql("""
+        alter table sale add amount_new numeric default 1;
+        alter table sale rename amount to amount_old; alter table sale rename amount_new to amount
+    """)
+    assert bench.refresh(manifest).outcome is Outcome.REBUILT
+    assert bench.value("select total from reporting.sales") == 100
+
+
+def test_a_relation_of_the_same_name_earlier_on_the_search_path_is_noticed(bench: Bench) -> None:
+    manifest = bench.manifest("select id from sale")
+    for _ in range(2):
+        bench.refresh(manifest)
+    bench.sql("create table reporting.sale as select * from public.sale where id < 4")
+    done = bench.refresh(manifest)
+    assert (done.outcome, done.figures.records) == (Outcome.REBUILT, 3)
+
+
+def test_names_are_the_same_after_a_dump_and_a_restore(bench: Bench, asked: list[int]) -> None:
+    """As far as it matters here: everything has another oid, the comment is the old one."""
+    manifest = bench.manifest()
+    for _ in range(2):
+        bench.refresh(manifest)
+    comment = bench.comment()
+    bench.sql(f"""
+        drop materialized view reporting.sales; alter table sale rename to dumped;
+        create table public.sale as table dumped; drop table dumped;
+        create materialized view reporting.sales as select * from sale;
+        comment on materialized view reporting.sales is '{comment}'
+    """)
+    before = len(asked)
+    assert bench.refresh(manifest).outcome is Outcome.REFRESHED
+    assert len(asked) == before
+
+
+def test_a_matview_of_its_sources_name_goes_on_reading_the_source(bench: Bench) -> None:
+    manifest = bench.manifest("select id, amount from sale", table_name="sale")
     bench.refresh(manifest)
-    assert asked == []
+    bench.sql("delete from public.sale where id > 7")
+    for _ in range(2):
+        assert bench.refresh(manifest).figures.records == 7
+    with pytest.raises(ReadsItself, match="Write the table's schema before its name"):
+        bench.refresh(bench.manifest("select id from sale", table_name="sale"))
+    done = bench.refresh(bench.manifest("select id from public.sale", table_name="sale"))
+    assert (done.outcome, done.figures.records) == (Outcome.REBUILT, 7)
 
 
 def test_an_ordinary_run_does_not_even_read_its_query(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

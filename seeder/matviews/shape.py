@@ -1,0 +1,42 @@
+"""The names of all that a matview reads, as one hash.
+
+PostgreSQL stores a query with the relations, columns and functions that its names meant when it was made,
+and keeps to these whatever they are called since. What the words of a manifest's SQL mean now can differ
+
+- by a rename: the table behind a name is another one, or none;
+- by a column that a ``*`` stands for;
+- by a relation of the same name earlier on the search_path.
+
+None of these comes without a change of this hash; whether one has come, only PostgreSQL's own words tell
+(seeder.matviews.adopt). It holds names and no oids, so it outlives a dump and a restore. It isn't seen when a
+function or an operator comes that fits a call better, or when the columns of a composite type change.
+"""
+
+#: For ``c``, a row of pg_class, and the search_path that the manifest's names are looked up in. The first 16 digits, since the stamp that keeps it is read by people too.
+SHAPE = """\
+select left(encode(sha256(convert_to(coalesce(string_agg(
+    concat_ws(' ', read.kind, read.schema, read.name, read.part), '/'
+    order by read.kind, read.schema, read.name, read.number, read.part
+), ''), 'UTF8')), 'hex'), 16)
+from (
+    select distinct d.refclassid, d.refobjid
+    from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    where r.ev_class = c.oid and d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
+      and d.refobjid <> c.oid
+) as source
+cross join lateral (
+    select 1 as kind, n.nspname as schema, its.relname as name, a.attnum as number, a.attname as part
+    from pg_class its join pg_namespace n on n.oid = its.relnamespace
+    left join pg_attribute a on a.attrelid = its.oid and a.attnum > 0 and not a.attisdropped
+    where source.refclassid = 'pg_class'::regclass and its.oid = source.refobjid
+  union all
+    select 2, n.nspname, namesake.relname, 0, null
+    from pg_class its join pg_class namesake on namesake.relname = its.relname and namesake.oid <> its.oid
+    join pg_namespace n on n.oid = namesake.relnamespace
+    where source.refclassid = 'pg_class'::regclass and its.oid = source.refobjid
+      and n.nspname = any (string_to_array(replace(%(search_path)s, '"', ''), ', '))
+  union all
+    select 3, n.nspname, p.proname, 0, null
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where source.refclassid = 'pg_proc'::regclass and p.oid = source.refobjid
+) as read"""
