@@ -25,6 +25,12 @@ PARTS = ("query", "directives")
 #: SQLSTATEs about a constant's value rather than the query's shape: an agency's slug that is no number.
 ABOUT_A_VALUE = "22"
 
+#: A warning: somebody may still want what goes.
+STRANGER = (
+    "{manifest.identity} {manifest.table_name}: {stranger} The next run puts the manifest's in its place. "
+    "Rename it or the manifest's table_name, or set SEEDER_ON_QUERY_CHANGE to error or keep."
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -153,6 +159,8 @@ class Judge:
         try:
             found = glance(self._session, manifest.matview, self._policy.limits)
             decision = decide(self._session, manifest, found, self._policy)
+            if decision.deed is Deed.REBUILD and decision.stranger:
+                warnings.append(STRANGER.format(manifest=manifest, stranger=decision.stranger))
             if decision.deed is not Deed.CREATE:
                 refuse_hopeless(self._session, manifest, found, decision, self._policy)
         except SeederError as error:

@@ -201,8 +201,8 @@ class TableTaken(ManifestError):
 
 
 class QueryChanged(ManifestError):
-    """The manifest's SQL is no longer the one {table_name} was made from; the old rows were kept. Set
-    SEEDER_ON_QUERY_CHANGE=rebuild to have it rebuilt, or =keep to go on refreshing it as it is."""
+    """{why} The old rows of {table_name} were kept. Set SEEDER_ON_QUERY_CHANGE=rebuild to have it rebuilt, or
+    =keep to go on refreshing it as it is."""
 
 
 class ReadsItself(ManifestError):

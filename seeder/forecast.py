@@ -147,7 +147,9 @@ def _words(decision: Decision, index: str | None, *, populated: bool) -> tuple[s
     if decision.deed is Deed.CREATE:
         return "create", "The materialized view is not there yet."
     if decision.deed is Deed.REBUILD:
-        return "rebuild", "The manifest's SQL has changed. Readers go on reading the old rows meanwhile."
+        replaced = "The manifest's definition will take its place." if decision.stranger else None
+        meanwhile = "Readers go on reading the old rows meanwhile."
+        return "rebuild", " ".join(filter(None, (decision.why, replaced, meanwhile)))
     why = decision.reason or (WHYS.get(decision.how) if decision.how else None)
     if decision.how is How.CONCURRENTLY:
         why = f"The unique index {index} lets readers go on meanwhile."

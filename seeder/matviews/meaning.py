@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from seeder.manifests import Manifest
 from seeder.matviews import stamp
 from seeder.matviews.adopt import same_meaning
+from seeder.matviews.alteration import SQL_CHANGED, Stranger, alteration, stranger
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.stamp import Stamp
@@ -23,6 +24,10 @@ class Meaning:
     #: The stamp that it has, and the one that it should have.
     there: Stamp | None
     wanted: Stamp
+    #: Why it isn't the same, in a sentence; empty where it is.
+    why: str = ""
+    #: Whose it is, where it was made without seeder and isn't the same.
+    stranger: Stranger | None = None
 
 
 def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy: Policy) -> Meaning:
@@ -50,7 +55,13 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
     if same_text and unmoved:
         return Meaning(True, there, wanted)
     same = same_meaning(session, oid, query, policy, was_made_of_it=same_text)
-    return Meaning(same, there, wanted)
+    if same:
+        return Meaning(True, there, wanted)
+    if there is None:
+        whose = stranger(session, manifest.matview, oid)
+        return Meaning(False, there, wanted, str(whose), whose)
+    why = alteration(session, oid, query, policy) if same_text else SQL_CHANGED
+    return Meaning(False, there, wanted, why)
 
 
 def new_stamp(manifest: Manifest, policy: Policy) -> Stamp:

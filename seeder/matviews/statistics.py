@@ -7,6 +7,7 @@ autovacuum, where it is on, comes up to a minute later.
 from dataclasses import replace
 
 import psycopg2
+from psycopg2 import errorcodes
 
 from seeder.failures import judged
 from seeder.matviews import stamp
@@ -25,19 +26,26 @@ def keep_true(
     session: Session, matview: MatviewName, current: Stamp | None, done: Refreshed, policy: Policy
 ) -> None:
     """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""
-    statements = []
+    analyze = comment = ""
     current = current and replace(current, tally=done.tally or current.tally)
     if are_stale(done, current):
         session.run(FLUSH)
-        statements.append(f"analyze {matview.quoted};\n")
+        analyze = f"analyze {matview.quoted};\n"
         current = current and replace(current, analyzed_rows=done.records, changes_when_analyzed=0)
-    comment = stamp.written(done.comment, current) if current else None
-    if comment and comment != done.comment:
-        statements.append(f"comment on materialized view {matview.quoted} is %(comment)s;\n")
-    if not statements:
+    written = stamp.written(done.comment, current) if current else None
+    if written and written != done.comment:
+        comment = f"comment on materialized view {matview.quoted} is %(comment)s;\n"
+    if not analyze and not comment:
         return
     try:
-        session.run(policy.as_manifest + "".join(statements), comment=comment)
+        try:
+            session.run(policy.as_manifest + analyze + comment, comment=written)
+        except psycopg2.Error as error:
+            if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
+                raise
+            # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
+            if analyze:
+                session.run(policy.as_manifest + analyze)
     except psycopg2.Error as error:
         raise judged(error) from error
 

@@ -13,6 +13,7 @@ from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import keys, lock, stamp
 from seeder.matviews import swap as swapping
+from seeder.matviews.alteration import SQL_CHANGED, Stranger
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.functions import refuse_volatile
@@ -42,7 +43,7 @@ KINDS = {
     "c": "composite type",
 }
 
-KEPT = "The manifest's SQL has changed; the matview keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)."
+KEPT = "The matview keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)."
 
 
 class Outcome(StrEnum):
@@ -95,8 +96,12 @@ class Decision:
     how: How | None
     #: The stamp that the matview should bear; None where it isn't seeder's and stays so.
     stamp: Stamp | None
-    #: What a person should know of its definition.
+    #: What a person should know of its definition when it is done.
     note: str | None = None
+    #: Why the matview isn't what its manifest asks for, in a sentence; empty where it is.
+    why: str = ""
+    #: Whose matview's definition it is that goes, where seeder didn't make it.
+    stranger: Stranger | None = None
     #: Why it isn't refreshed as it was asked for.
     reason: str | None = None
     #: It was made without seeder, and is what the manifest asks for.
@@ -116,10 +121,12 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
     meaning = compare(session, manifest, found.oid, found, policy)
     if not meaning.same and policy.on_query_change is OnQueryChange.ERROR:
-        raise QueryChanged(table_name=manifest.table_name)
+        raise QueryChanged(why=meaning.why, table_name=manifest.table_name)
     if not meaning.same and policy.on_query_change is OnQueryChange.REBUILD:
         what = _index_difference(session, found.oid, policy)
-        return Decision(Deed.REBUILD, None, new_stamp(manifest, policy), indexes=what)
+        wanted, whose, why = new_stamp(manifest, policy), meaning.stranger, meaning.why
+        note = f"{whose} {whose.epitaph}" if whose else None if why == SQL_CHANGED else why
+        return Decision(Deed.REBUILD, None, wanted, note, why=why, stranger=whose, indexes=what)
     current = meaning.wanted if meaning.same else meaning.there
     indexes = None
     if not _is_in_step(manifest, found, current, policy):
@@ -130,8 +137,9 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         Deed.REFRESH,
         how,
         current,
-        None if meaning.same else KEPT,
-        reason,
+        None if meaning.same else f"{meaning.why} {KEPT}",
+        reason=reason,
+        why=meaning.why,
         adopted=meaning.same and meaning.there is None,
         indexes=indexes,
     )

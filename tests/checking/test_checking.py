@@ -137,7 +137,7 @@ def test_two_manifests_of_one_table_are_found(world: Platform) -> None:
 def test_a_matview_whose_sql_has_changed_is_found_where_that_is_an_error(world: Platform) -> None:
     world.sql("create materialized view reporting.report_1 as select 2 as two")
     world.custom(1)
-    assert "no longer the one" in problem(world, on_query_change=OnQueryChange.ERROR)
+    assert "The old rows of report_1 were kept" in problem(world, on_query_change=OnQueryChange.ERROR)
     assert check(world, on_query_change=OnQueryChange.KEEP).problems == ()
 
 
@@ -352,3 +352,17 @@ def test_progress_comes_to_as_many_as_there_are(world: Platform) -> None:
     told: list[int] = []
     check_manifests(world.databases, world.all_manifests(), Selection(), policy_of(Settings()), told.append)
     assert sum(told) == 3
+
+
+def test_a_matview_of_another_meaning_that_would_be_replaced_is_warned_of(world: Platform) -> None:
+    world.sql("create materialized view reporting.report_1 as select 1 as one")
+    world.custom(1, query="select * from sale")
+    found = check(world)
+    assert found.problems == ()
+    (warning,) = found.warnings
+    owner = world.value("select current_user")
+    assert warning.startswith(f"custom-1 report_1: A materialized view of {owner} with another definition, ")
+    assert "The next run puts the manifest's in its place." in warning
+    assert "made without seeder, stands there. The old rows" in problem(
+        world, on_query_change=OnQueryChange.ERROR
+    )

@@ -117,7 +117,7 @@ def test_a_changed_query_shows_how_both_definitions_differ(made: Platform) -> No
     made.sql("update reporting.seeder_custom_report_manifest set query = 'select id, agency_id from sale'")
     found = only(made, on_query_change=OnQueryChange.ERROR)
     assert found.action == "error"
-    assert "no longer the one" in found.why
+    assert found.why.startswith("The manifest's SQL has changed. The old rows")
     assert found.diff is not None
     lines = found.diff.split("\n")
     assert lines[:2] == ["--- materialized view", "+++ manifest"]
@@ -140,6 +140,21 @@ def test_a_changed_query_will_be_rebuilt_and_its_functions_are_asked_for(made: P
     made.sql("update reporting.seeder_custom_report_manifest set query = 'select public.writes()'")
     found = only(made)
     assert (found.action, run(made)) == ("error", found.why)
+
+
+def test_why_it_will_be_rebuilt_is_told(made: Platform) -> None:
+    run(made)
+    made.sql("alter table sale rename to sale_old; create table public.sale as table sale_old")
+    assert only(made).why.startswith(
+        "What the manifest's SQL reads has changed, and so what it means: it now reads public.sale, "
+        "it no longer reads public.sale_old. Readers"
+    )
+    made.sql("update reporting.seeder_custom_report_manifest set query = 'select 1 as one'")
+    assert only(made).why == "The manifest's SQL has changed. Readers go on reading the old rows meanwhile."
+    made.sql("comment on materialized view reporting.sales is null")
+    why = only(made).why
+    assert "made without seeder, stands there. The manifest's definition will take its place. Readers" in why
+    assert run(made) == "rebuilt"
 
 
 IN_THE_WAY = {

@@ -97,7 +97,7 @@ def test_figures_and_stamp_are_those_of_the_new_build(furniture: Bench) -> None:
     done = furniture.refresh(manifest)
     assert done.figures.records == 90
     assert done.figures.total_bytes == furniture.value("select pg_total_relation_size('reporting.sales')")
-    assert furniture.stamp() == Stamp("custom-1", manifest.source(()), manifest.query.fingerprint, 90, "")
+    assert furniture.stamp() == Stamp("custom-1", manifest.source(()), manifest.query.fingerprint, 90)
     assert furniture.refresh(manifest).outcome is Outcome.REFRESHED
 
 

@@ -1,5 +1,6 @@
 """Whether a matview is what its manifest asks for, told by what PostgreSQL means and as cheaply as can be."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from workbench import Bench
 from seeder.errors import QueryChanged, QueryFailed, ReadsItself
 from seeder.manifests import Manifest
 from seeder.matviews import meaning
+from seeder.matviews.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import KEPT, Outcome
 from seeder.settings import OnQueryChange, RefreshMode
 
@@ -69,20 +71,31 @@ def test_another_meaning_is_rebuilt_once(bench: Bench, before: str, after: str) 
     assert bench.refresh(bench.manifest(after)).outcome is Outcome.REFRESHED
 
 
+MORE = "alter table sale add more int default 5"
+HAS_MORE = "it now has more"
 GAINED = {
-    "select * from sale": "alter table sale add more int default 5",
-    "table sale": "alter table sale add more int default 5",
-    "select s.* from sale s, other": "alter table sale add more int default 5",
-    "select count(*) as n from (select distinct * from sale) s": "alter table sale add more int default 5",
-    "select count(*) as n from sale natural join other": "alter table other add amount numeric default 1",
-    "select * from seen": "create or replace view public.seen as select id, agency_id from sale",
-    "with s as (table sale) select * from s": "alter table sale rename amount to price",
+    "select * from sale": (MORE, HAS_MORE),
+    "table sale": (MORE, HAS_MORE),
+    "select s.* from sale s, other": (MORE, HAS_MORE),
+    "select count(*) as n from (select distinct * from sale) s": (MORE, "it now reads more of public.sale"),
+    "select count(*) as n from sale natural join other": (
+        "alter table other add amount numeric default 1",
+        "it now reads amount of public.other, amount of public.sale",
+    ),
+    "select * from seen": (
+        "create or replace view public.seen as select id, agency_id from sale",
+        "it now has agency_id",
+    ),
+    "with s as (table sale) select * from s": (
+        "alter table sale rename amount to price",
+        "it now has price, it no longer has amount",
+    ),
 }
 
 
-@pytest.mark.parametrize(("query", "ddl"), GAINED.items())
+@pytest.mark.parametrize(("query", "ddl", "changed"), [(query, *told) for query, told in GAINED.items()])
 def test_a_star_means_something_else_when_its_source_changes(
-    bench: Bench, asked: list[int], query: str, ddl: str
+    bench: Bench, asked: list[int], query: str, ddl: str, changed: str
 ) -> None:
     bench.sql("create table public.other (id int); insert into public.other values (1)")
     bench.sql("create view public.seen as select id from sale")
@@ -93,11 +106,13 @@ def test_a_star_means_something_else_when_its_source_changes(
     # Once, to learn what it reads.
     assert len(asked) == 1
     bench.sql(ddl)
-    with pytest.raises(QueryChanged):
+    why = f"What the manifest's SQL reads has changed, and so what it means: {changed}."
+    with pytest.raises(QueryChanged, match=f"^{re.escape(why)} The old rows of sales were kept"):
         bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.ERROR))
     kept = bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.KEEP))
-    assert (kept.outcome, kept.note) == (Outcome.REFRESHED, KEPT)
-    assert bench.refresh(manifest).outcome is Outcome.REBUILT
+    assert (kept.outcome, kept.note) == (Outcome.REFRESHED, f"{why} {KEPT}")
+    done = bench.refresh(manifest)
+    assert (done.outcome, done.note) == (Outcome.REBUILT, why)
     expected = [tuple(row) for row in bench.sql(query)]
     assert sorted(bench.sql("table reporting.sales")) == sorted(expected)
     assert bench.refresh(manifest).outcome is Outcome.REFRESHED
@@ -159,7 +174,9 @@ def test_a_source_that_is_replaced_by_a_rename_is_read_by_its_name(
         alter view seen rename to seen_old; alter view seen_new rename to seen;
         commit
     """)
-    with pytest.raises(QueryChanged):
+    with pytest.raises(
+        QueryChanged, match=r"it now reads public\.\w+, it no longer reads public\.\w+_old\. "
+    ):
         bench.refresh(manifest, bench.policy(on_query_change=OnQueryChange.ERROR))
     assert bench.refresh(manifest).outcome is Outcome.REBUILT
     assert bench.sql("table reporting.sales") == bench.sql(query) == [(1, 2)]
@@ -264,7 +281,8 @@ def test_a_kept_definition_is_swapped_as_it_is(bench: Bench) -> None:
     bench.sql("delete from sale where id > 7")
     policy = bench.policy(on_query_change=OnQueryChange.KEEP, refresh_mode=RefreshMode.SWAP)
     done = bench.refresh(bench.manifest("select id from sale"), policy)
-    assert (done.outcome, done.note, done.figures.records) == (Outcome.SWAPPED, KEPT, 7)
+    assert (done.outcome, done.figures.records) == (Outcome.SWAPPED, 7)
+    assert done.note == f"{SQL_CHANGED} {KEPT}"
     assert bench.value("select count(amount) from reporting.sales") == 7
     after = bench.stamp()
     assert before

@@ -5,6 +5,7 @@ from workbench import Bench
 
 from seeder.errors import KeyNotUnique, QueryChanged, QueryFailed, TableTaken
 from seeder.matviews import refresh as refreshing
+from seeder.matviews.alteration import SQL_CHANGED
 from seeder.matviews.lock import Found
 from seeder.matviews.upkeep import KEPT, Outcome
 from seeder.settings import OnQueryChange, RefreshMode
@@ -204,7 +205,9 @@ def test_changed_sql_is_an_error_that_keeps_the_old_rows(bench: Bench) -> None:
     bench.refresh()
     bench.sql("delete from sale where id > 10")
     policy = bench.policy(on_query_change=OnQueryChange.ERROR)
-    with pytest.raises(QueryChanged, match=r"sales was made from; the old rows were kept"):
+    with pytest.raises(
+        QueryChanged, match=r"^The manifest's SQL has changed. The old rows of sales were kept"
+    ):
         bench.refresh(bench.manifest("select id from sale"), policy)
     assert bench.value("select count(*) from reporting.sales") == 100
     assert bench.refresh().figures.records == 10
@@ -217,7 +220,7 @@ def test_changed_sql_may_be_kept_out_with_a_note(bench: Bench) -> None:
     done = bench.refresh(
         bench.manifest("select id from sale"), bench.policy(on_query_change=OnQueryChange.KEEP)
     )
-    assert (done.figures.records, done.note) == (95, KEPT)
+    assert (done.figures.records, done.note) == (95, f"{SQL_CHANGED} {KEPT}")
     assert bench.value("select count(amount) from reporting.sales") == 95
     assert bench.stamp() == stamp
 
@@ -226,7 +229,9 @@ def test_notes_of_both_kinds_are_told_together(bench: Bench) -> None:
     bench.refresh()
     policy = bench.policy(on_query_change=OnQueryChange.KEEP, refresh_mode=RefreshMode.CONCURRENTLY)
     done = bench.refresh(bench.manifest("select id from sale"), policy)
-    assert done.note == f"{KEPT} Refreshed plain, not concurrently: it has no usable unique index."
+    assert (
+        done.note == f"{SQL_CHANGED} {KEPT} Refreshed plain, not concurrently: it has no usable unique index."
+    )
 
 
 def test_a_matview_without_a_stamp_is_adopted_when_it_means_the_same(bench: Bench) -> None:
@@ -255,7 +260,21 @@ def test_a_matview_without_a_stamp_that_means_something_else_is_left_alone(
         bench.refresh(policy=bench.policy(on_query_change=OnQueryChange.ERROR))
     assert bench.comment() is None
     done = bench.refresh(policy=bench.policy(on_query_change=OnQueryChange.KEEP))
-    assert (done.note, bench.comment()) == (KEPT, None)
+    stranger = f"A materialized view of {bench.value('select current_user')} with another definition, made"
+    assert done.note == f"{stranger} without seeder, stands there. {KEPT}"
+    assert bench.comment() is None
+
+
+def test_what_a_strangers_matview_was_is_told_when_it_is_replaced(bench: Bench) -> None:
+    bench.sql(f"create materialized view reporting.sales as select '{'x' * 5000}' as much, 1 as one")
+    done = bench.refresh()
+    assert done.outcome is Outcome.REBUILT
+    assert done.note
+    assert "with another definition, made without seeder, stands there." in done.note
+    assert "The manifest's definition has taken its place; its own was:\nSELECT 'xxxx" in done.note
+    assert done.note.endswith("xxxx…")
+    assert len(done.note) < 4400
+    assert bench.refresh().note is None
 
 
 def test_adoption_leaves_nothing_behind(bench: Bench) -> None:
