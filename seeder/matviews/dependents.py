@@ -9,6 +9,7 @@ https://www.postgresql.org/docs/current/catalog-pg-depend.html
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.copies import Matview, Pair
@@ -106,6 +107,31 @@ select pg_describe_object('pg_class'::regclass, oid, 0) as what from reached
 where oid <> cast(%(oid)s as oid) order by what
 """
 
+#: The first of the old columns that the copy hasn't got in its place, as seeder.matviews.copies compares them.
+FIRST_LOST = """
+with columns as (
+    select a.attrelid, a.attname as name, a.atttypid, a.atttypmod, a.attcollation,
+           row_number() over (partition by a.attrelid order by a.attnum) as place,
+           format_type(a.atttypid, a.atttypmod) || coalesce(' collate ' || (
+               select quote_ident(c.collname) from pg_collation c
+               where c.oid = a.attcollation and c.oid <> t.typcollation
+           ), '') as type
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid in (%(old)s, %(copy)s) and a.attnum > 0 and not a.attisdropped
+)
+select old.name, old.type, new.name as new_name, new.type as new_type,
+       exists (
+           select from columns other where other.attrelid = %(copy)s and other.name = old.name
+       ) as is_there
+from columns old
+left join columns new on new.attrelid = %(copy)s and new.place = old.place
+where old.attrelid = %(old)s
+  and (old.name, old.atttypid, old.atttypmod, old.attcollation)
+      is distinct from (new.name, new.atttypid, new.atttypmod, new.attcollation)
+order by old.place
+limit 1
+"""
+
 
 @dataclass(frozen=True)
 class View:
@@ -154,7 +180,18 @@ def refuse_lost_columns(session: Session, pair: Pair) -> None:
     if pair.keeps_columns:
         return
     if found := [row.what for row in session.rows(READERS, oid=pair.old.oid)]:
-        raise _in_the_way(pair.old, "its new columns don't begin with the old ones, which are in use", found)
+        lost = session.row(FIRST_LOST, old=pair.old.oid, copy=pair.copy.oid)
+        reason = f"its new columns don't begin with the old ones, which are in use ({_lost(lost)})"
+        raise _in_the_way(pair.old, reason, found)
+
+
+def _lost(column: Any) -> str:
+    """What becomes of the first column that doesn't stay."""
+    if not column.is_there:
+        return f"the column {column.name} is gone"
+    if column.new_name != column.name:
+        return f"the column {column.name} would stand elsewhere, {column.new_name or 'nothing'} in its place"
+    return f"{column.name} was {column.type} and would be {column.new_type}"
 
 
 def _in_the_way(matview: Matview, reason: str, found: list[str]) -> DependentsInTheWay:
