@@ -270,12 +270,13 @@ class DatabaseFull(TurnAwaited):
 
 class MatviewChanged(TemporaryError):
     """{table_name} was changed by somebody else while its new build was about to take its place: {what}. The
-    old rows were kept; the run is tried again."""
+    old rows were kept."""
 
 
 class MatviewInUse(TemporaryError):
     """{table_name} is in use: in {tries} tries no moment was found to exchange it for its new build
-    ({reason}). The old rows were kept; the run is tried again. A reader in a long transaction holds it."""
+    ({reason}). The old rows were kept. A reader in a long transaction holds it: have that end, and refresh
+    again if no try is left."""
 
 
 # --- not a failure -----------------------------------------------------------------------------------
