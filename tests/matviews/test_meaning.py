@@ -61,6 +61,7 @@ UNLIKE = {
     "the order of columns": ("select id, amount from sale", "select amount, id from sale"),
     "the order of rows": ("select id from sale", "select id from sale order by id"),
     "a type": ("select id from sale", "select id::bigint from sale"),
+    "a table's alias": ("select s.id from sale s", "select sold.id from sale sold"),
 }
 
 
