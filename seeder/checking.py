@@ -11,10 +11,10 @@ from seeder.errors import DatabaseUnreachable, ManifestError, SeederError
 from seeder.failures import judged
 from seeder.manifests import Manifest, owned
 from seeder.matviews.analysis import analyse, resolve
+from seeder.matviews.decision import Deed, decide, refuse_hopeless
 from seeder.matviews.lock import glance
 from seeder.matviews.policy import Policy
 from seeder.matviews.rights import Rights, rights
-from seeder.matviews.upkeep import Deed, decide, refuse_hopeless
 from seeder.planning import Selection, select
 from seeder.session import Session
 from seeder.surveying import looking, survey

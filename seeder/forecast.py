@@ -12,10 +12,10 @@ from seeder.failures import judged
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
 from seeder.matviews import lock
+from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
 from seeder.matviews.estimate import definition_diff, estimate, key_index
 from seeder.matviews.policy import Policy
 from seeder.matviews.refresh import How
-from seeder.matviews.upkeep import Decision, Deed, decide, refuse_hopeless
 from seeder.planning import Selection, select
 from seeder.session import Session
 from seeder.surveying import looking, survey

@@ -6,44 +6,26 @@ from typing import Any
 
 import psycopg2
 
-from seeder.errors import QueryChanged, QueryFailed, TableTaken
+from seeder.errors import QueryFailed
 from seeder.failures import judged
 from seeder.history import Figures
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import keys, lock, stamp
-from seeder.matviews import swap as swapping
-from seeder.matviews.alteration import SQL_CHANGED, Stranger
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
+from seeder.matviews.decision import Decision, Deed, decide
 from seeder.matviews.functions import refuse_volatile
-from seeder.matviews.indexes import Difference
 from seeder.matviews.lock import Found
-from seeder.matviews.meaning import compare, new_stamp
+from seeder.matviews.meaning import new_stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, refuse_unfit_to, settle_copy
-from seeder.matviews.refresh import How, choose, refresh
-from seeder.matviews.stamp import Stamp
+from seeder.matviews.refresh import How, refresh
 from seeder.matviews.statistics import keep_true
 from seeder.matviews.swap import BeforeExchange, swap
 from seeder.session import Session
-from seeder.settings import OnQueryChange
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
-
-#: pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
-KINDS = {
-    "r": "table",
-    "p": "partitioned table",
-    "v": "view",
-    "f": "foreign table",
-    "i": "index",
-    "I": "partitioned index",
-    "S": "sequence",
-    "c": "composite type",
-}
-
-KEPT = "The matview keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)."
 
 
 class Outcome(StrEnum):
@@ -75,107 +57,6 @@ class RefreshResult:
             "bytes": self.figures.total_bytes,
             "note": self.note,
         }
-
-
-class Deed(StrEnum):
-    """What is to be done."""
-
-    CREATE = "create"
-    #: Its own definition, the rows anew.
-    REFRESH = "refresh"
-    #: A new definition, beside it.
-    REBUILD = "rebuild"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a run will do, before it does any of it."""
-
-    deed: Deed
-    #: How it is to be refreshed; None where it isn't.
-    how: How | None
-    #: The stamp that the matview should bear; None where it isn't seeder's and stays so.
-    stamp: Stamp | None
-    #: What a person should know of its definition when it is done.
-    note: str | None = None
-    #: Why the matview isn't what its manifest asks for, in a sentence; empty where it is.
-    why: str = ""
-    #: Whose matview's definition it is that goes, where seeder didn't make it.
-    stranger: Stranger | None = None
-    #: Why it isn't refreshed as it was asked for.
-    reason: str | None = None
-    #: It was made without seeder, and is what the manifest asks for.
-    adopted: bool = False
-    #: What is to be done with its indexes; None where they needn't be looked at.
-    indexes: Difference | None = None
-
-
-def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -> Decision:
-    """What a run will do, which `seeder plan` asks too. Changes nothing.
-
-    `policy` is the manifest's own. Raises ManifestError where the run can only fail.
-    """
-    if found.oid is None:
-        return Decision(Deed.CREATE, None, new_stamp(manifest, policy))
-    if found.kind != "m":
-        raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
-    meaning = compare(session, manifest, found.oid, found, policy)
-    if not meaning.same and policy.on_query_change is OnQueryChange.ERROR:
-        raise QueryChanged(why=meaning.why, table_name=manifest.table_name)
-    if not meaning.same and policy.on_query_change is OnQueryChange.REBUILD:
-        what = _index_difference(session, found.oid, policy)
-        wanted, whose, why = new_stamp(manifest, policy), meaning.stranger, meaning.why
-        note = f"{whose} {whose.epitaph}" if whose else None if why == SQL_CHANGED else why
-        return Decision(Deed.REBUILD, None, wanted, note, why=why, stranger=whose, indexes=what)
-    current = meaning.wanted if meaning.same else meaning.there
-    indexes = None
-    if not _is_in_step(manifest, found, current, policy):
-        indexes = _index_difference(session, found.oid, policy)
-        found = replace(found, keyed=indexes.keyed)
-    how, reason = choose(found, policy)
-    return Decision(
-        Deed.REFRESH,
-        how,
-        current,
-        None if meaning.same else f"{meaning.why} {KEPT}",
-        reason=reason,
-        why=meaning.why,
-        adopted=meaning.same and meaning.there is None,
-        indexes=indexes,
-    )
-
-
-def _is_in_step(manifest: Manifest, found: Found, current: Stamp | None, policy: Policy) -> bool:
-    """Whether the indexes needn't be looked at: the SQL is the one that the matview bears the stamp of, or
-    its old definition is kept, and with it what belongs to it."""
-    if current is None or current.source != manifest.source(policy.allowed_functions):
-        return True
-    wants_key = any(index.unique for index in policy.indexes)
-    there = stamp.read(found.comment)
-    is_known = there is not None and there.source == current.source
-    return is_known and (found.keyed or not wants_key)
-
-
-def _index_difference(session: Session, oid: int, policy: Policy) -> Difference:
-    try:
-        return indexing.difference(indexing.existing(session, oid), policy.indexes)
-    except psycopg2.Error as error:
-        raise judged(error) from error
-
-
-def refuse_hopeless(
-    session: Session, manifest: Manifest, found: Found, decision: Decision, policy: Policy
-) -> None:
-    """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
-    if decision.deed is not Deed.REFRESH:
-        refuse_unfit(session, manifest.query, policy)
-        refuse_volatile(session, manifest.query, policy.allowed_functions, policy.as_manifest)
-    if found.oid is not None and (decision.deed is Deed.REBUILD or decision.how is How.SWAP):
-        query = manifest.query if decision.deed is Deed.REBUILD else None
-        try:
-            swapping.refuse_hopeless(session, manifest.matview, found.oid, query, policy)
-        except psycopg2.Error as error:
-            raise judged(error) from error
 
 
 def bring_up_to_date(

@@ -10,7 +10,8 @@ from seeder.errors import QueryChanged, QueryFailed, ReadsItself
 from seeder.manifests import Manifest
 from seeder.matviews import meaning
 from seeder.matviews.alteration import SQL_CHANGED
-from seeder.matviews.upkeep import KEPT, Outcome
+from seeder.matviews.decision import KEPT
+from seeder.matviews.upkeep import Outcome
 from seeder.settings import OnQueryChange, RefreshMode
 
 

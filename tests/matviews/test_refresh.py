@@ -6,8 +6,9 @@ from workbench import Bench
 from seeder.errors import KeyNotUnique, QueryChanged, QueryFailed, TableTaken
 from seeder.matviews import refresh as refreshing
 from seeder.matviews.alteration import SQL_CHANGED
+from seeder.matviews.decision import KEPT
 from seeder.matviews.lock import Found
-from seeder.matviews.upkeep import KEPT, Outcome
+from seeder.matviews.upkeep import Outcome
 from seeder.settings import OnQueryChange, RefreshMode
 
 UNUSABLE = {
