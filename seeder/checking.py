@@ -1,20 +1,21 @@
 """Everything that can be known to be wrong with the manifests, without running any of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import psycopg2
 
 from seeder.database import Databases
-from seeder.errors import DatabaseUnreachable, ManifestError, SeederError
+from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
 from seeder.failures import judged
 from seeder.manifests import Manifest, owned
 from seeder.matviews.analysis import analyse, resolve
 from seeder.matviews.decision import Deed, decide, refuse_hopeless
+from seeder.matviews.estimate import estimate
 from seeder.matviews.lock import glance
 from seeder.matviews.policy import Policy
-from seeder.matviews.rights import Rights, rights
+from seeder.matviews.rights import Rights, rights, with_reader
 from seeder.planning import Selection, select
 from seeder.session import Session
 from seeder.surveying import looking, survey
@@ -153,7 +154,9 @@ class Judge:
         if its_rights.problem:
             errors.append(its_rights.problem)
         try:
-            warnings += self._analyse(manifest, as_role=its_rights.as_role)
+            warnings += self._analyse(manifest, its_rights)
+        except QueryFailed as error:
+            errors.append(with_reader(error, its_rights.reader))
         except SeederError as error:
             errors.append(error)
         try:
@@ -170,14 +173,16 @@ class Judge:
         words = dict.fromkeys(str(error) for error in errors)
         return [_problem(manifest, error) for error in words], warnings
 
-    def _analyse(self, manifest: Manifest, *, as_role: bool) -> list[str]:
+    def _analyse(self, manifest: Manifest, its: Rights) -> list[str]:
         if self._of_all:
             raise self._of_all
         if self._known:
             resolve(self._session, manifest.query, self._policy)
             return []
         try:
-            warnings = analyse(self._session, manifest.query, self._policy, as_role=as_role)
+            warnings = analyse(self._session, manifest.query, self._policy, as_role=its.as_role)
+            if its.ask_reader:
+                estimate(self._session, manifest.query, replace(self._policy, role=its.reader))
         except ManifestError as error:
             cause = error.__cause__
             state = cause.pgcode if isinstance(cause, psycopg2.Error) else None
@@ -197,6 +202,7 @@ def _of_one_shape(manifests: Sequence[Manifest], allowed: dict[str, Rights]) -> 
             one.database_id,
             one.raw_query,
             allowed[one.identity].as_role,
+            allowed[one.identity].reader,
             *(_type_of(number) for number in (one.agency_id, one.manifest_id)),
         )
         groups.setdefault(shape, []).append(one)

@@ -156,7 +156,7 @@ class QueryRefused(ManifestError):
 
 
 class DirectiveUnfit(ManifestError):
-    """The directive {directive} doesn't fit the query: {reason}. Correct it in the SQL's leading comment, or
+    """The directive {directive} doesn't fit {what}: {reason}. Correct it in the SQL's leading comment, or
     in SEEDER_EXPECT where it stands there."""
 
 

@@ -7,7 +7,7 @@ import psycopg2
 
 from seeder.checking import Problem, rights_of_all
 from seeder.database import Databases
-from seeder.errors import ManifestError, SeederError
+from seeder.errors import ManifestError, QueryFailed, SeederError
 from seeder.failures import judged
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
@@ -16,6 +16,7 @@ from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
 from seeder.matviews.estimate import definition_diff, estimate, key_index
 from seeder.matviews.policy import Policy
 from seeder.matviews.refresh import How
+from seeder.matviews.rights import Rights, with_reader
 from seeder.planning import Selection, select
 from seeder.session import Session
 from seeder.surveying import looking, survey
@@ -94,7 +95,7 @@ def forecast(
         if its.problem:
             return _of(manifest, ERROR, str(its.problem))
         with looking(databases, manifest.database_id, own.limits) as session:
-            return _foreseen(session, manifest, own, as_role=its.as_role)
+            return _foreseen(session, manifest, own, its)
 
     foreseen = survey(ask, [[one] for one in usable])
     told.update(zip((one.identity for one in usable), foreseen, strict=True))
@@ -107,8 +108,7 @@ def forecast(
     ]
 
 
-def _foreseen(session: Session, manifest: Manifest, policy: Policy, *, as_role: bool) -> Forecast:
-    """`as_role`: the query will run with the rights of the policy's role, so it can be asked for as that."""
+def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights) -> Forecast:
     try:
         found = lock.glance(session, manifest.matview, policy.limits)
     except psycopg2.Error as error:
@@ -116,7 +116,13 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, *, as_role: 
     try:
         decision = decide(session, manifest, found, policy)
         refuse_hopeless(session, manifest, found, decision, policy)
-        thought = estimate(session, manifest.query, policy) if as_role else None
+        asker = replace(policy, role=its.reader) if its.ask_reader else policy
+        asked = its.as_role or its.ask_reader
+        thought = estimate(session, manifest.query, asker) if asked else None
+    except QueryFailed as error:
+        oid = found.oid if found.kind == "m" else None
+        why = str(with_reader(error, its.reader))
+        return _of(manifest, ERROR, why, diff=_diff(session, manifest, oid, policy))
     except SeederError as error:
         oid = found.oid if found.kind == "m" else None
         return _of(manifest, ERROR, str(error), diff=_diff(session, manifest, oid, policy))

@@ -17,7 +17,7 @@ from seeder.matviews.indexes import Difference
 from seeder.matviews.lock import Found
 from seeder.matviews.meaning import compare, new_stamp
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import refuse_unfit
+from seeder.matviews.publishing import refuse_unfit, refuse_unfit_to
 from seeder.matviews.refresh import How, choose
 from seeder.matviews.stamp import Stamp
 from seeder.session import Session
@@ -128,6 +128,8 @@ def refuse_hopeless(
     session: Session, manifest: Manifest, found: Found, decision: Decision, policy: Policy
 ) -> None:
     """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
+    if decision.deed is Deed.REFRESH and found.oid is not None:
+        refuse_unfit_as_it_is(session, manifest, found.oid, decision, policy)
     if decision.deed is not Deed.REFRESH:
         refuse_unfit(session, manifest.query, policy)
         refuse_volatile(session, manifest.query, policy.allowed_functions, policy.as_manifest)
@@ -137,3 +139,16 @@ def refuse_hopeless(
             swapping.refuse_hopeless(session, manifest.matview, found.oid, query, policy)
         except psycopg2.Error as error:
             raise judged(error) from error
+
+
+def refuse_unfit_as_it_is(
+    session: Session, manifest: Manifest, oid: int, decision: Decision, policy: Policy
+) -> None:
+    """Raise DirectiveUnfit where a directive doesn't fit the columns of a matview that stays what it is."""
+    kept = f"{manifest.table_name}, which keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)"
+    # Its indexes are looked at no more than its SQL.
+    asked = replace(policy, indexes=()) if decision.why and decision.indexes is None else policy
+    try:
+        refuse_unfit_to(session, str(oid), asked, kept if decision.why else "the query")
+    except psycopg2.Error as error:
+        raise judged(error) from error

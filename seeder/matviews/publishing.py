@@ -3,6 +3,7 @@ them. All of it inside the transaction that made the rows, so that rows that fai
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -27,9 +28,23 @@ MOST_NAMED = 20
 
 PROBE = "pg_temp.seeder_probe"
 
+#: An index needs a default operator class for the type or for what it is coerced to without a change of its
+#: bytes (indexcmds.c, GetDefaultOpClass). Enums, ranges, arrays and the like share one, so only base types
+#: can lack it.
 COLUMNS = """
-select a.attname as name, t.typcategory::text as category, format_type(a.atttypid, a.atttypmod) as type
-from pg_attribute a join pg_type t on t.oid = a.atttypid
+select a.attname as name, t.typcategory::text as category, format_type(a.atttypid, a.atttypmod) as type,
+       base.typtype <> 'b' or base.typcategory = 'A' or exists (
+           select from pg_opclass o join pg_am m on m.oid = o.opcmethod
+           where m.amname = 'btree' and o.opcdefault
+             and (o.opcintype = base.oid or exists (
+                 select from pg_cast
+                 where castsource = base.oid and casttarget = o.opcintype
+                   and castmethod = 'b' and castcontext = 'i'
+             ))
+       ) as orderable
+from pg_attribute a
+join pg_type t on t.oid = a.atttypid
+join pg_type base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
 where a.attrelid = cast(%(relation)s as regclass) and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
@@ -127,21 +142,31 @@ def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
             refuse_unfit_to(session, PROBE, policy)
 
 
-def refuse_unfit_to(session: Session, relation: str, policy: Policy) -> None:
-    """The same for the columns of a relation (a quoted name, or the digits of its oid)."""
+def refuse_unfit_to(session: Session, relation: str, policy: Policy, what: str = "the query") -> None:
+    """The same for the columns of a relation (a quoted name, or the digits of its oid): `what` it is."""
     named = _named(policy)
     if not named:
         return
     columns = {row.name: row for row in session.rows(COLUMNS, relation=relation)}
-    for directive in named:
-        for column in directive.columns:
-            if column not in columns:
-                known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
-                reason = f"it has no column {column}; its columns are {', '.join(known)}"
-                raise DirectiveUnfit(directive=str(directive), reason=reason)
-            if isinstance(directive, Fresh) and columns[column].category != "D":
-                reason = f"{column} is of type {columns[column].type}, neither a date nor a timestamp"
-                raise DirectiveUnfit(directive=str(directive), reason=reason)
+    unfit = [(one, reason) for one in named if (reason := _misfit(one, columns))]
+    if unfit:
+        (directive, reason), *more = unfit
+        told = "; ".join([reason, *(f"nor does {other}: {its_reason}" for other, its_reason in more)])
+        raise DirectiveUnfit(directive=str(directive), what=what, reason=told)
+
+
+def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str | None:
+    """Why it doesn't fit these columns, by the first of its own that doesn't."""
+    for name in directive.columns:
+        column = columns.get(name)
+        if column is None:
+            known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
+            return f"it has no column {name}; its columns are {', '.join(known)}"
+        if isinstance(directive, Fresh) and column.category != "D":
+            return f"{name} is of type {column.type}, neither a date nor a timestamp"
+        if isinstance(directive, Index) and not column.orderable:
+            return f"{name} is of type {column.type}, which has no order and so can't be indexed"
+    return None
 
 
 def _named(policy: Policy) -> list[Index | NotNull | Fresh]:

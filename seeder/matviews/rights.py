@@ -1,9 +1,12 @@
-"""What a role may do with the matviews of manifests, by the catalogue."""
+"""What a role may do with manifests' matviews, by the catalogue; what a run was denied, in the same words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh
+import psycopg2
+from psycopg2 import errorcodes
+
+from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh, QueryFailed
 from seeder.session import Session
 from seeder.sql.names import MatviewName
 
@@ -18,11 +21,15 @@ select wanted.schema, wanted.name, current_user as role,
        c.oid is not null and c.relkind = 'm' as there,
        pg_get_userbyid(c.relowner) as owner,
        pg_has_role(c.relowner, 'usage') as owns,
+       pg_has_role(session_user, c.relowner, %(becoming)s) as may_become,
        %(knows_maintain)s and has_table_privilege(c.oid, %(maintain)s) as may_maintain
 from unnest(cast(%(schemas)s as text[]), cast(%(names)s as text[])) as wanted (schema, name)
 left join pg_namespace as n on n.nspname = wanted.schema
 left join pg_class as c on c.relnamespace = n.oid and c.relname = wanted.name
 """
+
+#: What PostgreSQL says where a right or a schema is missing.
+ABOUT_RIGHTS = (errorcodes.INSUFFICIENT_PRIVILEGE, errorcodes.INVALID_SCHEMA_NAME)
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,12 @@ class Rights:
     """What is wrong for the role, if anything; and whose the matview is."""
 
     problem: ManifestError | None
-    #: The matview isn't there, or the role has its owner's rights: then the query runs with the role's.
+    #: The matview isn't there, or the role has its owner's rights: then the query can be judged as the role.
     as_role: bool
+    #: Whose rights the query runs with.
+    reader: str
+    #: The reader is another than the role, and the connection may become it to ask.
+    ask_reader: bool
 
 
 def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> dict[str, Rights]:
@@ -46,11 +57,43 @@ def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> 
             names=[one.name for one in matviews],
             knows_maintain=knows_maintain,
             maintain="maintain" if knows_maintain else "select",
+            # Members who may inherit but not SET ROLE are new in PostgreSQL 16.
+            becoming="set" if session.server_version >= 160000 else "member",
         )
     return {
-        f"{row.schema}.{row.name}": Rights(_problem(row, knows_maintain), not row.there or row.owns)
+        f"{row.schema}.{row.name}": Rights(
+            _problem(row, knows_maintain),
+            as_role=not row.there or row.owns,
+            reader=row.owner if row.there else row.role,
+            ask_reader=row.there and row.owner != row.role and row.may_become,
+        )
         for row in found
     }
+
+
+def denied(session: Session, matview: MatviewName, set_role: str, error: QueryFailed) -> ManifestError:
+    """What a run was denied, as `seeder plan` would have foretold it; else whose rights it was run with.
+
+    Any other error is returned as it is, and so is one about a role that isn't there or can't be taken.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, psycopg2.Error) or cause.pgcode not in ABOUT_RIGHTS or session.closed:
+        return error
+    try:
+        found = rights(session, [matview], set_role)[str(matview)]
+    except psycopg2.Error:
+        return error
+    return found.problem or with_reader(error, found.reader)
+
+
+def with_reader(error: QueryFailed, reader: str) -> QueryFailed:
+    """The error, and if it is about a privilege, whose it was that didn't suffice."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg2.Error) or cause.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
+        return error
+    told = QueryFailed(report=f"{error.facts['report']}\nThe query is run with the rights of {reader}.")
+    told.__cause__ = cause
+    return told
 
 
 def _problem(row: object, knows_maintain: bool) -> ManifestError | None:

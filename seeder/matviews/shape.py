@@ -12,7 +12,8 @@ None of these comes without a change of this hash; whether one has come, only Po
 function or an operator comes that fits a call better, or when the columns of a composite type change.
 """
 
-#: For ``c``, a row of pg_class, and the search_path that the manifest's names are looked up in. The first 16 digits, since the stamp that keeps it is read by people too.
+#: For ``c``, a row of pg_class, and the search_path of a manifest. The first 16 digits, since the stamp that
+#: keeps it is read by people too.
 SHAPE = """\
 select left(encode(sha256(convert_to(coalesce(string_agg(
     concat_ws(' ', read.kind, read.schema, read.name, read.part), '/'

@@ -14,13 +14,14 @@ from seeder.matviews import indexes as indexing
 from seeder.matviews import keys, lock, stamp
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
-from seeder.matviews.decision import Decision, Deed, decide
+from seeder.matviews.decision import Decision, Deed, decide, refuse_unfit_as_it_is
 from seeder.matviews.functions import refuse_volatile
 from seeder.matviews.lock import Found
 from seeder.matviews.meaning import new_stamp
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, refuse_unfit, refuse_unfit_to, settle_copy
+from seeder.matviews.publishing import Terms, refuse_unfit, settle_copy
 from seeder.matviews.refresh import How, refresh
+from seeder.matviews.rights import denied
 from seeder.matviews.statistics import keep_true
 from seeder.matviews.swap import BeforeExchange, swap
 from seeder.session import Session
@@ -75,7 +76,10 @@ def bring_up_to_date(
     with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
         if found.leftover is not None:
             discard(session, found.leftover, own.set_role)
-        done = _Upkeep(session, manifest, found, own, before_exchange).done()
+        try:
+            done = _Upkeep(session, manifest, found, own, before_exchange).done()
+        except QueryFailed as error:
+            raise denied(session, manifest.matview, own.set_role, error) from error.__cause__
     used = meter.usage
     return replace(
         done, figures=replace(done.figures, memory_mb=used.memory_mb, cpu_percentage=used.cpu_percentage)
@@ -115,11 +119,9 @@ class _Upkeep:
 
     def _refresh(self, oid: int, decision: Decision) -> RefreshResult:
         found = self.found
+        if decision.indexes is not None or decision.why:
+            refuse_unfit_as_it_is(self.session, self.manifest, oid, decision, self.policy)
         if decision.indexes is not None:
-            try:
-                refuse_unfit_to(self.session, str(oid), self.policy)
-            except psycopg2.Error as error:
-                raise judged(error) from error
             found = replace(found, keyed=decision.indexes.keyed)
         missing = self._missing_indexes(decision)
         if decision.how is How.SWAP:

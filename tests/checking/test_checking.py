@@ -366,3 +366,19 @@ def test_a_matview_of_another_meaning_that_would_be_replaced_is_warned_of(world:
     assert "made without seeder, stands there. The old rows" in problem(
         world, on_query_change=OnQueryChange.ERROR
     )
+
+
+def test_what_a_matviews_owner_may_not_read_is_found(world: Platform, analyst: str) -> None:
+    """A superuser asks, but the query runs with the owner's rights."""
+    world.sql(f"""
+        create table public.secret as select 1 as id;
+        grant select on sale to {analyst};
+        create materialized view reporting.report_1 as select id from sale;
+        alter materialized view reporting.report_1 owner to {analyst}
+    """)
+    world.custom(1, query="select id from sale")
+    assert check(world).problems == ()
+    world.sql("update reporting.seeder_custom_report_manifest set query = 'select id from public.secret'")
+    said = problem(world)
+    assert said.startswith("42501: permission denied for table secret")
+    assert said.endswith(f"The query is run with the rights of {analyst}.")

@@ -282,3 +282,57 @@ def everything(world: Platform) -> Iterator[Platform]:
 def test_nothing_is_changed(everything: Platform) -> None:
     found = foresee(everything, on_query_change=OnQueryChange.ERROR)
     assert [one.action for one in found] == ["refresh plain", "error", "error"]
+
+
+UNFIT = {
+    "a column that isn't there": ("expect=(not_null(nope))", "it has no column nope"),
+    "a column that can't be sorted": ("unique=(j)", "j is of type json, which has no order"),
+    "two of them": ("expect=(fresh(id, 1 day), not_null(nope))", "nor does not_null(nope): it has no column"),
+}
+
+
+@pytest.mark.parametrize(("directives", "words"), UNFIT.values(), ids=UNFIT)
+def test_directives_that_will_not_fit_are_foretold_at_any_time(
+    world: Platform, directives: str, words: str
+) -> None:
+    query = "select id, '{}'::json as j from sale"
+    for there in (False, True):
+        if there:
+            world.sql(f"update reporting.seeder_custom_report_manifest set query = $q${query}$q$")
+            assert run(world) == "created"
+        text = f"-- seeder: {directives}\n{query}"
+        world.sql(f"update reporting.seeder_custom_report_manifest set query = $q${text}$q$")
+        found = only(world)
+        assert (found.action, run(world)) == ("error", found.why)
+        assert words in found.why
+
+
+def test_directives_that_do_not_fit_a_kept_matview_are_foretold(made: Platform) -> None:
+    text = "-- seeder: expect=(not_null(agency_id))\nselect agency_id from sale"
+    made.sql(f"update reporting.seeder_custom_report_manifest set query = $q${text}$q$")
+    found = only(made, on_query_change=OnQueryChange.KEEP)
+    assert (found.action, run(made, on_query_change=OnQueryChange.KEEP)) == ("error", found.why)
+    assert "doesn't fit sales, which keeps its old definition" in found.why
+
+
+ANALYST = "seeder_test_analyst"
+DENIED = {
+    "another's matview": f"grant select on sale to {ANALYST}",
+    "no right to create": "drop materialized view reporting.sales; "
+    f"revoke create on schema reporting from {ANALYST}",
+    "no such schema": "update reporting.seeder_custom_report_manifest set table_name = 'nosch.sales'",
+    "an owner who may not read": f"alter materialized view reporting.sales owner to {ANALYST}",
+}
+
+
+@pytest.mark.parametrize("ddl", DENIED.values(), ids=DENIED)
+def test_what_is_denied_is_foretold_in_the_runs_own_words(made: Platform, ddl: str) -> None:
+    made.sql(f"create role {ANALYST}; grant usage, create on schema reporting to {ANALYST}")
+    role = None if "owner to" in ddl else ANALYST
+    try:
+        made.sql(ddl)
+        found = only(made, manifest_role=role)
+        assert (found.action, run(made, manifest_role=role)) == ("error", found.why)
+        assert ANALYST in found.why
+    finally:
+        made.sql(f"drop owned by {ANALYST} cascade; drop role {ANALYST}")

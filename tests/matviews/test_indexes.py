@@ -9,6 +9,7 @@ from workbench import Bench
 
 from seeder.errors import DirectiveUnfit, KeyNotUnique, QueryFailed
 from seeder.manifests import Manifest
+from seeder.matviews import publishing
 from seeder.matviews.indexes import Existing, difference, name_of
 from seeder.matviews.upkeep import Outcome
 from seeder.settings import RefreshMode
@@ -91,6 +92,56 @@ def test_a_column_that_the_query_lacks_is_named_before_anything_runs(bench: Benc
         "never."
     )
     assert bench.relations() == set()
+
+
+def test_a_column_that_can_not_be_sorted_is_named_before_anything_runs(bench: Bench) -> None:
+    query = "select id, '{}'::json as j, 1 / (id - id) as never from sale"
+    for directives in ("unique=(id, j)", "index=(j)"):
+        with pytest.raises(DirectiveUnfit) as error:
+            bench.refresh(asking(bench, directives, query))
+        assert str(error.value).startswith(
+            f"The directive {directives} doesn't fit the query: j is of type json, which has no order and so "
+            "can't be indexed."
+        )
+    assert bench.relations() == set()
+
+
+ORDERLESS = """
+create type public.mood as enum ('well'); create type public.pair as (a int, b int);
+create domain public.some_text as varchar; create domain public.some_json as json;
+create function public.orderless() returns setof text language plpgsql as $$
+declare wanted text;
+begin
+    create table public.every ();
+    for wanted in
+        select format_type(oid, null) from pg_type
+        where typtype = 'b' and typcategory <> 'A' and typnamespace = 'pg_catalog'::regnamespace
+        union all select unnest(array['mood', 'pair', 'some_text', 'some_json', 'int4range', 'text[]'])
+    loop
+        begin
+            execute format('alter table public.every add %I %s', wanted, wanted);
+            execute format('create index on public.every (%I)', wanted);
+            execute 'drop index ' || (select max(indexrelid)::regclass from pg_index
+                                      where indrelid = 'public.every'::regclass);
+        exception
+            when undefined_object then
+                execute format('alter table public.every add %I %s', wanted, wanted);
+                return next wanted;
+            when others then null;
+        end;
+    end loop;
+end $$
+"""
+
+
+def test_the_types_without_an_order_are_those_that_postgresql_refuses_to_index(bench: Bench) -> None:
+    bench.sql(ORDERLESS)
+    refused = {row[0] for row in bench.sql("select * from public.orderless()")}
+    assert {"json", "point", "some_json"} <= refused
+    with bench.platform.databases.session() as session:
+        columns = session.rows(publishing.COLUMNS, relation="public.every")
+    assert len(columns) > 50
+    assert {row.name for row in columns if not row.orderable} == refused
 
 
 # --- not unique --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from seeder.errors import DirectiveUnfit, QueryFailed, Rejected
 from seeder.manifests import Manifest
 from seeder.matviews import checks
 from seeder.matviews.upkeep import Outcome
-from seeder.settings import RefreshMode
+from seeder.settings import OnQueryChange, RefreshMode
 from seeder.sql.directives import read_expectations
 
 QUERY = "select id, agency_id, amount, current_date - id as sold_on from sale"
@@ -162,6 +162,29 @@ def test_an_expectation_that_doesnt_fit_is_named_at_creation_and_later(bench: Be
             with pytest.raises(DirectiveUnfit, match="doesn't fit the query"):
                 bench.refresh(manifest, policy)
     assert bench.value("select count(*) from reporting.sales") == 100
+
+
+def test_all_that_do_not_fit_are_named_at_once(bench: Bench) -> None:
+    manifest = expecting(bench, "fresh(amount, 1 day), rows > 0, not_null(id, nope)")
+    with pytest.raises(DirectiveUnfit) as error:
+        bench.refresh(manifest)
+    assert "directive fresh(amount, 1 day) doesn't fit the query: amount is of type numeric, " in str(
+        error.value
+    )
+    assert "; nor does not_null(id, nope): it has no column nope; its columns are " in str(error.value)
+
+
+def test_a_kept_matview_that_lacks_a_column_is_said_to(bench: Bench) -> None:
+    bench.refresh(bench.manifest("select id from sale"))
+    keep = bench.policy(on_query_change=OnQueryChange.KEEP)
+    with pytest.raises(DirectiveUnfit) as error:
+        bench.refresh(expecting(bench, "not_null(amount)"), keep)
+    assert (
+        "The directive not_null(amount) doesn't fit sales, which keeps its old definition "
+        "(SEEDER_ON_QUERY_CHANGE=keep): it has no column amount; its columns are id. "
+    ) in str(error.value)
+    # The indexes that belong to the new SQL aren't looked at.
+    assert "keeps its old" in str(bench.refresh(expecting(bench, "rows > 0", "index=(amount)"), keep).note)
 
 
 def test_a_query_that_fails_says_so_whatever_is_expected(bench: Bench) -> None:

@@ -51,7 +51,7 @@ BAD = {
     "name_that_is_reserved": Bad(("can't be used", "reserved"), table_name="select"),
     "name_that_isnt_ascii": Bad(("can't be used",), table_name="übersicht"),
     "no_name": Bad(("no table_name",), table_name=""),
-    "schema_that_isnt_there": Bad(("3F000", 'schema "nowhere" does not exist'), table_name="nowhere.at_all"),
+    "schema_that_isnt_there": Bad(("there is no schema nowhere; create it",), table_name="nowhere.at_all"),
     "a_table_of_that_name": Bad(
         ("is a table, not a materialized view", "not touched"), table_name="public.witnessed"
     ),
