@@ -235,7 +235,7 @@ def test_what_values_look_like(settings: Settings) -> None:
         Access(loopback=True, token=TOKEN),
         Endpoints(NOWHERE, NO_BROKER),
         Flower(5555, "seeder", TOKEN),
-        Web(8080, TOKEN),
+        Web(8080, TOKEN, "http://127.0.0.1:5555"),
     ]
     for value in values:
         for shown in (repr(value), str(value), f"{value}"):
