@@ -9,12 +9,12 @@ the next run of that backend. What the worker says later of a run that is over c
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from seeder.database import Databases
-from seeder.errors import NameRefused, UnknownRunOrTable
+from seeder.errors import DatabaseUnreachable, NameRefused, UnknownRunOrTable
 from seeder.history import HistoryRepository, Run
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
@@ -40,8 +40,10 @@ class Stopped:
     run: Run
     #: Whether this call moved it; False is over already.
     moved: bool
-    #: Whether no session works on it any more.
+    #: Whether it is known that no session works on it any more.
     ended: bool
+    #: Databases out of reach where a session may work on it: its manifest, which would say which, is gone.
+    unreachable: tuple[int | None, ...] = ()
 
 
 class Cancellation:
@@ -58,14 +60,19 @@ class Cancellation:
     def cancel_named(self, name: str, by: str) -> list[Stopped]:
         """For a person: end one run, or all unfinished runs of a table, those still queued first.
 
-        Raises UnknownRunOrTable, and DatabaseUnreachable: the run is then as it was.
+        Raises UnknownRunOrTable, and DatabaseUnreachable where the run's database is known: the run is then
+        as it was.
         """
         stopped = []
         for run in self._meant(name):
             when = "in the middle of the run" if run.status == RunStatus.RUNNING else "before it started"
             words = f"Cancelled by {by} {when}."
-            stopped.append(self.cancel(run.run_id, words, self._databases_of(run)))
-        return [one for one in stopped if one]
+            known, unreachable = self._databases_of(run)
+            if one := self.cancel(run.run_id, words, known):
+                if one.moved and unreachable:
+                    one = replace(one, ended=False, unreachable=unreachable)
+                stopped.append(one)
+        return stopped
 
     def _meant(self, name: str) -> list[Run]:
         if run := self._history.run(name):
@@ -76,15 +83,22 @@ class Cancellation:
             raise UnknownRunOrTable(name=name)
         return found
 
-    def _databases_of(self, run: Run) -> list[int | None]:
-        """The manifest's database; all of them where the manifest is gone."""
+    def _databases_of(self, run: Run) -> tuple[list[int | None], tuple[int | None, ...]]:
+        """The manifest's database; where the manifest is gone, all that answer, and those that don't."""
         with self._databases.session() as session:
-            row = session.row(self._manifests.one, report_type=run.report_type, manifest_id=run.manifest_id)
-        found = [self._manifests.manifest(row).database_id] if row else list(self._databases)
+            found = self._manifests.databases_of(session, f"{run.report_type}-{run.manifest_id}")
         for database_id in found:
             if database_id in self._databases:
                 self._databases.verify(database_id)
-        return found
+        if found:
+            return found, ()
+        unreachable = []
+        for database_id in self._databases:
+            try:
+                self._databases.verify(database_id)
+            except DatabaseUnreachable:
+                unreachable.append(database_id)
+        return [one for one in self._databases if one not in unreachable], tuple(unreachable)
 
     def cancel(
         self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS

@@ -42,6 +42,11 @@ set search_path = pg_catalog, pg_temp
 IDLE_NAME = "seeder"
 
 
+def database_name(database_id: int | None) -> str:
+    """What a message calls it, and which setting it is from."""
+    return "the reporting database" if database_id is None else f"database {database_id} (SEEDER_DATABASES)"
+
+
 class Databases:
     """Every database this process talks to, by ``database_id``; None is the reporting database."""
 
@@ -131,7 +136,7 @@ class Databases:
                 session.row("select 1")
         except psycopg2.Error as error:
             raise DatabaseUnreachable(
-                which="reporting" if database_id is None else f"other ({database_id})",
+                which="The reporting database" if database_id is None else f"Database {database_id}",
                 url=self.url(database_id),
                 reason=self.scrubbed(one_line(error)),
                 setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",

@@ -55,7 +55,7 @@ class NothingRunning(UserError):
 
 
 class DatabaseUnreachable(UserError):
-    """The {which} database at {url} can't be reached: {reason}. Check that it is running and that
+    """{which} at {url} can't be reached: {reason}. Check that it is running and that
     {setting} is right."""
 
 

@@ -36,6 +36,16 @@ ONE = """
 select * from ({every}) m where m.report_type = %(report_type)s and m.manifest_id = %(manifest_id)s
 """
 
+#: Of every manifest's row, those switched off too: a run of theirs may still be at work there.
+PLACES = """
+select 'custom-' || m.id as identity, m.database_id
+from {schema}.seeder_custom_report_manifest m
+union all
+select 'canned-' || m.id, r.database_id
+from {schema}.seeder_canned_report_manifest m
+join {schema}.seeder_canned_report r on r.id = m.canned_report_id
+"""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -142,12 +152,24 @@ class ManifestReader:
         self._schema = schema
         self._all = MANIFESTS.format(schema=quoted(schema), off_too="false")
         self._off_too = MANIFESTS.format(schema=quoted(schema), off_too="true")
+        self._places = PLACES.format(schema=quoted(schema))
 
     def every(self, session: Session) -> list[Manifest]:
         """All manifests that count, owners first: custom before canned, then by id."""
         with expecting_contract():
             found = session.rows(f"{self._all} order by report_type desc, manifest_id")
         return [self.manifest(row) for row in found]
+
+    def databases(self, session: Session) -> dict[str, int | None]:
+        """The database of each manifest by its identity, those switched off included."""
+        with expecting_contract():
+            return {row.identity: row.database_id for row in session.rows(self._places)}
+
+    def databases_of(self, session: Session, identity: str) -> list[int | None]:
+        """The database of one of them; empty where it is gone."""
+        query = f"select database_id from ({self._places}) as place where identity = %(identity)s"
+        with expecting_contract():
+            return [row.database_id for row in session.rows(query, identity=identity)]
 
     @property
     def one(self) -> str:

@@ -18,8 +18,7 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
     """
     verify_room(app)
     with equipment.databases.session() as session:
-        manifests = equipment.manifests.every(session)
-    database_of = {one.identity: one.database_id for one in manifests}
+        database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)
     swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, queues))
     usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}

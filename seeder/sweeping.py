@@ -56,8 +56,8 @@ class Sweep:
     def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
         """Look at every unfinished run that has been quiet for a while.
 
-        ``database_of`` maps a manifest's identity to its database; ``queued`` tells the run_ids whose message
-        lies in a queue or waits, and is asked only if there are pending ones.
+        ``database_of`` maps a manifest's identity to its database, also where it is switched off; ``queued``
+        tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones.
         """
         quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
         running = [run for run in quiet if run.status == RunStatus.RUNNING]
@@ -92,16 +92,24 @@ class Sweep:
         except NameRefused:
             return False
         identity = f"{run.report_type}-{run.manifest_id}"
-        # A manifest that is gone or switched off says no more where its last run is at work.
+        # A manifest that is gone says no more where its last run is at work.
         maybe = [database_of[identity]] if identity in database_of else list(self._databases)
-        answers = [
-            self._is_at_work_on(database_id, matview, run.run_id)
+        answers = {
+            database_id: self._is_at_work_on(database_id, matview, run.run_id)
             for database_id in maybe
             if database_id in self._databases
-        ]
-        if True in answers:
+        }
+        if True in answers.values():
             return True
-        return None if None in answers else False
+        down = [database_id for database_id, answer in answers.items() if answer is None]
+        if down and run.status == RunStatus.RUNNING:
+            log.warning(
+                "can't be judged: a database that may have it is down",
+                run_id=run.run_id,
+                table_name=run.table_name,
+                databases=["reporting" if one is None else one for one in down],
+            )
+        return None if down else False
 
     def _is_at_work_on(self, database_id: int | None, matview: MatviewName, run_id: str) -> bool | None:
         try:

@@ -237,8 +237,8 @@ def test_a_database_out_of_reach_raises_the_drivers_own_error(databases: Databas
 @pytest.mark.parametrize(
     ("number", "which", "setting"),
     [
-        (None, "reporting database at", "SEEDER_DATABASE_URL"),
-        (7, r"other \(7\) database", "SEEDER_DATABASES"),
+        (None, "The reporting database at", "SEEDER_DATABASE_URL"),
+        (7, "Database 7 at", "SEEDER_DATABASES"),
     ],
 )
 def test_verifying_names_the_database_and_its_setting(number: int | None, which: str, setting: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from contract import Platform, new_run
 from emptied import fresh_database
+from structlog.testing import capture_logs
 
 from seeder.database import Databases
 from seeder.history import Figures
@@ -113,7 +114,11 @@ def test_a_run_whose_manifest_is_gone_is_let_be_while_a_database_that_may_have_i
     running(platform)
     databases = Databases(platform.url, {7: "postgresql://nobody@127.0.0.1:1/nothing"})
     sweeping = Sweep(databases, platform.history, "reporting", MAX_RETRIES, 0.0)
-    assert sweeping.settle({}, set) == Swept((), ())
+    with capture_logs() as logs:
+        assert sweeping.settle({}, set) == Swept((), ())
+    (told,) = logs
+    assert told["event"] == "can't be judged: a database that may have it is down"
+    assert (told["run_id"], told["databases"]) == (RUN, [7])
     assert [run.run_id for run in sweeping.settle({"custom-1": None}, set).requeue] == [RUN]
     databases.dispose()
 

@@ -5,6 +5,7 @@ import getpass
 from seeder.app import equipment
 from seeder.cancelling import Stopped
 from seeder.cli.printing import console, print_json, status_text, text
+from seeder.database import database_name
 
 
 def run(name: str, by: str | None, *, as_json: bool) -> int:
@@ -28,12 +29,19 @@ def as_data(one: Stopped) -> dict[str, object]:
         "cancelled": one.moved,
         "was": one.run.status,
         "ended": one.ended,
+        "unreachable": [database_name(database_id) for database_id in one.unreachable],
     }
 
 
 def sentence(one: Stopped) -> str:
     if not one.moved:
         return f"over already, with {status_text(one.run.status)}; nothing was changed."
+    if one.unreachable:
+        where = ", ".join(map(database_name, one.unreachable))
+        return (
+            f"cancelled; it was {status_text(one.run.status)}. Its manifest is gone, so it may be in any "
+            f"database, and {where} can't be reached: whether a session still works on it there isn't known."
+        )
     if not one.ended:
         return (
             "cancelled, but its statement is still being ended: PostgreSQL may be busy rolling it back. "

@@ -13,6 +13,7 @@ from emptied import fresh_database
 from processes import wait_until
 
 from seeder.cancelling import Cancellation
+from seeder.cli.cancel import sentence
 from seeder.database import Databases
 from seeder.errors import DatabaseUnreachable, UnknownRunOrTable
 from seeder.history import HistoryRepository
@@ -165,6 +166,27 @@ def test_a_database_out_of_reach_leaves_the_run_as_it_was(
     with pytest.raises(DatabaseUnreachable, match=r"someone:\*\*\*@127.0.0.1:1"):
         cancellation.cancel_named(RUN, "anna")
     assert platform.run(RUN).status == "running"
+
+
+def test_a_run_of_a_manifest_that_is_switched_off_is_looked_for_where_its_row_says(
+    platform: Platform, cancellation: Cancellation, holder: Any, running: None
+) -> None:
+    platform.sql("update reporting.seeder_custom_report_manifest set enabled = false")
+    with holder(RUN).at_work():
+        (stopped,) = cancellation.cancel_named(RUN, "anna")
+    assert (stopped.moved, stopped.ended, stopped.unreachable) == (True, True, ())
+
+
+def test_a_run_of_a_manifest_that_is_gone_is_ended_where_it_can_be_and_the_rest_is_told(
+    platform: Platform, cancellation: Cancellation, holder: Any, running: None
+) -> None:
+    platform.sql("delete from reporting.seeder_custom_report_manifest")
+    with holder(RUN).at_work() as one:
+        (stopped,) = cancellation.cancel_named(RUN, "anna")
+    assert one.error is not None
+    assert (stopped.moved, stopped.ended, stopped.unreachable) == (True, False, (8,))
+    assert platform.run(RUN).status == "error"
+    assert "database 8 (SEEDER_DATABASES) can't be reached" in sentence(stopped)
 
 
 def test_a_run_handed_back_is_pending_with_its_failures_as_they_were(
