@@ -137,6 +137,11 @@ class FieldMissing(ManifestError):
     """The manifest has no {field}. Fill {field} in its row."""
 
 
+class UnknownReport(ManifestError):
+    """There is no canned report {number} in seeder_canned_report. Correct canned_report_id in the manifest's
+    row, or add that report."""
+
+
 class NameRefused(ManifestError):
     """The table name {name!r} can't be used: {reason}. Change table_name in the manifest."""
 

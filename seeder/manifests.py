@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from seeder import __version__
-from seeder.errors import FieldMissing, ManifestError, SharedTableConflict, UnknownDatabase
+from seeder.errors import FieldMissing, ManifestError, SharedTableConflict, UnknownDatabase, UnknownReport
 from seeder.failures import expecting_contract
 from seeder.models import ReportType
 from seeder.session import Session
@@ -21,12 +21,13 @@ from seeder.sql.placeholders import RenderedQuery, render_query
 #: jsonb honours it where a deployment has one, and any other column it may have added is no concern of ours.
 MANIFESTS = """
 select 'custom' as report_type, m.id as manifest_id, m.table_name, m.report_name,
-       m.agency_id, m.agency_slug, m.query, m.database_id
+       m.agency_id, m.agency_slug, m.query, m.database_id, null as missing_report
 from {schema}.seeder_custom_report_manifest m
 where m.enabled or {off_too}
 union all
 select 'canned', m.id, r.table_name, r.report_name,
-       m.agency_id, m.agency_slug, r.query, r.database_id
+       m.agency_id, m.agency_slug, r.query, r.database_id,
+       case when r.id is null then coalesce(m.canned_report_id::text, '') end
 from {schema}.seeder_canned_report_manifest m
 left join {schema}.seeder_canned_report r on r.id = m.canned_report_id
 where coalesce((to_jsonb(m) ->> 'enabled')::boolean, true) or {off_too}
@@ -64,6 +65,9 @@ class Manifest:
     raw_query: str
     database_id: int | None
     default_schema: str
+    #: The id of the canned report that it subscribes to and that isn't there, empty where it names none;
+    #: None is that nothing is missing.
+    missing_report: str | None = None
 
     @property
     def identity(self) -> str:
@@ -119,16 +123,21 @@ class Manifest:
         )
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
-    def verify(self, databases: Container[int | None]) -> None:
+    def verify(self) -> None:
         """Raise what is wrong with the row itself; the query is judged by the run."""
+        self._require_report()
         self._require("table_name", self.raw_table_name)
         self._require("agency_id", self.agency_id is not None)
         self._require("agency_slug", self.agency_slug)
         _ = self.matview
+
+    def verify_database(self, databases: Container[int | None]) -> None:
+        """Raise UnknownDatabase where its database isn't one of these."""
         if self.database_id is not None and self.database_id not in databases:
             raise UnknownDatabase(database_id=self.database_id)
 
     def _rendered_table_name(self) -> str:
+        self._require_report()
         self._require("table_name", self.raw_table_name)
         if self.report_type is ReportType.CUSTOM or "{" not in self.raw_table_name:
             return self.raw_table_name
@@ -139,6 +148,11 @@ class Manifest:
             agency_id=self.agency_id,
             manifest_id=self.manifest_id,
         )
+
+    def _require_report(self) -> None:
+        if self.missing_report is not None:
+            self._require("canned_report_id", self.missing_report)
+            raise UnknownReport(number=self.missing_report)
 
     def _require(self, field: str, present: object) -> None:
         if not present:
@@ -196,6 +210,7 @@ class ManifestReader:
             raw_query=row.query or "",
             database_id=row.database_id,
             default_schema=self._schema,
+            missing_report=row.missing_report,
         )
 
 
@@ -204,29 +219,54 @@ class Shared:
     """Manifests sorted by whose table it is.
 
     ``owners`` have a table of their own, ``sharers`` maps the identity of a manifest that asks for the very
-    same matview to its owner, ``refused`` pairs a manifest with what is wrong with it.
+    same matview to its owner, ``refused`` pairs a manifest with what is wrong with it, and ``guests`` are the
+    identities of those refused whose table_name, and with it its row of status, is another manifest's.
     """
 
     owners: tuple[Manifest, ...]
     sharers: dict[str, Manifest]
     refused: tuple[tuple[Manifest, ManifestError], ...]
+    guests: frozenset[str]
 
 
 def owned(manifests: Iterable[Manifest], databases: Container[int | None]) -> Shared:
-    """Give each table to one manifest: custom before canned, then the lowest id."""
+    """Give each table to one manifest: custom before canned, then the lowest id.
+
+    Whether its database is known is asked afterwards: a table doesn't change hands because SEEDER_DATABASES
+    does.
+    """
     owners: dict[str, Manifest] = {}
     sharers: dict[str, Manifest] = {}
     refused: list[tuple[Manifest, ManifestError]] = []
     for manifest in sorted(manifests, key=lambda m: (m.report_type != ReportType.CUSTOM, m.manifest_id)):
         try:
-            manifest.verify(databases)
+            manifest.verify()
             owner = owners.setdefault(str(manifest.matview), manifest)
             if owner is not manifest:
                 _share(owner, manifest)
+            manifest.verify_database(databases)
+            if owner is not manifest:
                 sharers[manifest.identity] = owner
         except ManifestError as error:
             refused.append((manifest, error))
-    return Shared(tuple(owners.values()), sharers, tuple(refused))
+    unusable = {manifest.identity for manifest, _ in refused}
+    return Shared(
+        tuple(owner for owner in owners.values() if owner.identity not in unusable),
+        sharers,
+        tuple(refused),
+        _guests(owners.values(), refused),
+    )
+
+
+def _guests(owners: Iterable[Manifest], refused: Iterable[tuple[Manifest, ManifestError]]) -> frozenset[str]:
+    # Where nobody owns a name, it is the first's that asks for it.
+    first = {owner.table_name: owner for owner in owners}
+    return frozenset(
+        manifest.identity
+        for manifest, error in refused
+        if first.setdefault(manifest.table_name, manifest) is not manifest
+        or isinstance(error, SharedTableConflict)
+    )
 
 
 def _share(owner: Manifest, other: Manifest) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from seeder.errors import ManifestError, SharedTableConflict, UnknownAgency, UnknownReportType, UnknownTable
+from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
@@ -101,7 +101,14 @@ def plan(
             for one, priority in zip(longest_first, _priorities(longest_first, usual_seconds), strict=True)
         ),
         tuple(
-            _refusal(seeding_id, one, refused[one.identity]) for one in selected if one.identity in refused
+            # Without a name there is no row that a status could have.
+            Refusal(
+                new_run(seeding_id, one),
+                str(refused[one.identity]),
+                shown=bool(one.table_name) and one.identity not in shared.guests,
+            )
+            for one in selected
+            if one.identity in refused
         ),
     )
 
@@ -152,12 +159,6 @@ def _priorities(longest_first: Sequence[Manifest], usual_seconds: Mapping[str, i
         share = len(RUN_PRIORITIES) * before // whole if whole else len(RUN_PRIORITIES)
         yield RUN_PRIORITIES[min(share, len(RUN_PRIORITIES) - 1)]
         before += usual_seconds.get(one.table_name, 0)
-
-
-def _refusal(seeding_id: str, manifest: Manifest, error: ManifestError) -> Refusal:
-    # Without a name there is no row that a status could have.
-    shown = not isinstance(error, SharedTableConflict) and bool(manifest.table_name)
-    return Refusal(new_run(seeding_id, manifest), str(error), shown)
 
 
 def _raise_unknown(selection: Selection) -> None:

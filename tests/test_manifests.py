@@ -8,7 +8,7 @@ from contract import Platform
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seeder.errors import FieldMissing, QueryRefused, SchemaIncomplete
+from seeder.errors import FieldMissing, QueryRefused, SchemaIncomplete, UnknownReport
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
 
@@ -56,10 +56,20 @@ def test_a_row_with_nothing_in_it_is_read_and_told_by_the_field_it_lacks(platfor
     platform.canned(1, None, agency_id=None, agency_slug=None)
     (found,) = platform.all_manifests()
     assert (found.table_name, found.raw_query, found.agency_slug, found.agency_id) == ("", "", "", None)
-    with pytest.raises(FieldMissing, match="has no table_name"):
-        found.verify({None})
+    with pytest.raises(FieldMissing, match="has no canned_report_id"):
+        found.verify()
     with pytest.raises(FieldMissing, match="has no query"):
         _ = found.query
+
+
+def test_a_subscription_to_a_report_that_is_not_there_is_told_of_the_report(platform: Platform) -> None:
+    platform.canned_report(5)
+    platform.canned(1, 5)
+    platform.canned(2, 99)
+    good, bad = platform.all_manifests()
+    good.verify()
+    with pytest.raises(UnknownReport, match="There is no canned report 99 in seeder_canned_report"):
+        bad.verify()
 
 
 def test_a_missing_table_is_told_as_a_missing_table(platform: Platform) -> None:

@@ -158,6 +158,48 @@ def test_other_sql_for_the_same_table_is_refused_with_its_owner_and_out_of_the_o
     assert "belongs to custom-1 (A, agency ua)" in refusal.errors
 
 
+@settings(max_examples=60)
+@given(MANIFESTS)
+def test_no_refusal_shows_in_the_status_of_a_table_that_another_manifest_has(
+    manifests: list[Manifest],
+) -> None:
+    made = plan("n1", manifests, Selection(), DATABASES, {})
+    shown = [one.run.table_name for one in made.refusals if one.shown]
+    assert len(shown) == len(set(shown))
+    assert not set(shown) & {one.run.table_name for one in made.planned}
+
+
+@pytest.mark.parametrize("database_id", [7, 8])
+def test_whose_a_table_is_does_not_depend_on_which_databases_are_known(database_id: int) -> None:
+    mine = manifest(300, raw_table_name="own", agency_slug="one")
+    other = manifest(301, raw_table_name="own", agency_slug="two", database_id=database_id)
+    found = plan("n1", [mine, other], Selection(), DATABASES, {})
+    assert [one.run.run_id for one in found.planned] == ["n1.custom-300"]
+    (refusal,) = found.refusals
+    assert "belongs to custom-300 (Sales, agency one), whose database_id differs" in refusal.errors
+    assert not refusal.shown
+
+
+def test_those_that_share_the_table_of_an_unknown_database_are_told_of_it_too() -> None:
+    owner, sharer = (manifest(n, raw_table_name="own", database_id=8) for n in (1, 2))
+    found = plan("n1", [owner, sharer], Selection(), DATABASES, {})
+    assert found.planned == ()
+    assert [(one.run.manifest_id, one.shown) for one in found.refusals] == [(1, True), (2, False)]
+    assert all("database_id 8 is not in SEEDER_DATABASES" in one.errors for one in found.refusals)
+
+
+def test_a_manifest_without_an_agency_leaves_the_status_of_anothers_table_alone() -> None:
+    found = plan(
+        "n1",
+        [manifest(1, raw_table_name="own", agency_id=None), manifest(2, raw_table_name="own")],
+        Selection(),
+        DATABASES,
+        {},
+    )
+    assert [one.run.run_id for one in found.planned] == ["n1.custom-2"]
+    assert [(one.run.manifest_id, one.shown) for one in found.refusals] == [(1, False)]
+
+
 @pytest.mark.parametrize(
     ("columns", "words", "shown"),
     [

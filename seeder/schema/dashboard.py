@@ -91,7 +91,7 @@ left join lateral (
 -- (created_at has no index on purpose: an index in this order would tempt the planner to walk it.)
 left join lateral (
     select
-        h.run_id, h.status, h.duration_seconds, h.start_time, h.finish_time, h.records_processed,
+        h.id, h.run_id, h.status, h.duration_seconds, h.start_time, h.finish_time, h.records_processed,
         h.bytes_processed, h.consecutive_failures, h.errors, h.created_at, h.updated_at
     from {qualified(contract.history)} h
     where (s.report_type, s.manifest_id) is distinct from (m.report_type, m.manifest_id)
@@ -102,12 +102,24 @@ left join lateral (
     limit 1
 ) own on true
 -- It counts if it is of the same seeding as the owner's last run, or newer: then it says that the table
--- is another's. An older one is from before the tables were shared.
+-- is another's. So does an older one that was over when it was recorded, a refusal, until a tick of the
+-- schedule, which is about all manifests, has passed without another. Any other older one is from before
+-- the tables were shared.
 cross join lateral (
     select
         own.run_id is not null and (
             split_part(own.run_id, '.', 1) = split_part(s.last_run_id, '.', 1)
             or own.created_at >= coalesce(last.created_at, '-infinity')
+            or own.finish_time = own.created_at and not exists (
+                select
+                from (
+                    select h.id, h.run_id
+                    from {qualified(contract.history)} h
+                    where h.table_name = m.table_name
+                    offset 0
+                ) later
+                where later.id > own.id and right(split_part(later.run_id, '.', 1), 1) = 'Z'
+            )
         ) as counts
 ) own_run
 cross join lateral (

@@ -266,6 +266,29 @@ def test_an_error_from_before_a_newer_seeding_no_longer_shows(connection: Connec
     ] * 2
 
 
+def test_a_refusal_shows_until_a_tick_has_passed_without_one_whatever_the_owner_runs(
+    connection: Connection,
+) -> None:
+    custom(connection, 1, table_name="shared")
+    custom(connection, 2, table_name="shared")
+
+    def shown() -> list[str]:
+        return [row["last_run_id"] for row in rows(connection)]
+
+    record(connection, "20261123T0200Z.custom-1", "shared")
+    record(
+        connection, "20261123T0200Z.custom-2", "shared", shown=False, finish_time=MONDAY, status="error"
+    )  # fmt: skip
+    for number in range(3):
+        adhoc = f"20261123T09000{number}Z-k3f9.custom-1"
+        record(connection, adhoc, "shared", at=MONDAY + timedelta(hours=7))
+        assert shown() == [adhoc, "20261123T0200Z.custom-2"]
+    record(connection, "20261124T0200Z.custom-1", "shared", at=TUESDAY)
+    assert shown() == ["20261124T0200Z.custom-1"] * 2
+    record(connection, "20261124T090000Z-k3f9.custom-1", "shared", at=TUESDAY + timedelta(hours=7))
+    assert shown() == ["20261124T090000Z-k3f9.custom-1"] * 2
+
+
 def test_a_refusal_shows_even_where_the_table_never_had_a_run(connection: Connection) -> None:
     custom(connection, 1, table_name=None)
     record(connection, "a.custom-1", "", shown=False, status="error", errors="The manifest has no table_name")
@@ -388,6 +411,7 @@ def test_the_history_is_only_ever_looked_up_through_its_indexes(
         "seeder_run_history_run_id_idx",
         "seeder_run_history_table_name_idx",
     }
-    # The second look-up is made for the manifests alone whose status row is not their own.
-    (second,) = [node for node in found if node.get("Index Name") == "seeder_run_history_table_name_idx"]
-    assert second["Actual Loops"] == 50
+    # The second look-up is made for the manifests alone whose status row is not their own, the third
+    # for those of them alone that were refused.
+    by_table = [node for node in found if node.get("Index Name") == "seeder_run_history_table_name_idx"]
+    assert sum(node["Actual Loops"] for node in by_table) == 50
