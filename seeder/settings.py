@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 from kombu.connection import Connection
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -192,12 +193,42 @@ _MASKS: dict[str | None, Callable[[Any], Any]] = {
 }
 
 
+class _FirstWins(PydanticBaseSettingsSource):
+    """Several sources as one; each setting is as a whole the first's that has it."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._sources = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        found = (source.get_field_value(field, field_name) for source in self._sources)
+        return next((one for one in found if one[0] is not None), (None, field_name, False))
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for source in self._sources:
+            found = source() | found
+        return found
+
+
 class Settings(BaseSettings):
     """All settings, read once from the environment; frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix="SEEDER_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # pydantic-settings 2 merges the dictionaries of its sources entry by entry.
+        return init_settings, _FirstWins(settings_cls, env_settings, dotenv_settings, file_secret_settings)
 
     database_url: PostgresqlUrl | None = _setting(
         None,

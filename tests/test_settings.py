@@ -71,6 +71,23 @@ def test_the_environment_wins_over_the_file_and_empty_is_unset(
     assert found.on_query_change is OnQueryChange.KEEP
 
 
+def test_a_setting_in_json_is_the_environments_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        'SEEDER_DATABASES={"7": "postgresql://h/seven", "8": "postgresql://h/eight"}\n'
+        'SEEDER_MAX_PER_DATABASE={"7": 2, "default": 4}\n'
+    )
+    assert sorted(load_settings().databases) == [7, 8]
+    monkeypatch.setenv("SEEDER_DATABASES", '{"8": "postgresql://h/other"}')
+    monkeypatch.setenv("SEEDER_MAX_PER_DATABASE", "3")
+    found = load_settings()
+    assert found.databases == {8: "postgresql://h/other"}
+    assert found.max_per_database == {"default": 3}
+    monkeypatch.setenv("SEEDER_DATABASES", "{}")
+    assert load_settings().databases == {}
+
+
 def test_a_process_reads_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
     before = current_settings()
     monkeypatch.setenv("SEEDER_MAX_RETRIES", "9")
