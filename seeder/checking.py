@@ -6,9 +6,9 @@ from itertools import chain
 
 import psycopg2
 
-from seeder.database import Databases
+from seeder.database import Databases, named_elsewhere
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
-from seeder.failures import judged
+from seeder.failures import in_place, judged
 from seeder.manifests import Manifest, owned
 from seeder.matviews.analysis import analyse, resolve
 from seeder.matviews.decision import Deed, decide, refuse_hopeless
@@ -170,7 +170,8 @@ class Judge:
             errors.append(error)
         except psycopg2.Error as error:
             errors.append(judged(error))
-        words = dict.fromkeys(str(error) for error in errors)
+        where, own = named_elsewhere(manifest.database_id), self._policy.limits.directive
+        words = dict.fromkeys(str(in_place(error, where, own)) for error in errors)
         return [_problem(manifest, error) for error in words], warnings
 
     def _analyse(self, manifest: Manifest, its: Rights) -> list[str]:

@@ -47,6 +47,11 @@ def database_name(database_id: int | None) -> str:
     return "the reporting database" if database_id is None else f"database {database_id} (SEEDER_DATABASES)"
 
 
+def named_elsewhere(database_id: int | None) -> str | None:
+    """The name of a database that isn't the reporting one, where that goes without saying."""
+    return None if database_id is None else database_name(database_id)
+
+
 class Databases:
     """Every database this process talks to, by ``database_id``; None is the reporting database."""
 

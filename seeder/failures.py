@@ -22,10 +22,18 @@ PASSING = {
     "57P03": "server starting up",
 }
 
-#: What to do about a statement that was ended (57014), by PostgreSQL's words where these aren't translated.
+TOO_LONG = "The refresh took longer than {limit} allows. Make the query cheaper, or raise it."
+TOO_LONG_FOR_ALL = TOO_LONG.format(limit="SEEDER_STATEMENT_TIMEOUT")
+
+#: What to do about a statement that was ended (57014, 55P03), by PostgreSQL's words where these aren't
+#: translated.
 ENDED = {
-    "canceling statement due to statement timeout": (
-        "The refresh took longer than SEEDER_STATEMENT_TIMEOUT allows. Make the query cheaper, or raise it."
+    "canceling statement due to statement timeout": TOO_LONG_FOR_ALL,
+    "canceling statement due to lock timeout": (
+        "Another session holds a lock that the refresh needs, and didn't let go of it for "
+        "SEEDER_LOCK_TIMEOUT: often an ALTER TABLE, or a long transaction that uses a table of the query's "
+        "or the matview. While a try waits, pg_blocking_pids() of its pid in pg_stat_activity tells whose "
+        "it is."
     ),
     "canceling statement due to user request": (
         "Somebody ended the statement in the database. Refresh the table again when it may run."
@@ -38,6 +46,8 @@ _NUMBER = r"(\d{1,9})"
 _PLACE = re.compile(
     rf"^{AT.format(line=_NUMBER, column=_NUMBER)}$|\(line {_NUMBER}, column {_NUMBER}\)[.:]", re.MULTILINE
 )
+
+CONNECTION = "The connection to the database"
 
 #: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
 Locate = Callable[[int], tuple[int, int] | None]
@@ -68,6 +78,21 @@ def judged(error: psycopg2.Error, locate: Locate | None = None) -> SeederError:
     return kind(report=report(error, locate))
 
 
+def in_place(error: SeederError, database: str | None, own_limit: str | None = None) -> SeederError:
+    """The error with what PostgreSQL doesn't know of it: which database it is from, where it isn't the
+    reporting one, and the manifest's own limit where that is what the statement has run into."""
+    said = error.facts.get("report")
+    if said is None:
+        return error
+    if own_limit:
+        said = said.replace(TOO_LONG_FOR_ALL, TOO_LONG.format(limit=own_limit))
+    if database and said.startswith(CONNECTION):
+        said = said.replace(CONNECTION, f"The connection to {database}", 1)
+    elif database:
+        said += f"\nIn {database}"
+    return type(error)(report=said) if said != error.facts["report"] else error
+
+
 def one_line(error: BaseException) -> str:
     """A driver's words as part of a sentence of ours."""
     return " ".join(str(error).split()).rstrip(".?!")
@@ -77,7 +102,7 @@ def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
     """SQLSTATE, message, detail, hint and place, as a person needs them; one fact a line."""
     said = error.diag
     if said.message_primary is None:
-        return f"The connection to the database failed: {one_line(error)}."
+        return f"{CONNECTION} failed: {one_line(error)}."
     lines = [f"{error.pgcode}: {said.message_primary}"]
     if said.message_detail:
         lines.append(f"Detail: {said.message_detail}")

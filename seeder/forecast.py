@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import psycopg2
 
 from seeder.checking import Problem, rights_of_all
-from seeder.database import Databases
+from seeder.database import Databases, named_elsewhere
 from seeder.errors import ManifestError, QueryFailed, SeederError
-from seeder.failures import judged
+from seeder.failures import in_place, judged
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
 from seeder.matviews import lock
@@ -109,10 +109,11 @@ def forecast(
 
 
 def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights) -> Forecast:
+    where = named_elsewhere(manifest.database_id)
     try:
         found = lock.glance(session, manifest.matview, policy.limits)
     except psycopg2.Error as error:
-        return _of(manifest, ERROR, str(judged(error)))
+        return _of(manifest, ERROR, str(in_place(judged(error), where)))
     try:
         decision = decide(session, manifest, found, policy)
         refuse_hopeless(session, manifest, found, decision, policy)
@@ -121,11 +122,12 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         thought = estimate(session, manifest.query, asker) if asked else None
     except QueryFailed as error:
         oid = found.oid if found.kind == "m" else None
-        why = str(with_reader(error, its.reader))
+        why = str(in_place(with_reader(error, its.reader), where, policy.limits.directive))
         return _of(manifest, ERROR, why, diff=_diff(session, manifest, oid, policy))
     except SeederError as error:
         oid = found.oid if found.kind == "m" else None
-        return _of(manifest, ERROR, str(error), diff=_diff(session, manifest, oid, policy))
+        told = in_place(error, where, policy.limits.directive)
+        return _of(manifest, ERROR, str(told), diff=_diff(session, manifest, oid, policy))
     index = key_index(session, found.oid) if decision.how is How.CONCURRENTLY and found.oid else None
     action, why = _words(decision, index, populated=bool(found.populated))
     return _of(

@@ -11,17 +11,19 @@ from typing import Any, Self
 
 import psycopg2
 
-from seeder.database import Databases
+from seeder.database import Databases, named_elsewhere
 from seeder.errors import (
+    DatabaseTrouble,
     Duplicate,
     ManifestGone,
     ManifestMoved,
     MatviewBusy,
+    QueryFailed,
     SeederError,
     UnknownDatabase,
     UnknownRun,
 )
-from seeder.failures import judged
+from seeder.failures import in_place, judged
 from seeder.history import HistoryRepository, Run
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock
@@ -103,7 +105,7 @@ class Desk:
             raise UnknownDatabase(database_id=message.database_id)
         matview = matview_name(message.table_name, self._schema)
         try:
-            session = self.databases.open(message.database_id)
+            session = self._opened(message.database_id)
             try:
                 return self._claimed(message, matview, session)
             except BaseException:
@@ -111,6 +113,12 @@ class Desk:
                 raise
         except psycopg2.Error as error:
             raise judged(error) from error
+
+    def _opened(self, database_id: int | None) -> Session:
+        try:
+            return self.databases.open(database_id)
+        except psycopg2.Error as error:
+            raise in_place(judged(error), named_elsewhere(database_id)) from error
 
     def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
         try:
@@ -151,7 +159,10 @@ class Desk:
     ) -> tuple[Any, Found]:
         limit = self._limit_of(message.database_id)
         name = lock.application_name(message.run_id, message.attempt)
-        found = lock.take(session, matview, name, self.policy.limits, limit)
+        try:
+            found = lock.take(session, matview, name, self.policy.limits, limit)
+        except psycopg2.Error as error:
+            raise in_place(judged(error), named_elsewhere(message.database_id)) from error
         row = self.history.start_beside(
             self.manifests.one,
             message.run_id,
@@ -166,7 +177,7 @@ class Desk:
 
         Unless this is the next attempt of the run, whose message may overtake the record of the last one.
         """
-        holder = lock.read_application_name(busy.facts["holder"])
+        holder = lock.read_application_name(busy.facts["session_name"])
         if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
             raise Duplicate(run_id=message.run_id) from None
 
@@ -206,7 +217,14 @@ class Claim:
     released: bool = False
 
     def refresh(self) -> RefreshResult:
-        self.result = bring_up_to_date(self.session, self.manifest, self.found, self.desk.policy)
+        policy = self.desk.policy
+        try:
+            self.result = bring_up_to_date(self.session, self.manifest, self.found, policy)
+        except (QueryFailed, DatabaseTrouble) as error:
+            where = named_elsewhere(self.message.database_id)
+            raise in_place(
+                error, where, policy.of_manifest(self.manifest.directives).limits.directive
+            ) from error
         return self.result
 
     def succeed(self) -> None:

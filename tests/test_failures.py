@@ -11,8 +11,9 @@ from seeder.errors import (
     QueryFailed,
     QueryRefused,
     SchemaIncomplete,
+    UnknownDatabase,
 )
-from seeder.failures import expecting_contract, is_passing, judged, one_line, place_in, report
+from seeder.failures import expecting_contract, in_place, is_passing, judged, one_line, place_in, report
 
 
 def error_of(platform: Platform, sql: str) -> psycopg2.Error:
@@ -55,6 +56,42 @@ def test_a_connection_that_is_refused_or_lost_may_come_back(platform: Platform) 
         assert report(error).endswith(".")
         assert "\n" not in report(error)
     assert not is_passing(psycopg2.ProgrammingError("can't adapt type"))
+
+
+def test_a_lock_that_was_awaited_too_long_is_told_with_its_setting_and_where_to_look(
+    platform: Platform,
+) -> None:
+    with platform.databases.session() as holder, holder.transaction():
+        holder.run("lock table reporting.seeder_canned_report")
+        error = error_of(platform, "set lock_timeout = '10ms'; select from reporting.seeder_canned_report")
+    assert error.pgcode == "55P03"
+    hint = report(error).splitlines()[1]
+    assert hint.startswith("Hint: Another session holds a lock")
+    assert "SEEDER_LOCK_TIMEOUT" in hint
+    assert "pg_blocking_pids()" in hint
+
+
+@pytest.mark.parametrize(
+    ("limit", "named"), [(None, "SEEDER_STATEMENT_TIMEOUT"), ("timeout=3 s", "timeout=3 s")]
+)
+def test_a_statement_that_took_too_long_is_told_with_the_limit_it_ran_into(
+    platform: Platform, limit: str | None, named: str
+) -> None:
+    error = judged(error_of(platform, "set statement_timeout = '10ms'; select pg_sleep(9)"))
+    assert f"Hint: The refresh took longer than {named} allows." in str(in_place(error, None, limit))
+
+
+def test_an_error_of_another_database_names_it(platform: Platform) -> None:
+    missing = judged(error_of(platform, "select * from nowhere"))
+    assert in_place(missing, None) is missing
+    assert str(in_place(missing, "database 7")).splitlines() == [*str(missing).splitlines(), "In database 7"]
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        psycopg2.connect("postgresql://user@127.0.0.1:1/name")
+    told = in_place(judged(refused.value), "database 7")
+    assert isinstance(told, DatabaseTrouble)
+    assert str(told).startswith("The connection to database 7 failed: ")
+    unknown = UnknownDatabase(database_id=7)
+    assert in_place(unknown, "database 7", "timeout=3 s") is unknown
 
 
 def test_a_report_has_detail_hint_and_context_each_on_its_line(platform: Platform) -> None:

@@ -1,6 +1,9 @@
 """What is expected of new rows, held against them in one scan before anyone else can see them."""
 
 from dataclasses import dataclass
+from decimal import Context, Decimal
+from fractions import Fraction
+from itertools import count as count_from
 from typing import Any
 
 from seeder.session import Session
@@ -75,8 +78,10 @@ def _shortfall(number: int, wanted: Expectation, found: Any, rows_before: int | 
         nulls = {
             column: getattr(found, f"nulls_{number}_{place}") for place, column in enumerate(wanted.columns)
         }
-        told = ", ".join(f"{count} in {column}" for column, count in nulls.items() if count)
-        return f"NULLs in {found.number} rows: {told}" if told else None
+        told = ", ".join(
+            f"{count} NULL{'' if count == 1 else 's'} in {column}" for column, count in nulls.items() if count
+        )
+        return f"{told} (of {found.number} row{'' if found.number == 1 else 's'})" if told else None
     if getattr(found, f"within_{number}_fresh"):
         return None
     latest = getattr(found, f"within_{number}_latest")
@@ -87,6 +92,18 @@ def _change(wanted: RowsChange, before: int | None, now: int) -> str | None:
     # From nothing there is no percentage.
     if not before:
         return None
-    percent = abs(now - before) * 100 / before
-    holds = COMPARISONS[wanted.comparison](abs(now - before) * 100, wanted.percent * before)
-    return None if holds else f"{percent:.4g}% ({before} rows before, {now} now)"
+    moved = abs(now - before)
+    if COMPARISONS[wanted.comparison](moved * 100, wanted.percent * before):
+        return None
+    return f"{percentage(moved, before, wanted.percent)}% ({before} rows before, {now} now)"
+
+
+def percentage(part: int, whole: int, beside: Decimal) -> str:
+    """The part in percent, in four digits or as many more as tell it from a number that it isn't."""
+    exact, other = Fraction(part * 100, whole), Fraction(beside)
+    for digits in count_from(4):
+        context = Context(prec=digits)
+        shown = context.normalize(context.divide(Decimal(part * 100), Decimal(whole)))
+        if (shown > beside) == (exact > other) and (shown < beside) == (exact < other):
+            return f"{shown:f}"
+    raise AssertionError("two different numbers differ in some digit")

@@ -107,15 +107,18 @@ class Limits:
     statement_timeout: float
     lock_timeout: float
     search_path: str
+    #: The manifest's directive that the statement timeout is from; None where it is the settings'.
+    directive: str | None = None
 
     @property
     def statement_timeout_ms(self) -> str:
         return str(round(self.statement_timeout * 1000))
 
-    def shortened(self, statement_timeout: float) -> "Limits":
-        """With that statement timeout, unless this one is shorter."""
-        within = min(self.statement_timeout or statement_timeout, statement_timeout)
-        return replace(self, statement_timeout=within)
+    def shortened(self, statement_timeout: float, directive: str) -> "Limits":
+        """With that statement timeout of a directive's, unless this one is shorter."""
+        if 0 < self.statement_timeout <= statement_timeout:
+            return self
+        return replace(self, statement_timeout=statement_timeout, directive=directive)
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ def read_application_name(name: str) -> tuple[str, int] | None:
 def take(session: Session, matview: MatviewName, name: str, limits: Limits, most: int = 0) -> Found:
     """Take the matview's lock in this session, name the session, and look at what is there.
 
-    Raises MatviewBusy where another session holds the lock; ``holder`` is then its application_name. And
+    Raises MatviewBusy where another session holds the lock, and
     DatabaseFull where ``most`` refreshes (0 is no limit) run on this database already.
     """
     row = session.row(TAKE_WITH_SLOT if most else TAKE, **values(matview, name, limits, most))
@@ -203,10 +206,18 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
 def taken(row: Any, session: Session, matview: MatviewName, most: int) -> Found:
     """What a row of LOOK says, raising as `take` does."""
     if not row.locked:
-        raise MatviewBusy(table_name=str(matview), holder=holder(session, matview) or "another session")
+        raise busy(session, matview)
     if most and not row.slot:
         raise DatabaseFull(table_name=str(matview), limit=most)
     return _found(row)
+
+
+def busy(session: Session, matview: MatviewName) -> MatviewBusy:
+    """What to raise where another session holds the lock; ``session_name`` is its application_name."""
+    name = holder(session, matview) or ""
+    run = read_application_name(name)
+    whom = f"run {run[0]}" if run else f"the session {name}" if name else "another session"
+    return MatviewBusy(table_name=str(matview), holder=whom, session_name=name)
 
 
 def glance(session: Session, matview: MatviewName, limits: Limits) -> Found:

@@ -6,7 +6,7 @@ from seeder.errors import RoleRefused
 from seeder.matviews.lock import Limits
 from seeder.settings import OnQueryChange, RefreshMode, Settings
 from seeder.sql.directives import Directives, Index, read_expectations
-from seeder.sql.expectations import Expectation, combined
+from seeder.sql.expectations import Expectation, as_duration, combined
 from seeder.sql.names import quoted
 
 
@@ -38,7 +38,9 @@ class Policy:
             role=said.role or self.role,
             limits=self.limits
             if said.timeout is None
-            else self.limits.shortened(said.timeout.total_seconds()),
+            else self.limits.shortened(
+                said.timeout.total_seconds(), f"the manifest's own timeout={as_duration(said.timeout)}"
+            ),
             expect=combined(self.expect, said.expect),
             indexes=said.indexes,
         )

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg2
 
-from seeder.errors import MatviewBusy, MatviewChanged, SeederError
+from seeder.errors import MatviewChanged, SeederError
 from seeder.failures import judged
 from seeder.matviews import lock
 from seeder.matviews.build import CREATE, FIND, Built, build, fill, made, rehearse
@@ -103,9 +103,7 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     try:
         for name in matviews(session, oid).values():
             if not lock.hold(session, lock.key_of(name)):
-                raise MatviewBusy(
-                    table_name=str(name), holder=lock.holder(session, name) or "another session"
-                )
+                raise lock.busy(session, name)
             taken.add(name)
         yield taken
     finally:

@@ -171,7 +171,7 @@ def test_a_matview_on_top_with_a_run_of_its_own_is_waited_for(bench: Bench) -> N
     with bench.platform.databases.session() as other:
         lock.take(other, TOTALS, "seeder n1.custom-2 0", bench.policy().limits)
         with pytest.raises(
-            MatviewBusy, match=r"reporting\.totals is being refreshed by seeder n1\.custom-2 0"
+            MatviewBusy, match=r"reporting\.totals is being refreshed by run n1\.custom-2; this run waits"
         ):
             swap(bench)
         lock.release(other, TOTALS)

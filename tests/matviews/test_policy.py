@@ -47,20 +47,29 @@ def test_a_manifests_timeout_ends_its_refresh_and_nothing_else(bench: Bench) -> 
 
 
 @pytest.mark.parametrize(
-    ("general", "own", "holds"), [(3600, "2 h", 3600), (3600, "15min", 900), (0, "2 h", 7200), (0, None, 0)]
+    ("general", "own", "holds", "whose"),
+    [
+        (3600, "2 h", 3600, None),
+        (3600, "3600 s", 3600, None),
+        (3600, "15min", 900, "the manifest's own timeout=15 min"),
+        (0, "2 h", 7200, "the manifest's own timeout=2 h"),
+        (0, None, 0, None),
+    ],
 )
-def test_a_manifest_can_only_shorten_its_time(
-    bench: Bench, general: float, own: str | None, holds: float
+def test_a_manifest_can_only_shorten_its_time_and_is_named_where_it_does(
+    bench: Bench, general: float, own: str | None, holds: float, whose: str | None
 ) -> None:
     said = saying(bench, f"timeout={own}" if own else "mode=auto").directives
     policy = bench.policy(statement_timeout=general).of_manifest(said)
-    assert policy.limits.statement_timeout == holds
+    assert (policy.limits.statement_timeout, policy.limits.directive) == (holds, whose)
 
 
 def test_the_usual_timeout_costs_no_round_trip(bench: Bench) -> None:
     usual = bench.policy().limits
     nothing_to_talk_to = None
-    with lock.limited(nothing_to_talk_to, usual.shortened(timedelta(hours=2).total_seconds()), usual):
+    with lock.limited(
+        nothing_to_talk_to, usual.shortened(timedelta(hours=2).total_seconds(), "timeout=2 h"), usual
+    ):
         pass
 
 

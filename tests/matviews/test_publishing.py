@@ -1,22 +1,50 @@
 """Checks before publishing: bad data never replaces good data, and nobody waits while it is found out."""
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from workbench import Bench
 
 from seeder.errors import DirectiveUnfit, QueryFailed, Rejected
 from seeder.manifests import Manifest
 from seeder.matviews import checks
+from seeder.matviews.checks import percentage
 from seeder.matviews.upkeep import Outcome
 from seeder.settings import OnQueryChange, RefreshMode
 from seeder.sql.directives import read_expectations
 
 QUERY = "select id, agency_id, amount, current_date - id as sold_on from sale"
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**9), st.decimals(0, 1000, places=3, allow_nan=False))
+@example(52001, 104001, Decimal(50))
+@example(1, 3, Decimal("33.33333333333333333333333333333333333333"))
+@example(1, 2, Decimal(50))
+@example(9999, 1, Decimal(50))
+def test_the_figure_found_is_on_the_same_side_of_the_one_wanted_as_what_it_stands_for(
+    part: int, whole: int, wanted: Decimal
+) -> None:
+    shown = percentage(part, whole, wanted)
+    exact = Fraction(part * 100, whole)
+    assert re.fullmatch(r"\d+(\.\d+)?", shown)
+    assert (Fraction(shown) > Fraction(wanted)) == (exact > Fraction(wanted))
+    assert (Fraction(shown) < Fraction(wanted)) == (exact < Fraction(wanted))
+    assert abs(Fraction(shown) - exact) <= exact / 1000
+
+
+def test_a_figure_has_no_more_digits_than_it_needs() -> None:
+    assert percentage(52001, 104001, Decimal(50)) == "50.0005"
+    assert percentage(1, 3, Decimal(10)) == "33.33"
+    assert percentage(60, 100, Decimal(30)) == "60"
 
 
 def expecting(bench: Bench, expect: str, more: str = "unique=(id)", query: str = QUERY) -> Manifest:
@@ -51,12 +79,15 @@ def rejected(bench: Bench, manifest: Manifest, **settings: Any) -> str:
         (
             "not_null(amount)",
             "update sale set amount = null where id < 4",
-            "wanted not_null(amount), found NULLs in 100 rows: 3 in amount",
+            "wanted not_null(amount), found 3 NULLs in amount (of 100 rows)",
         ),
         (
             "not_null(id, agency_id, amount)",
             "update sale set amount = null where id < 4; update sale set agency_id = null where id = 9",
-            "wanted not_null(id, agency_id, amount), found NULLs in 100 rows: 1 in agency_id, 3 in amount",
+            (
+                "wanted not_null(id, agency_id, amount), found 1 NULL in agency_id, 3 NULLs in amount "
+                "(of 100 rows)"
+            ),
         ),
         (
             "fresh(sold_on, 2 days)",
@@ -92,7 +123,7 @@ def test_every_figure_that_failed_is_told_and_no_other(bench: Bench) -> None:
     bench.sql("delete from sale where id <= 60; update sale set amount = null where id = 77")
     assert rejected(bench, manifest) == (
         "Rejected, old data kept: wanted rows > 50, found 40; "
-        "wanted not_null(amount), found NULLs in 40 rows: 1 in amount; "
+        "wanted not_null(amount), found 1 NULL in amount (of 40 rows); "
         "wanted rows_change < 30%, found 60% (100 rows before, 40 now)"
     )
 
@@ -133,7 +164,7 @@ def test_odd_column_names_are_quoted(bench: Bench) -> None:
     manifest = expecting(bench, 'not_null("50% ""off"""), fresh("%(oid)s", 1 day)', "mode=auto", query)
     bench.refresh(manifest)
     bench.sql("update sale set amount = null where id = 1")
-    assert rejected(bench, manifest).endswith('found NULLs in 100 rows: 1 in 50% "off"')
+    assert rejected(bench, manifest).endswith('found 1 NULL in 50% "off" (of 100 rows)')
 
 
 # --- the setting for all -----------------------------------------------------------------------------------
@@ -145,7 +176,7 @@ def test_the_setting_holds_for_all_and_a_manifests_own_of_the_kind_instead(bench
     own = expecting(bench, "rows > 10")
     bench.refresh(own, bench.policy(**general))
     bench.sql("update sale set amount = null where id = 1")
-    assert rejected(bench, own, **general).endswith("found NULLs in 100 rows: 1 in amount")
+    assert rejected(bench, own, **general).endswith("found 1 NULL in amount (of 100 rows)")
 
 
 def test_an_expectation_that_doesnt_fit_is_named_at_creation_and_later(bench: Bench) -> None:
