@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 something failed, 2 wrong use or configuration.
 import sys
 
 import psycopg2
+import typer
 
 from seeder import logs
 from seeder.cli.commands import application
@@ -19,7 +20,13 @@ def main() -> None:
     """The console script. What a user can cause is told in one line on stderr."""
     logs.configure()
     try:
-        application()
+        # Else Typer tells of wrong use in boxes of five lines.
+        code = application(standalone_mode=False, prog_name="seeder")
+    except typer.TyperException as error:
+        if not (words := error.format_message()):
+            # Without a command: the help has been printed.
+            raise SystemExit(WRONG_USE) from None
+        _stop(_wrong_use(words, getattr(error, "ctx", None)))
     except UserError as error:
         _stop(str(error))
     except psycopg2.Error as error:
@@ -27,6 +34,14 @@ def main() -> None:
     except BrokenPipeError:
         # `seeder status | head`: whoever reads has seen enough.
         sys.stderr.close()
+    else:
+        raise SystemExit(code)
+
+
+def _wrong_use(words: str, context: typer.Context | None) -> str:
+    """Typer's words as one line, and where the command's help is."""
+    words = " ".join(words.split()).rstrip(".")
+    return f"{words}. Try `{context.command_path if context else 'seeder'} --help`."
 
 
 def _stop(message: str) -> None:

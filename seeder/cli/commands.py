@@ -17,12 +17,26 @@ application.add_typer(schema, name="schema")
 demo = typer.Typer(help="A demo on embedded servers: flights that left New York in 2013.")
 application.add_typer(demo, name="demo")
 
+
+def _said(value: str | None) -> str | None:
+    """An empty name is nobody's: most likely a variable of a script's that isn't set."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty")
+    return value
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Agency = Annotated[str | None, typer.Option("--agency", metavar="SLUG", help="Only this agency's reports.")]
-ReportTypeName = Annotated[
-    str | None, typer.Option("--type", metavar="custom|canned", help="Only reports of this type.")
+Agency = Annotated[
+    str | None,
+    typer.Option("--agency", metavar="SLUG", callback=_said, help="Only this agency's reports."),
 ]
-Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Only this table.")]
+ReportTypeName = Annotated[
+    str | None,
+    typer.Option("--type", metavar="custom|canned", callback=_said, help="Only reports of this type."),
+]
+Table = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", callback=_said, help="Only this table.")
+]
 
 
 @application.command()
@@ -70,7 +84,9 @@ def status(
 
 @application.command()
 def history(
-    table: Annotated[str, typer.Argument(help="The table's name, as `seeder status` shows it.")],
+    table: Annotated[
+        str, typer.Argument(callback=_said, help="The table's name, as `seeder status` shows it.")
+    ],
     limit: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -83,10 +99,14 @@ def history(
 @application.command()
 def cancel(
     name: Annotated[
-        str, typer.Argument(metavar="TABLE|RUN_ID", help="A table, for all its unfinished runs, or one run.")
+        str,
+        typer.Argument(
+            metavar="TABLE|RUN_ID", callback=_said, help="A table, for all its unfinished runs, or one run."
+        ),
     ],
     by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who is recorded; your account's name.")
+        str | None,
+        typer.Option("--by", metavar="NAME", callback=_said, help="Who is recorded; your account's name."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -52,6 +52,20 @@ def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: 
             ["SEEDER_DATABASE_URL is set", "seeder demo load"],
         ),
         (["refresh", "--table", "a", "--agency", "b"], {}, ["--table", "--agency"]),
+        (["status", "--colour"], {}, ["--colour", "Try `seeder status --help`."]),
+        (["cancel"], {}, ["TABLE|RUN_ID", "Try `seeder cancel --help`."]),
+        (["nightly"], {}, ["nightly", "Try `seeder --help`."]),
+        (
+            ["history", "sales", "--limit", "many"],
+            {},
+            ["--limit", "valid integer", "Try `seeder history --help`."],
+        ),
+        (["history", "sales", "--limit", "0"], {}, ["--limit", "greater than or equal to 1"]),
+        (["schema", "show", "--as"], {}, ["--as", "--help`."]),
+        (["refresh", "--table", ""], {}, ["--table", "it is empty"]),
+        (["refresh", "--agency", " "], {}, ["--agency", "it is empty"]),
+        (["cancel", ""], {}, ["TABLE|RUN_ID", "it is empty"]),
+        (["history", ""], {}, ["it is empty"]),
     ],
 )
 def test_it_is_told_in_one_line(tmp_path: Path, arguments, settings, words) -> None:
@@ -72,5 +86,8 @@ def test_celerys_own_command_tells_it_in_one_line_too(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_option_is_wrong_use(tmp_path: Path) -> None:
-    assert seeder(tmp_path, "status", "--colour").returncode == 2
+def test_without_a_command_there_is_help(tmp_path: Path) -> None:
+    done = seeder(tmp_path)
+    assert done.returncode == 2
+    assert "Commands" in done.stdout + done.stderr
+    assert seeder(tmp_path, "--help").returncode == 0
