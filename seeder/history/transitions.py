@@ -7,6 +7,9 @@ twin, makes `moved` empty, and with it nothing else happens. That is what makes 
 repeat, and what counts a failure once.
 
 `start_time` is when the run was queued until it starts, then when its latest attempt did.
+
+The contract's columns for rows and bytes are 0 by default; here they are null until a run has succeeded, as a
+run that failed says nothing of what lies in the matview.
 """
 
 LOCK_STATUS = """
@@ -144,7 +147,11 @@ with moved as (
     update {history} h
     set status = 'error',
         finish_time = clock_timestamp(),
-        duration_seconds = ceil(extract(epoch from clock_timestamp() - start_time)),
+        -- Of one that waits: until its latest try was over; that of one that never began is nothing.
+        duration_seconds = ceil(extract(epoch from
+            case when status = 'running' then clock_timestamp()
+                 when start_time > created_at then updated_at
+                 else start_time end - start_time)),
         consecutive_failures = {failures_so_far} + 1,
         errors = %(errors)s,
         updated_at = clock_timestamp()
@@ -190,9 +197,9 @@ with asked as (
 ), moved as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
-         consecutive_failures)
+         records_processed, bytes_processed, consecutive_failures)
     select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
-           {failures_so_far}
+           null, null, {failures_so_far}
     from asked as h
     where run_id not in (select asked_run_id from waiting)
     order by table_name
@@ -208,9 +215,9 @@ REFUSE = """
 with recorded as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
-         finish_time, duration_seconds, errors, consecutive_failures)
+         finish_time, duration_seconds, records_processed, bytes_processed, errors, consecutive_failures)
     select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'error',
-           now(), 0, errors,
+           now(), 0, null, null, errors,
            1 + case when shown then {failures_so_far}
                else coalesce((select own.consecutive_failures from {history} own
                               where own.table_name = h.table_name and own.report_type = h.report_type

@@ -118,6 +118,37 @@ def test_the_next_run_shows_the_last_error_until_one_succeeds(platform: Platform
         assert (status.last_run_id, status.last_errors) == ("n2.custom-1", shown)
 
 
+def test_a_run_that_never_began_took_no_time_however_long_it_waited(platform: Platform) -> None:
+    after(platform, "queue")
+    platform.sql("""
+        update reporting.seeder_run_history
+        set start_time = start_time - interval '17 s', created_at = created_at - interval '17 s'
+    """)
+    run, status = after(platform, "fail")
+    assert (run.duration_seconds, status.duration_seconds) == (0, 0)
+
+
+def test_a_run_that_ends_while_it_waits_for_its_next_try_took_as_long_as_the_last(platform: Platform) -> None:
+    after(platform, "queue", "start", "retry")
+    platform.sql("""
+        update reporting.seeder_run_history
+        set created_at = created_at - interval '60 s', start_time = updated_at - interval '42 s',
+            updated_at = updated_at - interval '30 s'
+    """)
+    run, _ = after(platform, "fail")
+    assert run.duration_seconds == 12
+
+
+@pytest.mark.parametrize(
+    "moves", [("queue",), ("queue", "start"), ("queue", "start", "fail"), ("queue", "fail"), ("refuse",)]
+)
+def test_a_run_that_has_not_succeeded_says_nothing_of_rows_and_bytes(
+    platform: Platform, moves: tuple[str, ...]
+) -> None:
+    run, _ = after(platform, *moves)
+    assert (run.records_processed, run.bytes_processed) == (None, None)
+
+
 def test_the_duration_shown_is_the_last_runs_until_this_one_has_ended(platform: Platform) -> None:
     after(platform, "queue", "start", "succeed")
     platform.sql("update reporting.seeder_job_status set duration_seconds = 77")
