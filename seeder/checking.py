@@ -18,6 +18,7 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.rights import Rights, rights, with_reader
 from seeder.planning import Selection, select
 from seeder.session import Session
+from seeder.sql import directives
 from seeder.surveying import looking, survey
 
 #: What of a manifest speaks by raising, beside what ``Manifest.verify`` asks; none needs a database.
@@ -95,7 +96,7 @@ def check_manifests(
     groups = _of_one_shape([one for one, _ in readable if one.identity in allowed], allowed)
     answers = list(chain(*survey(ask, groups)))
     problems += chain(*(found for found, _ in answers))
-    warnings = dict.fromkeys(chain(*(found for _, found in answers)))
+    warnings = dict.fromkeys(chain(*map(_missed_directives, owners), *(found for _, found in answers)))
     order = {one.identity: number for number, one in enumerate(manifests)}
     problems.sort(key=lambda one: order.get(one.where.partition(" ")[0], -1))
     return Findings(len(selected), tuple(problems), tuple(warnings))
@@ -213,6 +214,19 @@ def _of_one_shape(manifests: Sequence[Manifest], allowed: dict[str, Rights]) -> 
 def _type_of(number: int | None) -> tuple[bool, bool]:
     """A number below zero is an operator's result; one of more than 31 bits is a bigint."""
     return (number or 0) < 0, (number or 0).bit_length() > 31
+
+
+def _missed_directives(manifest: Manifest) -> list[str]:
+    try:
+        lines = directives.missed(manifest.raw_query)
+    except ManifestError:
+        # It can't be scanned, which is told as a problem.
+        return []
+    return [
+        f"{manifest.identity} {manifest.table_name}: the comment in line {line} of its SQL is no directive; "
+        "write -- seeder: with a colon."
+        for line in lines
+    ]
 
 
 def _unusable_parts(manifest: Manifest) -> list[Problem]:

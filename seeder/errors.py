@@ -70,7 +70,7 @@ class BrokerFull(BrokerUnreachable):
 
 
 class NotPublished(UserError):
-    """Seeding {seeding_id} is recorded, but its {count} runs can't be queued in Redis at {url}: {reason}.
+    """Seeding {seeding_id} is recorded, but its runs ({count}) can't be queued in Redis at {url}: {reason}.
     They stay pending; once Redis is back or has room, a worker's sweep queues them within minutes."""
 
 
@@ -114,6 +114,11 @@ class UnknownAgency(UserError):
 
 class UnknownTable(UserError):
     """No enabled manifest has the table {table_name!r}. `seeder status` lists the tables."""
+
+
+class TableSwitchedOff(UnknownTable):
+    """The manifest of the table {table_name!r} is switched off, so nothing was queued. Set enabled in its row
+    to have it refreshed."""
 
 
 class UnknownRunOrTable(UserError):

@@ -9,7 +9,7 @@ import structlog
 from celery import Celery
 
 from seeder.app import Equipment, refresh_queues
-from seeder.errors import BrokerUnreachable, NotPublished
+from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
 from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
 from seeder.queueing import not_on_their_way, publish
 
@@ -66,7 +66,13 @@ def _seed(
     repeated = scheduled and history.recorded([seeding_id])[0]
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
-    made = plan(seeding_id, manifests, selection, equipment.databases, history.usual_seconds())
+    usual_seconds = history.usual_seconds()
+    try:
+        made = plan(seeding_id, manifests, selection, equipment.databases, usual_seconds)
+    except UnknownTable as error:
+        if history.jobs(table_name=selection.table_name):
+            raise TableSwitchedOff(**error.facts) from None
+        raise
     with history.at_once() as session:
         recorded = history.queue([one.run for one in made.planned], scheduled=scheduled, session=session)
         not_recorded = recorded.refused + history.refuse(made.refusals, session)

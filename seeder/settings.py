@@ -5,9 +5,11 @@ working directory is read too, and the environment wins. ``docs/configuration.md
 table by a test.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,12 @@ from cronsim import CronSim, CronSimError
 from kombu.connection import Connection
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -376,6 +383,20 @@ def load_settings(**overrides: Any) -> Settings:
         if name is None:
             raise
         raise BadSetting(name=variable_name(name[1]), problem="it must be JSON") from None
+
+
+def unknown_variables() -> list[str]:
+    """What seems to be meant for seeder, in the environment or in ``.env``, and isn't known: most likely a
+    misspelt name, whose value then has no effect."""
+    known = {variable_name(field) for field in Settings.model_fields}
+    names = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    told = []
+    for name in sorted(names - known):
+        # The tests' own say where their servers are.
+        if name.startswith("SEEDER_") and not name.startswith("SEEDER_TEST_"):
+            like = get_close_matches(name, known, 1, cutoff=0.8)
+            told.append(f"{name} is no setting of seeder's" + (f"; {like[0]} is." if like else "."))
+    return told
 
 
 def variable_name(field: str) -> str:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from seeder import seeding
 from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
-from seeder.errors import BrokerUnreachable, NotPublished, UnknownAgency
+from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownAgency, UnknownTable
 from seeder.planning import Selection, scheduled_seeding_id
 from seeder.queueing import on_their_way
 from seeder.seeding import seed
@@ -135,7 +135,7 @@ def test_what_can_not_be_queued_is_recorded_all_the_same(
 
     platform.custom(1)
     monkeypatch.setattr(seeding, "publish", away)
-    with pytest.raises(NotPublished, match=r"is recorded, but its 1 runs can't be queued.*refused"):
+    with pytest.raises(NotPublished, match=r"is recorded, but its runs \(1\) can't be queued.*refused"):
         seed(app, equipment, Selection())
     assert list(statuses(platform).values()) == ["pending"]
 
@@ -159,6 +159,17 @@ def test_an_unknown_selection_records_nothing(platform: Platform, app: Celery, e
     platform.custom(1)
     with pytest.raises(UnknownAgency):
         seed(app, equipment, Selection(agency_slug="nobody"))
+    assert statuses(platform) == {}
+
+
+def test_a_table_that_is_switched_off_is_told_as_that(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
+    platform.custom(1, enabled=False)
+    with pytest.raises(TableSwitchedOff, match="'report_1' is switched off"):
+        seed(app, equipment, Selection(table_name="report_1"))
+    with pytest.raises(UnknownTable, match="No enabled manifest has the table 'nowhere'"):
+        seed(app, equipment, Selection(table_name="nowhere"))
     assert statuses(platform) == {}
 
 

@@ -1,5 +1,6 @@
 """Settings: what is read from the environment, and what is refused by its name and without its value."""
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +23,7 @@ from seeder.settings import (
     Settings,
     current_settings,
     load_settings,
+    unknown_variables,
     variable_name,
 )
 
@@ -94,6 +96,23 @@ def test_a_process_reads_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert current_settings() is before
     with pytest.raises(ValueError, match="frozen"):
         before.max_retries = 9  # type: ignore[misc]
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SEEDER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SEEDER_HOME", "x")
+    monkeypatch.setenv("seeder_schema", "x")
+    monkeypatch.setenv("SEEDER_TEST_POSTGRES_URL", "x")
+    assert unknown_variables() == []
+    monkeypatch.setenv("SEEDER_REFRSH_MODE", "swap")
+    (tmp_path / ".env").write_text("SEEDER_COLOUR=red\nOTHER=1\n")
+    assert unknown_variables() == [
+        "SEEDER_COLOUR is no setting of seeder's.",
+        "SEEDER_REFRSH_MODE is no setting of seeder's; SEEDER_REFRESH_MODE is.",
+    ]
 
 
 # --- durations -------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from dataclasses import replace
 from seeder import poison, schema
 from seeder.app import app, equipment
 from seeder.checking import Findings, Problem, check_manifests
-from seeder.cli.printing import console, print_json, progress, text
+from seeder.cli.printing import console, counted, print_json, progress, text
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.planning import Selection
 from seeder.queueing import verify_room
+from seeder.settings import unknown_variables
 from seeder.urls import masked_broker
 
 POISON = (
@@ -28,6 +29,7 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
         differences = schema.check(connection, ready.settings.db_schema, ready.settings.agency_table)
     problems = [Problem("schema", None, str(one)) for one in differences if one.failure]
     found = Findings(0, (), ())
+    warnings = tuple(unknown_variables())
     if not problems:
         with ready.databases.session() as session:
             manifests = ready.manifests.every(session)
@@ -40,6 +42,7 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
             problems += _unreachable(problems)
     if poisonous:
         found = replace(found, warnings=(*found.warnings, POISON.format(count=poisonous, key=poison.KEY)))
+    found = replace(found, warnings=warnings + found.warnings)
     if as_json:
         print_json({"manifests": found.manifests, "problems": problems, "warnings": found.warnings})
     else:
@@ -54,7 +57,8 @@ def _show(problems: Sequence[Problem], found: Findings) -> None:
     for one in problems:
         agency = f" (agency {text(one.agency_slug)})" if one.agency_slug else ""
         out.print(f"[red]{text(one.where)}[/]{agency}: {text(one.problem)}")
-    out.print(f"{found.manifests} manifests checked, {len(problems)} problems found.")
+    checked, wrong = counted(found.manifests, "manifest"), counted(len(problems), "problem")
+    out.print(f"{checked} checked, {wrong} found.")
 
 
 def _unreachable(known: Sequence[Problem]) -> list[Problem]:

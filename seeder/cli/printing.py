@@ -68,6 +68,11 @@ def status_text(status: str | None) -> str:
     return f"[{STYLES[status]}]{status}[/]"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``"""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def moment(value: datetime | None) -> str:
     return "" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seeder.app import app, equipment
-from seeder.cli.printing import console, first_line, print_json, text
+from seeder.cli.printing import console, counted, first_line, print_json, text
 from seeder.errors import UserError
 from seeder.history import HistoryRepository, Run
 from seeder.planning import Selection
@@ -32,7 +32,11 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, wait:
     ended: list[Run] = []
     if wait:
         warn_without_worker(out)
-        ended = watch(out, equipment().history, seeding, queued_at=queued_at)
+        try:
+            ended = watch(out, equipment().history, seeding, queued_at=queued_at)
+        except KeyboardInterrupt:
+            out.print("No longer waiting. The runs go on: `seeder status` shows how they end.")
+            raise
     if as_json:
         print_json({**seeding.as_dict(), **({"runs": ended} if wait else {})})
     failed = [one for one in ended if one.status == "error"]
@@ -40,9 +44,9 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, wait:
 
 
 def announce(out: Console, seeding: Seeding) -> None:
-    out.print(f"Seeding {seeding.seeding_id}: {_runs(seeding.queued)} queued.")
+    out.print(f"Seeding {seeding.seeding_id}: {counted(seeding.queued, 'run')} queued.")
     if seeding.already_queued:
-        out.print(f"{_runs(len(seeding.already_queued))} waited in the queue already, and will do.")
+        out.print(f"{counted(len(seeding.already_queued), 'run')} waited in the queue already, and will do.")
     for what, problems in (("refused", seeding.refused), ("not recorded", seeding.not_recorded)):
         for run_id, reason in problems.items():
             out.print(f"[red]{what}[/] {run_id.partition('.')[2]}: {text(reason)}")
@@ -94,7 +98,8 @@ def watch(
             if waiting:
                 alive()
                 time.sleep(POLL_SECONDS)
-    summarise(out, ended, time.monotonic() - started)
+    refused = len(seeding.refused) + len(seeding.not_recorded)
+    summarise(out, ended, refused, time.monotonic() - started)
     return ended
 
 
@@ -102,15 +107,14 @@ def failure_line(run: Run) -> str:
     return f"{text(run.table_name)} (agency {text(run.agency_slug)}): {text(first_line(run.errors))}"
 
 
-def summarise(out: Console, ended: Sequence[Run], seconds: float) -> None:
+def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float) -> None:
+    """``refused`` is how many manifests had no run, as they can't be used."""
     failed = [one for one in ended if one.status == "error"]
     words = f"[green]{len(ended) - len(failed)} succeeded[/]"
     if failed:
         words += f", [red]{len(failed)} failed[/]"
+    if refused:
+        words += f", [red]{refused} refused[/]"
     out.print(f"{words} in {seconds:.1f} s.")
     if failed:
         out.print(f"The whole error of one: seeder history {text(failed[0].table_name)}")
-
-
-def _runs(count: int) -> str:
-    return f"{count} run" if count == 1 else f"{count} runs"

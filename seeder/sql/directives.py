@@ -36,6 +36,10 @@ LONGEST_TIMEOUT = timedelta(days=24)
 
 _MARK = re.compile(r"seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
 _OPENING = re.compile(r"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
+_NAMES = ("unique", "index", "mode", "timeout", "role", "expect")
+_WITHOUT_COLON = re.compile(
+    rf"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]+(?:{'|'.join(_NAMES)})[ \t]*=", re.IGNORECASE
+)
 #: Longer texts are read each time, so that memory stays small.
 _REMEMBERED = 16 * 1024
 
@@ -88,6 +92,18 @@ def read(text: str) -> Directives:
     return _read_once(text) if len(text) <= _REMEMBERED else _read(text)
 
 
+def missed(text: str) -> list[int]:
+    """The lines of comments that look like directives and lack the colon that would make them some."""
+    if "seeder" not in text.lower():
+        return []
+    tokens = scan_with_comments(text, lambda offset: position(text, offset))
+    return [
+        position(text, token.start).line
+        for token in tokens
+        if token.name in COMMENTS and _WITHOUT_COLON.match(text, token.start, token.end + 1)
+    ]
+
+
 def read_expectations(text: str) -> tuple[Expectation, ...]:
     """What stands between the parentheses of ``expect=( )``; nothing is no expectation."""
     reader = _Reader(text, 0, len(text))
@@ -138,7 +154,7 @@ class _Reader(Words):
         name = folded(word.text)
         if name in ("mode", "timeout", "role") and getattr(found, name) is not None:
             self.refuse(f"{name} is given twice", word.start)
-        if name not in ("unique", "index", "mode", "timeout", "role", "expect"):
+        if name not in _NAMES:
             self.refuse(
                 f"there is no {shortened(name)}; there are unique, index, mode, timeout, role and expect",
                 word.start,

@@ -382,3 +382,25 @@ def test_what_a_matviews_owner_may_not_read_is_found(world: Platform, analyst: s
     said = problem(world)
     assert said.startswith("42501: permission denied for table secret")
     assert said.endswith(f"The query is run with the rights of {analyst}.")
+
+
+def test_what_is_wrong_in_another_database_is_told_with_its_number(world: Platform) -> None:
+    databases = Databases(world.url, {7: world.url})
+    world.custom(1, query="select * from nowhere", database_id=7)
+    try:
+        (found,) = check(world, databases=databases).problems
+    finally:
+        databases.dispose()
+    assert found.problem.startswith('42P01: relation "nowhere" does not exist')
+    assert found.problem.endswith("\nIn database 7 (SEEDER_DATABASES)")
+
+
+def test_a_directive_whose_colon_was_forgotten_is_warned_of(world: Platform) -> None:
+    world.custom(1, query="-- Sales\n-- seeder unique=(id)\nselect id from sale")
+    world.custom(2, query="-- seeder: unique=(id)\n-- seeder is great\nselect id from sale")
+    world.custom(3, query="select '-- seeder mode=plain' as words")
+    found = check(world)
+    assert found.problems == ()
+    assert found.warnings == (
+        "custom-1 report_1: the comment in line 2 of its SQL is no directive; write -- seeder: with a colon.",
+    )

@@ -13,6 +13,7 @@ from redis import Redis
 
 from seeder import app as seeder_app
 from seeder import cli, poison
+from seeder.cli import refresh as cli_refresh
 from seeder.cli.refresh import summarise, watch
 from seeder.history import Figures, Run
 from seeder.settings import current_settings
@@ -169,7 +170,14 @@ def test_a_queued_run_is_cancelled_once_and_in_somebodys_name(command, platform:
     assert command("cancel", "sales") == (1, "No run of sales is queued or at work.\n", "")
     said = json.loads(command("cancel", run.run_id, "--json")[1])
     assert said == [
-        {"run_id": run.run_id, "table_name": "sales", "cancelled": False, "was": "error", "ended": True}
+        {
+            "run_id": run.run_id,
+            "table_name": "sales",
+            "cancelled": False,
+            "was": "error",
+            "ended": True,
+            "unreachable": [],
+        }
     ]
 
 
@@ -182,7 +190,7 @@ def test_who_cancels_is_by_default_the_account(command, platform: Platform, sale
 
 
 def test_check_finds_what_would_fail(command, platform: Platform, sales) -> None:
-    assert command("check") == (0, "1 manifests checked, 0 problems found.\n", "")
+    assert command("check") == (0, "1 manifest checked, 0 problems found.\n", "")
     platform.custom(2, table_name="writes", query="delete from sale")
     platform.custom(3, table_name="sales", query="select 2 as two")
     code, out, _ = command("check", "--json")
@@ -311,8 +319,33 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
 def test_a_summary_of_nothing_but_successes_has_no_hint(capsys) -> None:
     from seeder.cli.printing import console
 
-    summarise(console(), [_run()], 1.0)
+    summarise(console(), [_run()], 0, 1.0)
     assert "1 succeeded in 1.0 s." in capsys.readouterr().out
+
+
+def test_the_summary_counts_what_was_refused_before_it_could_run(capsys) -> None:
+    from seeder.cli.printing import console
+
+    summarise(console(), [_run()], 2, 1.0)
+    assert "1 succeeded, 2 refused in 1.0 s." in capsys.readouterr().out
+
+
+def test_whoever_stops_waiting_is_told_that_the_runs_go_on(command, sales, monkeypatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_refresh, "warn_without_worker", lambda _: None)
+    monkeypatch.setattr(cli_refresh.time, "sleep", stop)
+    code, out, _ = command("refresh", "--wait")
+    assert code == 130
+    assert "No longer waiting. The runs go on" in out
+
+
+def test_check_warns_of_a_setting_that_is_none(command, sales, monkeypatch) -> None:
+    monkeypatch.setenv("SEEDER_REFRSH_MODE", "swap")
+    code, out, _ = command("check")
+    assert code == 0
+    assert "warning: SEEDER_REFRSH_MODE is no setting of seeder's; SEEDER_REFRESH_MODE is.\n" in out
 
 
 def _run() -> Run:
