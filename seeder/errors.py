@@ -265,6 +265,10 @@ class DatabaseTrouble(TemporaryError):
     """{report}"""
 
 
+#: What the message of a TurnAwaited ends with.
+WAITS = "waits its turn."
+
+
 class TurnAwaited(TemporaryError):
     """{what}"""
 

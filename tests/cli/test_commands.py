@@ -242,7 +242,7 @@ def test_a_full_redis_is_told_by_check_and_refresh(command, sales, home: Path) -
         assert "Raise its maxmemory" in err
         code, out, err = command("refresh")
         assert code == 2
-        assert "is recorded, but its 1 runs can't be queued" in err
+        assert "is recorded, but its runs (1) can't be queued" in err
         assert "used memory > 'maxmemory'" in err
         assert len(err.splitlines()) == 1
 
