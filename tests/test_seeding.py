@@ -13,6 +13,7 @@ from redis import Redis
 from seeder import seeding
 from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownAgency, UnknownTable
+from seeder.history import Figures
 from seeder.planning import Selection, scheduled_seeding_id
 from seeder.queueing import on_their_way
 from seeder.seeding import seed
@@ -160,6 +161,23 @@ def test_an_unknown_selection_records_nothing(platform: Platform, app: Celery, e
     with pytest.raises(UnknownAgency):
         seed(app, equipment, Selection(agency_slug="nobody"))
     assert statuses(platform) == {}
+
+
+def test_a_manifest_whose_table_is_anothers_stays_refused_when_the_other_alone_runs(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
+    platform.canned_report(1, table_name="can_{agency_slug}", query="select :agency_slug as agency")
+    platform.canned(1, 1, agency_slug="A B")
+    platform.canned(2, 1, agency_slug="A-B")
+    everything, owners = seed(app, equipment, Selection()), None
+    for _ in range(2):
+        (run_id,) = (owners or everything).run_ids
+        equipment.history.succeed(run_id, "can_a_b", Figures(1, 8192))
+        owner, other = sorted(equipment.history.jobs(), key=lambda job: job.manifest_id)
+        assert (owner.status, owner.last_run_id) == ("success", run_id)
+        assert (other.status, other.last_run_id) == ("error", f"{everything.seeding_id}.canned-2")
+        assert "belongs to canned-1" in (other.last_errors or "")
+        owners = seed(app, equipment, Selection(agency_slug="A B"))
 
 
 def test_a_table_that_is_switched_off_is_told_as_that(
