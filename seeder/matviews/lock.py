@@ -114,8 +114,8 @@ class Limits:
     def statement_timeout_ms(self) -> str:
         return str(round(self.statement_timeout * 1000))
 
-    def shortened(self, statement_timeout: float, directive: str) -> "Limits":
-        """With that statement timeout of a directive's, unless this one is shorter."""
+    def shortened(self, statement_timeout: float, directive: str | None = None) -> "Limits":
+        """With that statement timeout, of a directive's where there is one, unless this one is shorter."""
         if 0 < self.statement_timeout <= statement_timeout:
             return self
         return replace(self, statement_timeout=statement_timeout, directive=directive)
