@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= logical
 # Longer than half a minute: make fuzz FUZZ_SECONDS=3600
 FUZZ_SECONDS ?= 30
+# How long faults are injected, and which ones: make chaos MINUTES=1 SEED=7
+MINUTES ?=
+SEED ?=
 # More arguments for the resolver: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 
@@ -75,6 +78,10 @@ fuzz: env ## Fuzz the guard for half a minute (FUZZ_SECONDS) with atheris
 .PHONY: bench
 bench: env ## Measure throughput against a bare psycopg2 loop
 	@.venv/bin/python -m benchmarks
+
+.PHONY: chaos
+chaos: env ## Break everything around seeder for some MINUTES (3), then see whether all is right
+	@.venv/bin/python -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: env ## Check format, style and types

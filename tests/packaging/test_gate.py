@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["env", "lint", "test", "fuzz", "demo", "demo"]
+STEPS = ["env", "lint", "test", "fuzz", "demo", "demo", "chaos"]
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def asked(output: str) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/usr/bin/env").exists(), reason="the gate's first line needs /usr/bin/env")
-def test_the_gate_checks_tests_and_runs_the_demo_twice(clone: Path) -> None:
+def test_the_gate_checks_tests_runs_the_demo_twice_and_breaks_things(clone: Path) -> None:
     done = run(clone, ":")
     assert done.returncode == 0, done.stdout
     assert asked(done.stdout) == STEPS
     assert done.stdout.splitlines()[-1].startswith("=== all done in ")
 
 
-@pytest.mark.parametrize("failing", STEPS[:5])
+@pytest.mark.parametrize("failing", [*STEPS[:5], "chaos"])
 def test_the_gate_stops_at_the_first_failure(clone: Path, failing: str) -> None:
     failed = run(clone, f"test $@ != {failing}")
     assert failed.returncode == 1
