@@ -148,9 +148,8 @@ def _calm_down(here: Place, injector: Injector, say: Say) -> list[str]:
             SETTLE_SECONDS,
             say,
         )
-    here.stop_beats()
-    with suppress(TimeoutError):
         _wait("everybody is at rest", lambda: _at_rest(here), SETTLE_SECONDS, say)
+    here.stop_beats()
     seeding_ids = []
     for _ in range(2):
         seeding_ids.append(seed(here.app, here.equipment, Selection()).seeding_id)

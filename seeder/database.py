@@ -98,13 +98,13 @@ class Databases:
         """A connection that the caller releases; psycopg2.OperationalError where there is none to be had."""
         engine = self.engine(database_id)
         try:
-            session = Session(engine.raw_connection())
+            session = _session(engine)
             if session.deserted:
                 session.close()
                 session.release()
                 # Its idle siblings were made before the server went, too.
                 engine.dispose()
-                session = Session(engine.raw_connection())
+                session = _session(engine)
         except DBAPIError as error:
             raise (error.orig or error) from None
         return session
@@ -119,8 +119,13 @@ class Databases:
             self.give_back(session, database_id)
 
     def give_back(self, session: Session, database_id: int | None = None) -> None:
+        engine = self.engine(database_id)
         if session.closed:
-            self.engine(database_id).dispose()
+            engine.dispose()
+        if session.pool is not engine.pool:
+            # A sibling broke meanwhile, and with it went the pool this one belongs to. In there nobody would
+            # use it again, nor close it before Python's garbage collector comes by, which it doesn't at rest.
+            session.close()
         session.release()
 
     @contextmanager
@@ -162,6 +167,12 @@ class Databases:
         self._engines.clear()
         # Another thread of the parent may have been at the door.
         self._doorways = {number: Doorway() for number in self._urls}
+
+
+def _session(engine: Engine) -> Session:
+    # Asked before: if the pool is replaced meanwhile, the connection is closed once more than it need be.
+    pool = engine.pool
+    return Session(engine.raw_connection(), pool)
 
 
 def _engine(url: URL, doorway: Doorway) -> Engine:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extras import NamedTupleCursor
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from seeder.prepared import Prepared
 from seeder.resources import UNKNOWN, Meter, Reading, local_backend, reported
@@ -43,8 +43,10 @@ OWN_PATH = "set local search_path = pg_catalog, pg_temp;\n"
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
 
-    def __init__(self, connection: PoolProxiedConnection) -> None:
+    def __init__(self, connection: PoolProxiedConnection, pool: Pool) -> None:
         self._connection = connection
+        #: Where the connection came from.
+        self.pool = pool
         self._driver: Any = connection.driver_connection
         self._riding_along: list[tuple[str, dict[str, Any]]] = []
 
