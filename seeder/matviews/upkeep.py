@@ -73,13 +73,17 @@ def bring_up_to_date(
     or TemporaryError (another try may help).
     """
     own = policy.of_manifest(manifest.directives)
-    with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
-        if found.leftover is not None:
-            discard(session, found.leftover, own.set_role)
-        try:
-            done = _Upkeep(session, manifest, found, own, before_exchange).done()
-        except QueryFailed as error:
-            raise denied(session, manifest.matview, own.set_role, error) from error.__cause__
+    try:
+        with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
+            if found.leftover is not None:
+                discard(session, found.leftover, own.set_role)
+            try:
+                done = _Upkeep(session, manifest, found, own, before_exchange).done()
+            except QueryFailed as error:
+                raise denied(session, manifest.matview, own.set_role, error) from error.__cause__
+    except psycopg2.Error as error:
+        # The connection may also break, or be told to end, in a statement that isn't about the matview.
+        raise judged(error) from error
     used = meter.usage
     return replace(
         done, figures=replace(done.figures, memory_mb=used.memory_mb, cpu_percentage=used.cpu_percentage)
