@@ -40,6 +40,10 @@ select run_id, table_name, status, errors from reporting.seeder_run_history
 where split_part(run_id, '.', 1) = any(%s)
 """
 
+BUGS = (
+    "select distinct run_id, errors from public.events where errors like '%a bug in seeder%' order by run_id"
+)
+
 SESSIONS = """
 select pid, application_name, state, query from pg_stat_activity
 where datname = current_database() and backend_type = 'client backend' and application_name <> %s
@@ -117,6 +121,12 @@ def calm_seedings_succeeded(
         if (run.status == "error") != (run.table_name in fail):
             what = f"{run.run_id} of {run.table_name} is {run.status}: {run.errors}"
             yield Violation("a seeding in which nothing breaks succeeds", what, run.run_id)
+
+
+def no_run_met_a_bug(place: Place) -> Iterator[Violation]:
+    """What seeder itself takes for one, in any try of any run."""
+    for row in place.sql(BUGS):
+        yield Violation("whatever fails is told for what it is", f"{row.run_id}: {row.errors}", row.run_id)
 
 
 def matviews_are_right(place: Place, reports: Sequence[Report]) -> Iterator[Violation]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 import psycopg2
@@ -214,5 +214,5 @@ def _mains(kin: Sequence[Kin]) -> list[tuple[str, psutil.Process]]:
     return [(one.name, main) for one in kin if (main := one.main())]
 
 
-def _chosen(candidates: Sequence[One], choice: float) -> One | Any:
+def _chosen(candidates: Sequence[One], choice: float) -> One | None:
     return candidates[int(choice * len(candidates))] if candidates else None

@@ -22,8 +22,11 @@ from seeder.waiting import TROUBLE
 #: The sweep takes up what was lost within two minutes, and then it has to be run; more than one round may be
 #: needed for a run whose message is lost again. The machine may be a slow one.
 SETTLE_SECONDS = 300.0
-#: For everybody to start, or for a seeding in which nothing breaks.
+#: For everybody to start, for faults to end, or for a seeding in which nothing breaks.
 CALM_SECONDS = 180.0
+
+#: For the last messages and sessions of runs that have ended.
+REST_SECONDS = 30.0
 
 #: So that faults always meet work, everything is asked for again and again: what waits already isn't queued
 #: twice, what is being refreshed is, and so has to wait for its turn.
@@ -84,12 +87,12 @@ def trial(seed_number: int, minutes: float, manifests: int, say: Say) -> Verdict
         seeding_ids = _calm_down(here, injector, say)
         verdict = _verdict(here, injector)
         verdict.violations = [
-            *auditing.every_run_ended_once(here),
+            *_lasting_unrest(here, say),
             *auditing.no_refreshes_overlapped(here),
             *auditing.failures_are_counted(here),
+            *auditing.no_run_met_a_bug(here),
             *auditing.calm_seedings_succeeded(here, made, seeding_ids),
             *auditing.matviews_are_right(here, made),
-            *auditing.nothing_is_left(here),
             *auditing.all_workers_consume(here, seeding_ids),
         ]
         for run_id in dict.fromkeys(one.run_id for one in verdict.violations if one.run_id):
@@ -139,27 +142,22 @@ def _calm_down(here: Place, injector: Injector, say: Say) -> list[str]:
     _wait("all faults are over", is_over, CALM_SECONDS, say)
     _wait("the database is told", lambda: here.sql(CALM) == [], CALM_SECONDS, say)
     beats = {beat.name: _ticks(beat.said()) for beat in here.beats}
-    with suppress(TimeoutError):
-        # What is still unfinished then is found by the audit.
-        _wait("all runs have ended", lambda: not here.value(UNFINISHED_BEFORE), SETTLE_SECONDS, say)
-        _wait(
-            "both beats send again",
-            lambda: all(_ticks(beat.said()) > beats[beat.name] for beat in here.beats),
-            SETTLE_SECONDS,
-            say,
-        )
-        _wait("everybody is at rest", lambda: _at_rest(here), SETTLE_SECONDS, say)
+    settled_by = time.monotonic() + SETTLE_SECONDS
+    for what, look in {
+        "all runs have ended": lambda: not here.value(UNFINISHED_BEFORE),
+        "both beats send again": lambda: all(_ticks(beat.said()) > beats[beat.name] for beat in here.beats),
+        "everybody is at rest": lambda: not _unrest(here),
+    }.items():
+        # What isn't so by then is found by the audit.
+        with suppress(TimeoutError):
+            _wait(what, look, settled_by - time.monotonic(), say)
     here.stop_beats()
     seeding_ids = []
     for _ in range(2):
         seeding_ids.append(seed(here.app, here.equipment, Selection()).seeding_id)
         with suppress(TimeoutError):
-            _wait(
-                f"{seeding_ids[-1]} has ended",
-                lambda: not here.value(UNFINISHED_OF, seeding_ids[-1]) and _at_rest(here),
-                CALM_SECONDS,
-                say,
-            )
+            over = f"{seeding_ids[-1]} has ended"
+            _wait(over, lambda: not here.value(UNFINISHED_OF, seeding_ids[-1]), CALM_SECONDS, say)
     return seeding_ids
 
 
@@ -170,8 +168,21 @@ def _all_run(here: Place) -> bool:
     )
 
 
-def _at_rest(here: Place) -> bool:
-    return not [*auditing.every_run_ended_once(here), *auditing.nothing_is_left(here)]
+def _unrest(here: Place) -> list[Violation]:
+    return [*auditing.every_run_ended_once(here), *auditing.nothing_is_left(here)]
+
+
+def _lasting_unrest(here: Place, say: Say) -> list[Violation]:
+    """What doesn't go by itself: a message or a session that is just being used does."""
+    found: list[Violation] = []
+
+    def look() -> bool:
+        found[:] = _unrest(here)
+        return not found
+
+    with suppress(TimeoutError):
+        _wait("everybody is at rest", look, REST_SECONDS, say)
+    return found
 
 
 def _ticks(said: str) -> int:

@@ -75,6 +75,7 @@ def violations(here: Place) -> list[Violation]:
     return [
         *auditing.every_run_ended_once(here),
         *auditing.failures_are_counted(here),
+        *auditing.no_run_met_a_bug(here),
         *auditing.calm_seedings_succeeded(here, REPORTS, [SEEDING]),
         *auditing.matviews_are_right(here, REPORTS),
         *auditing.nothing_is_left(here),
@@ -186,6 +187,17 @@ def test_a_calm_run_that_failed_is_found(here: Place) -> None:
     record(here, f"{later}.custom-2", "error", 2)
     found = auditing.calm_seedings_succeeded(here, REPORTS, [SEEDING, later])
     assert [one.what for one in found] == [f"{later}.custom-1 of report_1 is error: division by zero"]
+
+
+def test_what_seeder_takes_for_a_bug_of_its_own_is_found_in_a_try_too(here: Place) -> None:
+    words = "KeyError: 'x'. This is a bug in seeder; the worker's log has the details."
+    move = "update reporting.seeder_run_history set status = %s, errors = %s where run_id = 'later.custom-1'"
+    record(here, "later.custom-1", "running", 0)
+    here.sql(move, "pending", f"Try 1 failed; it is tried again.\n{words}")
+    here.sql(move, "success", None)
+    (found,) = violations(here)
+    assert found.run_id == "later.custom-1"
+    assert found.what.endswith(words)
 
 
 def lock(session: Any) -> None:
