@@ -81,7 +81,7 @@ bench: env ## Measure throughput against a bare psycopg2 loop
 
 .PHONY: chaos
 chaos: env ## Break everything around seeder for some MINUTES (3), then see whether all is right
-	@.venv/bin/python -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests .venv/bin/python -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: env ## Check format, style and types

@@ -144,7 +144,7 @@ class Place:
             **SETTINGS,
             "SEEDER_DATABASE_URL": _through(self.postgres.url, self.ways["postgres"].port),
             "SEEDER_BROKER_URL": _through(self.redis.url, self.ways["redis"].port),
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
             # The timeline puts all logs into one order.
             "TZ": "UTC",

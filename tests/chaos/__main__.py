@@ -1,4 +1,4 @@
-"""``python -m chaos``: break things for some minutes, then see whether seeder has kept its promises."""
+"""``make chaos``: break things for some minutes, then see whether seeder has kept its promises."""
 
 import argparse
 import random
@@ -57,7 +57,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of faults (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="draws the faults; default: another one each time")
     parser.add_argument("--manifests", type=int, default=MANIFESTS, help="default: %(default)s")
