@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers|costs|load]``: measure, and print what came out.
+"""``python -m benchmarks [readers|costs|load|viewers]``: measure, and print what came out.
 
 Writes nothing but its temporary folder.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, load, readers, real, tiny, web
+from benchmarks import costs, load, readers, real, tiny, viewers, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
 from benchmarks.printing import machine, show
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _costs(place, asked, out, facts)
             if asked.what == "load":
                 return _load(place, asked, out, facts)
+            if asked.what == "viewers":
+                return _viewers(place, asked, out, facts)
             results = _measured(place, asked, lambda words: out.print(words, highlight=False))
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
@@ -106,6 +108,24 @@ def _load(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str
     return 0
 
 
+def _viewers(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
+    watched = viewers.measure(
+        place,
+        asked.views or tiny.VIEWS,
+        asked.viewers,
+        asked.repetitions or viewers.REPETITIONS,
+        asked.concurrency,
+        lambda words: out.print(words, highlight=False),
+    )
+    show(out, facts, [])
+    viewers.show(out, asked.viewers, watched)
+    if asked.json:
+        print(
+            json.dumps({"machine": facts, "viewers": {**asdict(watched), "ratios": watched.ratios}}, indent=2)
+        )
+    return 0
+
+
 def _as_json(result: Result) -> dict[str, Any]:
     """All legs as measured, and the ratios made of them."""
     return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
@@ -120,16 +140,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("throughput", "readers", "costs", "load"),
+        choices=("throughput", "readers", "costs", "load", "viewers"),
         default="throughput",
         help="throughput (default), how long a reader waits during a refresh in each mode, what it costs to "
-        "know what a run cost, or what a night of 10,000 manifests holds in memory and connections",
+        "know what a run cost, what a night of 10,000 manifests holds in memory and connections, or what "
+        "many who watch cost",
     )
     parser.add_argument(
         "--rows",
         type=_positive,
         default=readers.ROWS,
         help=f"of the (largest) matview of readers and costs (default: {readers.ROWS})",
+    )
+    parser.add_argument(
+        "--viewers", type=_positive, default=viewers.VIEWERS, help="who watch (default: %(default)s)"
     )
     parser.add_argument("--only", choices=("tiny", "real"), help="one of the two workloads")
     parser.add_argument(

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             out.print(f"loading {asked.jobs * asked.nights:,} runs of {asked.jobs:,} jobs")
             url = place.make_database("web")
             fill(url, asked.jobs, asked.nights)
-            with _serving(place, url) as (port, process):
+            with serving(place, url) as (port, process):
                 results = [_measured(what, path, port, process, asked) for what, path in _paths(url).items()]
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
@@ -89,7 +89,7 @@ def _paths(url: str) -> dict[str, Callable[[], str]]:
 
 
 @contextmanager
-def _serving(place: Arena, url: str) -> Any:
+def serving(place: Arena, url: str) -> Any:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -145,7 +145,7 @@ async def _client(port: int, path: Callable[[], str], each: int) -> list[float]:
     taken = []
     for _ in range(each):
         began = time.perf_counter()
-        status = await _ask(reader, writer, path())
+        status = await ask(reader, writer, path())
         taken.append(1000 * (time.perf_counter() - began))
         if status != 200:
             raise BenchmarkFailed(f"answered with {status}")
@@ -156,14 +156,14 @@ async def _client(port: int, path: Callable[[], str], each: int) -> list[float]:
 async def _status(port: int, path: str) -> int:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        status = await _ask(reader, writer, path)
+        status = await ask(reader, writer, path)
         writer.close()
     except OSError:
         return 0
     return status
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
     """A bare HTTP client: a full one would cost more than what is measured."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()

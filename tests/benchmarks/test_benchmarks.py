@@ -129,6 +129,30 @@ def test_a_night_is_measured_from_start_to_end_and_nothing_is_left(home: Path) -
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_what_viewers_cost_is_measured_in_pairs_and_nothing_is_left(home: Path) -> None:
+    home.mkdir(0o711)
+    arguments = "viewers --views 300 --viewers 5 --repetitions 2 --concurrency 2 --json".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)["viewers"]
+    assert measured["ratios"] == [
+        alone / watched for alone, watched in zip(measured["alone"], measured["watched"], strict=True)
+    ]
+    assert len(measured["ratios"]) == 2
+    assert min(measured["pages"]) > 0
+    assert "watched by 5" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20
