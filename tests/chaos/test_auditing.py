@@ -255,6 +255,7 @@ def test_what_is_left_in_redis_is_found(here: Place, key: str) -> None:
     with Redis.from_url(here.redis.url) as client:
         client.hset(key, "run", "message")
         client.sadd("_kombu.binding.seeder.refresh", "a queue")
+        client.set("a mark", 1, ex=600)
         (found,) = violations(here)
         assert found.what == f"hash {key} in Redis"
         client.flushall()
