@@ -174,6 +174,12 @@ class ManifestReader:
             found = session.rows(f"{self._all} order by report_type desc, manifest_id")
         return [self.manifest(row) for row in found]
 
+    def has_table(self, session: Session, table_name: str) -> bool:
+        """Whether any manifest, be it switched on or off, is of that table."""
+        with expecting_contract():
+            found = session.rows(self._off_too)
+        return any(self.manifest(row).table_name == table_name for row in found)
+
     def databases(self, session: Session) -> dict[str, int | None]:
         """The database of each manifest by its identity, those switched off included."""
         with expecting_contract():

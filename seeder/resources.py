@@ -108,5 +108,10 @@ def local_backend(pid: int, descriptor: int) -> psutil.Process | None:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
+    """Raises psutil.Error; also where the process has ended and only its parent hasn't noticed: it still has
+    its times then, but no memory."""
+    with process.oneshot():
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.ZombieProcess(process.pid)
+        times = process.cpu_times()
     return times.user + times.system

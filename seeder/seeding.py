@@ -70,8 +70,9 @@ def _seed(
     try:
         made = plan(seeding_id, manifests, selection, equipment.databases, usual_seconds)
     except UnknownTable as error:
-        if history.jobs(table_name=selection.table_name):
-            raise TableSwitchedOff(**error.facts) from None
+        with equipment.databases.session() as session:
+            if equipment.manifests.has_table(session, error.facts["table_name"]):
+                raise TableSwitchedOff(**error.facts) from None
         raise
     with history.at_once() as session:
         recorded = history.queue([one.run for one in made.planned], scheduled=scheduled, session=session)

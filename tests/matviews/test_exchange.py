@@ -171,7 +171,7 @@ def test_a_second_refresh_of_the_same_view_waits_its_turn(bench: Bench) -> None:
     bench.refresh()
 
     def second(session: Session, copy: str) -> None:
-        with pytest.raises(MatviewBusy, match=r"seeder n1\.custom-1 0"):
+        with pytest.raises(MatviewBusy, match=r"by run n1\.custom-1;"):
             bench.refresh()
 
     assert run(bench, hook=second).outcome is Outcome.SWAPPED

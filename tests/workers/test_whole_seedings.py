@@ -128,7 +128,11 @@ def test_refresh_table_takes_the_name_with_or_without_placeholders(
         ("seeder.refresh_agency", ("nobody",), "No enabled manifest belongs to agency 'nobody'"),
         ("seeder.refresh_agency", ("ua", "tinned"), "There is no report type 'tinned'"),
         ("seeder.refresh_all", ("tinned",), "There is no report type 'tinned'"),
-        ("seeder.refresh_table", ("switched_off",), "No enabled manifest has the table 'switched_off'"),
+        (
+            "seeder.refresh_table",
+            ("switched_off",),
+            "The manifest of the table 'switched_off' is switched off",
+        ),
     ],
 )
 def test_what_is_unknown_fails_the_task_with_one_clear_line(
