@@ -21,7 +21,10 @@ from rich.console import Console
 from benchmarks.arena import Arena, BenchmarkFailed, arena, connect, rows
 from benchmarks.printing import machine
 from benchmarks.record import fill
+from seeder.database import Databases
 from seeder.errors import UserError
+from seeder.history import WINDOW_DAYS, HistoryRepository
+from seeder.sweeping import QUIET_SECONDS
 
 JOBS, NIGHTS = 10_000, 500
 CLIENTS, REQUESTS = 20, 4_000
@@ -30,6 +33,7 @@ CLIENTS, REQUESTS = 20, 4_000
 GOAL_MEDIAN, GOAL_P99 = 50, 150
 
 START_SECONDS = 60
+SWEEPS = 20
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             out.print(f"loading {asked.jobs * asked.nights:,} runs of {asked.jobs:,} jobs")
             url = place.make_database("web")
             fill(url, asked.jobs, asked.nights)
+            sweep, plan = _sweep(url)
             with serving(place, url) as (port, process):
                 results = [_measured(what, path, port, process, asked) for what, path in _paths(url).items()]
     except (BenchmarkFailed, UserError) as failure:
@@ -67,10 +72,30 @@ def main(arguments: Sequence[str]) -> int:
             highlight=False,
             soft_wrap=True,
         )
+    out.print(
+        f"a sweep's look for unfinished runs: median {sweep:.1f} ms\n{plan}", highlight=False, markup=False
+    )
     out.print(f"{asked.clients} clients; goals: median {GOAL_MEDIAN} ms, p99 {GOAL_P99} ms. {facts}")
     if asked.json:
-        print(json.dumps({"machine": facts, "answers": [asdict(one) for one in results]}, indent=2))
+        answers = [asdict(one) for one in results]
+        print(json.dumps({"machine": facts, "answers": answers, "sweep_ms": sweep, "plan": plan}, indent=2))
     return 0
+
+
+def _sweep(url: str) -> tuple[float, str]:
+    """What a sweep asks of the history each minute: milliseconds, and PostgreSQL's plan."""
+    databases = Databases(url)
+    history = HistoryRepository(databases, "reporting")
+    values = {"days": WINDOW_DAYS, "quiet_seconds": QUIET_SECONDS}
+    taken = []
+    for _ in range(SWEEPS):
+        began = time.perf_counter()
+        history.unfinished(**values)
+        taken.append(1000 * (time.perf_counter() - began))
+    with databases.session() as session:
+        plan = session.rows(f"explain (analyze, buffers, costs off) {history.sql['UNFINISHED']}", **values)
+    databases.dispose()
+    return statistics.median(taken), "\n".join(line for (line,) in plan)
 
 
 def _paths(url: str) -> dict[str, Callable[[], str]]:

@@ -97,8 +97,8 @@ def test_a_fan_out_does_not_wait_for_ever_for_another_that_hangs(
 ) -> None:
     platform.custom(1)
     monkeypatch.setattr(seeding, "scheduled_seeding_id", lambda *_: "20261123T0200Z")
-    soon = equipment.history._sql["LOCK_FAN_OUT"].replace("30s", "50ms")
-    monkeypatch.setitem(equipment.history._sql, "LOCK_FAN_OUT", soon)
+    soon = equipment.history.sql["LOCK_FAN_OUT"].replace("30s", "50ms")
+    monkeypatch.setitem(equipment.history.sql, "LOCK_FAN_OUT", soon)
     with equipment.history.one_fan_out("20261123T0200Z"):
         assert seed(app, equipment, Selection(), scheduled=True).queued == 1
     assert waiting(app) == {"20261123T0200Z.custom-1"}

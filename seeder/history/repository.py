@@ -54,14 +54,14 @@ class HistoryRepository:
             "shown": transitions.SHOWN.format(**tables),
             "show": transitions.SHOW.format(**tables),
         }
-        self._sql = {
+        self.sql = {
             name: text.format(**tables, **pieces)
             for module in (transitions, queries)
             for name, text in vars(module).items()
             if name.isupper() and name not in ("START", "STARTED")
         }
         self._moves = {
-            name: Prepared(name.lower(), (self._sql["LOCK_STATUS"], self._sql[name]))
+            name: Prepared(name.lower(), (self.sql["LOCK_STATUS"], self.sql[name]))
             for name in ("RETRY", "SUCCEED", "FAIL")
         }
         self._start_beside = cache(self._prepared_start)
@@ -83,7 +83,7 @@ class HistoryRepository:
         """
         with self._session(None) as session:
             try:
-                session.run(self._sql["LOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+                session.run(self.sql["LOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
             except psycopg2.errors.LockNotAvailable:
                 yield
                 return
@@ -92,7 +92,7 @@ class HistoryRepository:
             finally:
                 with suppress(psycopg2.Error):
                     # Where the connection is gone, so is the lock.
-                    session.run(self._sql["UNLOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+                    session.run(self.sql["UNLOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
 
     def queue(
         self, runs: Sequence[NewRun], *, scheduled: bool = False, session: Session | None = None
@@ -157,7 +157,7 @@ class HistoryRepository:
         long; says whether it was."""
         with self._session(None) as session:
             row = session.row(
-                f"{self._sql['LOCK_STATUS']};\n{self._sql['REQUEUE']};\n{self._sql['REQUEUED']}",
+                f"{self.sql['LOCK_STATUS']};\n{self.sql['REQUEUE']};\n{self.sql['REQUEUED']}",
                 run_id=run.run_id,
                 table_name=run.table_name,
                 seen=run.status,
@@ -188,14 +188,14 @@ class HistoryRepository:
         A run lets go of its matview's lock after it has recorded its end, so none gets past that either.
         """
         with self._session(None) as session, session.transaction():
-            session.run(self._sql["LOCK_STATUS"], table_name=table_name)
+            session.run(self.sql["LOCK_STATUS"], table_name=table_name)
             yield session
 
     def prune(self, days: int) -> int:
         """Delete finished runs older than that many days, but each table's last; returns how many."""
         deleted = 0
         with self._session(None) as session:
-            while count := session.run(self._sql["PRUNE"], days=days, batch=PRUNE_BATCH):
+            while count := session.run(self.sql["PRUNE"], days=days, batch=PRUNE_BATCH):
                 deleted += count
         return deleted
 
@@ -204,7 +204,7 @@ class HistoryRepository:
     def run(self, run_id: str, session: Session | None = None) -> Run | None:
         """One run, or None where nothing of that id was ever recorded."""
         with self._session(session) as open_session:
-            row = open_session.row(self._sql["ONE_RUN"], run_id=run_id)
+            row = open_session.row(self.sql["ONE_RUN"], run_id=run_id)
         return row and Run(*row)
 
     def runs_of_table(self, table_name: str, limit: int = 20) -> list[Run]:
@@ -218,15 +218,13 @@ class HistoryRepository:
     def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
         """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
         with self._session(None) as session:
-            row = session.row(self._sql["RECORDED"], seeding_ids=list(seeding_ids))
+            row = session.row(self.sql["RECORDED"], seeding_ids=list(seeding_ids))
         return row.recorded, row.first_record
 
     def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
         """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
         with self._session(None) as session:
-            found = session.rows(
-                self._sql["WAITED_AT"], tick=tick, tables=list(table_names), days=WINDOW_DAYS
-            )
+            found = session.rows(self.sql["WAITED_AT"], tick=tick, tables=list(table_names), days=WINDOW_DAYS)
         return {(row.report_type, row.manifest_id) for row in found}
 
     def ended(self, run_ids: Iterable[str]) -> list[Run]:
@@ -236,12 +234,12 @@ class HistoryRepository:
     def progress(self, run_ids: Iterable[str]) -> Progress:
         """How many of the runs are in which status."""
         with self._session(None) as session:
-            return Progress(*session.row(self._sql["PROGRESS"], run_ids=list(run_ids)))
+            return Progress(*session.row(self.sql["PROGRESS"], run_ids=list(run_ids)))
 
     def still_pending(self, run_ids: Iterable[str]) -> set[str]:
         """Those of the runs that wait to be taken by a worker."""
         with self._session(None) as session:
-            return {row.run_id for row in session.rows(self._sql["STILL_PENDING"], run_ids=list(run_ids))}
+            return {row.run_id for row in session.rows(self.sql["STILL_PENDING"], run_ids=list(run_ids))}
 
     def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
         """Pending and running rows of the last days that nobody has written for that long."""
@@ -254,7 +252,7 @@ class HistoryRepository:
     def usual_seconds(self) -> dict[str, int]:
         """table_name → how long its last finished run took."""
         with self._session(None) as session:
-            return {row.table_name: row.duration_seconds for row in session.rows(self._sql["USUAL_SECONDS"])}
+            return {row.table_name: row.duration_seconds for row in session.rows(self.sql["USUAL_SECONDS"])}
 
     def jobs(
         self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
@@ -262,7 +260,7 @@ class HistoryRepository:
         """One row per manifest with its latest status, never-run ones included."""
         with self._session(None) as session:
             found = session.rows(
-                self._sql["JOBS"], agency_slug=agency_slug, report_type=report_type, table_name=table_name
+                self.sql["JOBS"], agency_slug=agency_slug, report_type=report_type, table_name=table_name
             )
         return [Job(*row) for row in found]
 
@@ -277,13 +275,13 @@ class HistoryRepository:
         read = transitions.STARTED.format(**self._tables, beside=beside)
         return Prepared(
             "start",
-            (*before, self._sql["LOCK_STATUS"], start, read),
-            first=self._sql["START_FIRST"],
+            (*before, self.sql["LOCK_STATUS"], start, read),
+            first=self.sql["START_FIRST"],
         )
 
     def _runs(self, name: str, **values: Any) -> list[Run]:
         with self._session(None) as session:
-            return [Run(*row) for row in session.rows(self._sql[name], **values)]
+            return [Run(*row) for row in session.rows(self.sql[name], **values)]
 
     def _insert(
         self, name: str, session: Session | None, items: Sequence[Any], split: Any, **values: Any
@@ -304,7 +302,7 @@ class HistoryRepository:
         try:
             with session.savepoint():
                 return [], session.rows(
-                    f"{self._sql['LOCK_QUEUEING']};\n{self._sql['LOCK_STATUSES']};\n{self._sql[name]}",
+                    f"{self.sql['LOCK_QUEUEING']};\n{self.sql['LOCK_STATUSES']};\n{self.sql[name]}",
                     schema=self._schema,
                     tables=sorted({run.table_name for run, _ in runs}),
                     runs=json.dumps([row for _, row in runs]),

@@ -136,11 +136,11 @@ def test_no_page_passes_over_the_history(filled: Platform, what: str) -> None:
 
 
 def test_whether_a_tick_was_run_is_told_without_a_pass_over_the_history(filled: Platform) -> None:
-    found = plan(filled, filled.history._sql["RECORDED"], seeding_ids=["20261123T0200Z", "20261124T0200Z"])
+    found = plan(filled, filled.history.sql["RECORDED"], seeding_ids=["20261123T0200Z", "20261124T0200Z"])
     assert '"Index Name": "seeder_run_history' in found
     assert not scans_history(found), found
     tables = [f"custom_{number}" for number in range(200)]
-    found = plan(filled, filled.history._sql["WAITED_AT"], tick=datetime.now(UTC), tables=tables, days=7)
+    found = plan(filled, filled.history.sql["WAITED_AT"], tick=datetime.now(UTC), tables=tables, days=7)
     assert not scans_history(found), found
 
 
