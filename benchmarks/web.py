@@ -73,7 +73,10 @@ def main(arguments: Sequence[str]) -> int:
             soft_wrap=True,
         )
     out.print(
-        f"a sweep's look for unfinished runs: median {sweep:.1f} ms\n{plan}", highlight=False, markup=False
+        f"a sweep's look for unfinished runs: median {sweep:.1f} ms\n{plan}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     out.print(f"{asked.clients} clients; goals: median {GOAL_MEDIAN} ms, p99 {GOAL_P99} ms. {facts}")
     if asked.json:
