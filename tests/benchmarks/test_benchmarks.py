@@ -16,13 +16,11 @@ ROOT = Path(__file__).parents[2]
 VALUES = {"agency_id": 7, "agency_slug": "germany", "manifest_id": 1}
 
 
-@pytest.mark.slow
-def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
+def ran(home: Path, words: str) -> subprocess.CompletedProcess[str]:
+    """``python -m benchmarks`` with these words, its temporary folders below ``home``."""
     home.mkdir(0o711)
-    arguments = "--views 5 --repetitions 1 --concurrency 2 --scale-factor 0.01 --json".split()
-    before = set(ROOT.rglob("*"))
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", "benchmarks", *words.split()],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -31,6 +29,13 @@ def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
+    before = set(ROOT.rglob("*"))
+    done = ran(home, "--views 5 --repetitions 1 --concurrency 2 --scale-factor 0.01 --json")
 
     measured = json.loads(done.stdout)
     assert [one["workload"] for one in measured["workloads"]] == ["tiny", "real"]
@@ -57,17 +62,7 @@ def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
 
 @pytest.mark.slow
 def test_waits_of_readers_are_measured_in_each_mode_and_nothing_is_left(home: Path) -> None:
-    home.mkdir(0o711)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "readers", "--rows", "2000", "--repetitions", "2", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = ran(home, "readers --rows 2000 --repetitions 2 --json")
     measured = json.loads(done.stdout)["readers"]
     assert [one["mode"] for one in measured] == ["plain", "concurrently", "swap"]
     for one in measured:
@@ -80,17 +75,7 @@ def test_waits_of_readers_are_measured_in_each_mode_and_nothing_is_left(home: Pa
 
 @pytest.mark.slow
 def test_the_price_of_knowing_is_measured_for_each_size_and_nothing_is_left(home: Path) -> None:
-    home.mkdir(0o711)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "costs", "--rows", "2000", "--repetitions", "2", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = ran(home, "costs --rows 2000 --repetitions 2 --json")
     measured = json.loads(done.stdout)
     assert [one["rows"] for one in measured["costs"]] == [100, 2000]
     for one in measured["costs"]:
@@ -102,17 +87,7 @@ def test_the_price_of_knowing_is_measured_for_each_size_and_nothing_is_left(home
 
 @pytest.mark.slow
 def test_a_night_is_measured_from_start_to_end_and_nothing_is_left(home: Path) -> None:
-    home.mkdir(0o711)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "load", "--views", "30", "--concurrency", "2", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = ran(home, "load --views 30 --concurrency 2 --json")
     nights = json.loads(done.stdout)["load"]
     assert [(one["what"], one["runs"]) for one in nights] == [
         ("create", 30), ("refresh", 30), ("refresh again", 30),
@@ -131,18 +106,7 @@ def test_a_night_is_measured_from_start_to_end_and_nothing_is_left(home: Path) -
 
 @pytest.mark.slow
 def test_what_viewers_cost_is_measured_in_pairs_and_nothing_is_left(home: Path) -> None:
-    home.mkdir(0o711)
-    arguments = "viewers --views 300 --viewers 5 --repetitions 2 --concurrency 2 --json".split()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = ran(home, "viewers --views 300 --viewers 5 --repetitions 2 --concurrency 2 --json")
     measured = json.loads(done.stdout)["viewers"]
     assert measured["ratios"] == [
         alone / watched for alone, watched in zip(measured["alone"], measured["watched"], strict=True)
