@@ -139,6 +139,7 @@ def _opening(port: int) -> Iterator[list[float]]:
 
     def opening() -> None:
         try:
+            taken.append(asyncio.run(once()))
             while not over.wait(0.5):
                 taken.append(asyncio.run(once()))
         except BaseException as failure:  # noqa: BLE001 - raised again where it is seen

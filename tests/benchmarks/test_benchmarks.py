@@ -106,7 +106,7 @@ def test_a_night_is_measured_from_start_to_end_and_nothing_is_left(home: Path) -
 
 @pytest.mark.slow
 def test_what_viewers_cost_is_measured_in_pairs_and_nothing_is_left(home: Path) -> None:
-    done = ran(home, "viewers --views 300 --viewers 5 --repetitions 2 --concurrency 2 --json")
+    done = ran(home, "viewers --views 30 --viewers 5 --repetitions 2 --concurrency 2 --json")
     measured = json.loads(done.stdout)["viewers"]
     assert measured["ratios"] == [
         alone / watched for alone, watched in zip(measured["alone"], measured["watched"], strict=True)
