@@ -48,6 +48,8 @@ def main() -> int:
         words.write_text("".join(f'"{_escaped(shard)}"\n' for shard in SHARDS))
         command = [sys.executable, __file__, str(corpus), f"-dict={words}", f"-max_total_time={seconds}"]
         command += [f"-artifact_prefix={folder}/", "-max_len=2000", "-timeout=20"]
+        # Every line of progress is left out, the figures at the end are not.
+        command += ["-verbosity=0", "-print_final_stats=1"]
         return subprocess.run(command, env={**os.environ, URL: url}, check=False).returncode
 
 
