@@ -59,8 +59,8 @@ demo: $(seeder) ## Refresh the demo's reports on embedded servers, show what hap
 	@.venv/bin/seeder demo
 
 .PHONY: up
-up: $(seeder) ## Run servers, worker, beat and Flower until Ctrl-C
-	@.venv/bin/seeder up
+up: $(seeder) ## Run servers, worker, beat, Flower and the pages until Ctrl-C
+	@.venv/bin/seeder up --demo
 
 .PHONY: test
 test: env ## Run all tests, quick ones first, with coverage

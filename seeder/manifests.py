@@ -174,6 +174,11 @@ class ManifestReader:
             found = session.rows(f"{self._all} order by report_type desc, manifest_id")
         return [self.manifest(row) for row in found]
 
+    def has_any(self, session: Session) -> bool:
+        """Whether there is any manifest, be it switched on or off."""
+        with expecting_contract():
+            return bool(session.row(f"select exists ({self._off_too}) as there").there)
+
     def has_table(self, session: Session, table_name: str) -> bool:
         """Whether any manifest, be it switched on or off, is of that table."""
         with expecting_contract():

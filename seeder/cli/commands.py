@@ -40,11 +40,15 @@ Table = Annotated[
 
 
 @application.command()
-def up() -> None:
-    """Run servers (where none are configured), workers, beat and Flower until Ctrl-C."""
+def up(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Load the demo where the embedded database has no manifest yet.")
+    ] = False,
+) -> None:
+    """Run servers (where none are configured), workers, beat, Flower and the pages until Ctrl-C."""
     from seeder.cli.up import run
 
-    raise typer.Exit(run())
+    raise typer.Exit(run(with_demo=demo))
 
 
 @application.command()

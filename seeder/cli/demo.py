@@ -11,6 +11,7 @@ from rich.console import Console
 
 from seeder import demo
 from seeder.app import app, equipment
+from seeder.cli.demo_data import load
 from seeder.cli.printing import console, text
 from seeder.cli.refresh import announce, watch
 from seeder.cli.services import refresh_worker
@@ -63,14 +64,6 @@ def load_only() -> int:
     load(out)
     out.print("Next: seeder refresh --wait (with a worker: celery -A seeder worker)")
     return 0
-
-
-def load(out: Console) -> None:
-    out.print("Loading 336,776 flights of 2013 …")
-    with equipment().databases.bare_connection() as connection:
-        fresh = demo.load(connection)
-        count = demo.put_manifests(connection, equipment().settings.db_schema)
-    out.print(f"{'Loaded' if fresh else 'They were there already'}; {count} manifests.")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from seeder import embedded, schema
 from seeder.app import equipment
+from seeder.cli.demo_data import load_for_a_first_look
 from seeder.cli.printing import console, text
 from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
 from seeder.cli.web import address, login_link
@@ -19,11 +20,15 @@ from seeder.urls import masked, masked_broker
 LOOPBACK = "127.0.0.1"
 
 
-def run() -> int:
+def run(*, with_demo: bool = False) -> int:
+    """``with_demo``: an embedded database without any manifest gets the demo's, so that there is something
+    to look at."""
     out = console()
     settings = current_settings()
     with embedded_servers(settings, out):
         prepare_schema(settings, out)
+        if with_demo:
+            load_for_a_first_look(settings, out)
         flower = Flower(free_port(FLOWER_PORT), "seeder", secrets.token_urlsafe(12))
         token = settings.api_token or secrets.token_urlsafe(24)
         web = Web(free_port(WEB_PORT), token, settings.flower_url or flower.address)

@@ -41,7 +41,7 @@ class Up:
         self._log = folder.parent / "up.log"
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "seeder", "up"],
+                [sys.executable, "-m", "seeder", "up", "--demo"],
                 cwd=folder,
                 env=clean_environment({}),
                 stdin=subprocess.DEVNULL,
@@ -164,7 +164,19 @@ def test_flower_lets_nobody_in_without_the_password(up: Up) -> None:
 
 
 def test_each_run_of_the_demo_is_one_row_that_tells_the_truth_and_a_task_in_flower(up: Up) -> None:
-    assert up.seeder("demo", "load").returncode == 0
+    assert "Loaded; 143 manifests." in up.log
+    with up.database() as cursor:
+
+        def first_seeding() -> bool:
+            cursor.execute(
+                "select count(*) filter (where finish_time is null) from reporting.seeder_run_history"
+            )
+            return bool(cursor.fetchone()[0] == 0)
+
+        wait_until("the demo was refreshed", first_seeding, seconds=120)
+        cursor.execute("delete from reporting.seeder_job_status")
+        cursor.execute("delete from reporting.seeder_run_history")
+        assert cursor.rowcount == 142
     wait_until("Flower hears both workers", lambda: len(up.ask_flower("/workers?json=1")["data"]) == 2)
 
     asked = up.seeder("refresh", "--wait", "--json")
@@ -200,6 +212,7 @@ def test_each_run_of_the_demo_is_one_row_that_tells_the_truth_and_a_task_in_flow
         return {
             uuid: {"SUCCESS": "success", "FAILURE": "error"}.get(task["state"])
             for uuid, task in tasks.items()
+            if uuid in runs
         }
 
     wait_until("Flower lists each run under its run_id, as it ended", lambda: in_flower() == runs)
@@ -261,6 +274,7 @@ def test_no_process_outlives_its_sigkill(up: Up, folder: Path) -> None:
     try:
         again.wait_for_log("Ctrl-C stops all.")
         assert again.seeder("status", "--agency", "ua").returncode == 0
+        assert "Loading" not in again.log
         pids = [process.pid for process in again.descendants()]
     finally:
         again.end()

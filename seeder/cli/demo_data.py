@@ -1,0 +1,29 @@
+"""The demo's data and manifests, put into a database."""
+
+from rich.console import Console
+
+from seeder import demo
+from seeder.app import app, equipment
+from seeder.cli.refresh import announce
+from seeder.planning import Selection
+from seeder.seeding import seed
+from seeder.settings import Settings
+
+
+def load(out: Console) -> None:
+    out.print("Loading 336,776 flights of 2013 …")
+    with equipment().databases.bare_connection() as connection:
+        fresh = demo.load(connection)
+        count = demo.put_manifests(connection, equipment().settings.db_schema)
+    out.print(f"{'Loaded' if fresh else 'They were there already'}; {count} manifests.")
+
+
+def load_for_a_first_look(settings: Settings, out: Console) -> None:
+    """Load the demo and queue a run of everything, if the embedded database has no manifest at all."""
+    if settings.database_url is not None:
+        return
+    with equipment().databases.session() as session:
+        if equipment().manifests.has_any(session):
+            return
+    load(out)
+    announce(out, seed(app, equipment(), Selection()))
