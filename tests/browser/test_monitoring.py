@@ -182,6 +182,9 @@ def test_a_long_run_is_watched_and_cancelled(page: Page, site: Site) -> None:
     world.custom("long_one", "select public.gate('long') as one", agency="south", report="Long one")
     page.get_by_role("link", name="Show the list anew").click()
     mine = row(page, "Long one")
+    expect(mine).to_be_visible()
+    # A button that is pressed before the page's scripts have run does nothing.
+    expect(page.locator("#live")).to_have_text("Live")
     mine.get_by_role("button", name="Refresh Long one").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Refresh").click()
