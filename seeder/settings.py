@@ -8,18 +8,14 @@ table by a test.
 import os
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-from kombu.connection import Connection
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -27,15 +23,23 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from seeder.errors import BadSetting, DirectiveRefused
-from seeder.sql.directives import read_expectations
+from seeder.errors import BadSetting
+from seeder.setting_types import (
+    BrokerUrl,
+    Cron,
+    Expectations,
+    HeaderName,
+    Limits,
+    PostgresqlUrl,
+    RelationName,
+    SchemaName,
+    Seconds,
+    TimeZone,
+    Token,
+    WebUrl,
+)
 from seeder.urls import masked, masked_broker
-
-_ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class RefreshMode(StrEnum):
@@ -56,135 +60,8 @@ class OnQueryChange(StrEnum):
     ERROR = "error"
 
 
-def _seconds(value: Any) -> Any:
-    """'90', '90s', '15min', '2h' or '1d' as seconds, the units PostgreSQL's own settings use."""
-    if isinstance(value, str) and (
-        found := re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]*)\s*", value, re.ASCII)
-    ):
-        number, unit = found.groups()
-        if unit in _UNITS:
-            return float(number) * _UNITS[unit]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise ValueError("write a number of seconds, or a number with ms, s, min, h or d, such as 15min")
-
-
-def _postgresql_url(value: str) -> str:
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        # The text is not repeated: it may hold a password.
-        raise ValueError("write a URL such as postgresql://user:password@host:5432/name") from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ValueError("only PostgreSQL is supported, so the URL must begin with postgresql://")
-    if "@" in f"{url.host}{url.database}":
-        raise ValueError("in a URL, an @ of the user's name or password is written %40")
-    if "\x00" in f"{url.username}{url.password}{url.database}":
-        raise ValueError("PostgreSQL knows no NUL character (%00)")
-    return value
-
-
-def _broker_url(value: str) -> str:
-    if not re.match(r"(rediss?|redis\+socket)://", value):
-        raise ValueError("write a Redis URL such as redis://host:6379/0")
-    try:
-        Connection(value)  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError):
-        # kombu's own words may repeat a part of the password.
-        raise ValueError(
-            "write a Redis URL such as redis://:password@host:6379/0; in the password, / ? # @ and % are "
-            "written %2F %3F %23 %40 and %25"
-        ) from None
-    return value
-
-
-def _limits(value: Any) -> Any:
-    """One number for all databases, or numbers by database_id and for the ``default``."""
-    limits = value if isinstance(value, dict) else {"default": value}
-    for name, limit in limits.items():
-        # A bool is an int to Python.
-        if not (name == "default" or name.isdecimal()) or type(limit) is not int or limit < 0:
-            raise ValueError('write a number, or JSON such as {"7": 2, "default": 4}')
-    return limits
-
-
-def _timezone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(f"there is no time zone {value!r}; write a name such as Europe/Berlin")
-    return value
-
-
-def _cron(value: str) -> str:
-    try:
-        ticks = CronSim(value, _ANY_MOMENT)
-    except CronSimError as error:
-        raise ValueError(
-            f"not a cron expression of five fields ({error}); 0 2 * * * is 02:00 each day"
-        ) from None
-    # cronsim takes a sixth field, of seconds; a seeding is named for its minute.
-    if len(value.split()) != 5:
-        raise ValueError("a cron expression has five fields; 0 2 * * * is 02:00 each day")
-    if next(ticks, None) is None:
-        raise ValueError("no day within 50 years is like that")
-    return value
-
-
-def _schema(value: str) -> str:
-    if not value or "\x00" in value or len(value.encode()) > 63:
-        raise ValueError("a schema name has 1 to 63 bytes")
-    if "%" in value:
-        # It would be a placeholder of psycopg2 in every statement that names the schema.
-        raise ValueError("a schema name with a percent sign is not supported")
-    return value
-
-
-def _relation(value: str) -> str:
-    part = r'([a-zA-Z_][\w$]*|"([^"]|"")+")'
-    found = re.fullmatch(rf"{part}(?P<name>\.{part})?", value)
-    if found is None:
-        raise ValueError('write a table as in SQL, such as public.agency or "Core"."Agency"')
-    # Our connections look nothing up in public by themselves.
-    return value if found["name"] else f"public.{value}"
-
-
-def _expectations(value: str) -> str:
-    try:
-        read_expectations(value)
-    except DirectiveRefused as error:
-        raise ValueError(f"{error.facts['reason']} (column {error.facts['column']})") from None
-    return value
-
-
-#: PostgreSQL keeps its time limits as milliseconds in an int: 24 days and 20 hours.
-LONGEST_SECONDS = 2_147_483
-
 #: More takes PostgreSQL's calendar to before its beginning.
 LONGEST_HISTORY_DAYS = 1_000_000
-
-
-def _token(value: str) -> str:
-    if len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("a token has 16 or more printable ASCII characters and no space")
-    return value
-
-
-def _header(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
-        raise ValueError("write the name of a header, such as X-Forwarded-User")
-    return value
-
-
-def _web_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write an address such as https://flower.example")
-    if "@" in parts.netloc:
-        raise ValueError("write it without user and password, since the pages show it; Flower asks for them")
-    return value.rstrip("/")
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_SECONDS)]
-PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 
 
 def _setting(default: Any, help_text: str, **more: Any) -> Any:
@@ -242,13 +119,13 @@ class Settings(BaseSettings):
         "The reporting database: manifests, run history and status live here. Unset means the embedded "
         "PostgreSQL.",
     )
-    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = _setting(
+    broker_url: BrokerUrl | None = _setting(
         None, "Redis, over which runs are queued. Unset means the embedded one."
     )
     databases: dict[int, PostgresqlUrl] = _setting(
         {}, 'Other databases that manifests name by database_id, as JSON: {"7": "postgresql://…"}.'
     )
-    max_per_database: Annotated[dict[str, int], BeforeValidator(_limits)] = _setting(
+    max_per_database: Limits = _setting(
         {},
         "How many refreshes run on one database at a time, over all workers: a number for each database, or "
         'JSON by database_id: {"7": 2, "default": 4}. Unset, and 0, is no limit.',
@@ -258,12 +135,12 @@ class Settings(BaseSettings):
         "Whether the runs of other databases have queues of their own, seeder.refresh.<database_id>, for "
         "workers that are given them with -Q.",
     )
-    db_schema: Annotated[str, AfterValidator(_schema)] = _setting(
+    db_schema: SchemaName = _setting(
         "reporting",
         "The schema of the contract's tables, and of matviews whose table_name is a bare name.",
         alias="SEEDER_SCHEMA",
     )
-    agency_table: Annotated[str, AfterValidator(_relation)] = _setting(
+    agency_table: RelationName = _setting(
         "public.agency",
         "The table with the agencies' names (columns id and name), in public unless a schema is named; it "
         "may be absent.",
@@ -292,15 +169,15 @@ class Settings(BaseSettings):
         "When a manifest's SQL has changed since its matview was made: rebuild (beside the old one, then "
         "exchanged), keep (refresh the old definition) or error.",
     )
-    expect: Annotated[str, AfterValidator(_expectations)] = _setting(
+    expect: Expectations = _setting(
         "",
         "What must hold of every matview's new rows before they are shown, as in a manifest's expect=( ): "
         "rows > 0, rows_change < 50%.",
     )
-    schedule: Annotated[str, AfterValidator(_cron)] = _setting(
+    schedule: Cron = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."
     )
-    timezone: Annotated[str, AfterValidator(_timezone)] = _setting("UTC", "The time zone of SCHEDULE.")
+    timezone: TimeZone = _setting("UTC", "The time zone of SCHEDULE.")
     catch_up: Seconds = _setting(
         21600.0,
         "For how long after a tick of SCHEDULE that nothing ran it is run, by beat, a worker or the API's "
@@ -326,17 +203,17 @@ class Settings(BaseSettings):
         "A run that takes longer is shown as long-running; so is one that takes three times as long as "
         "usual.",
     )
-    api_token: Annotated[str, AfterValidator(_token)] | None = _setting(
+    api_token: Token | None = _setting(
         None,
         "The secret with which the API is written to, and read from other machines: a bearer token, and the "
         "password of the pages' login. At least 16 characters.",
     )
-    trust_proxy_user: Annotated[str, AfterValidator(_header)] | None = _setting(
+    trust_proxy_user: HeaderName | None = _setting(
         None,
         "The header in which a reverse proxy names the person it has let in, such as X-Forwarded-User. Only "
         "where nobody can reach the port but that proxy.",
     )
-    flower_url: Annotated[str, AfterValidator(_web_url)] | None = _setting(
+    flower_url: WebUrl | None = _setting(
         None,
         "Where Flower's pages are, such as https://flower.example: a job's page then links to its run's task "
         "there. `seeder up` sets it by itself.",
@@ -345,10 +222,6 @@ class Settings(BaseSettings):
         90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS
     )
     home: Path = _setting(Path(".seeder"), "Where the embedded servers keep their data.")
-
-    def url_of(self, database_id: int) -> str | None:
-        """The URL of another database, or None where SEEDER_DATABASES doesn't map the number."""
-        return self.databases.get(database_id)
 
     def limit_of(self, database_id: int | None) -> int:
         """How many refreshes may run on that database at a time; 0 is no limit."""

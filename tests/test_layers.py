@@ -16,6 +16,7 @@ PACKAGE = ROOT / "seeder"
 LAYERS = """
 errors
 ticks wording models sql resources urls logs failures prepared doorway deferral poison supervision
+setting_types
 settings session transport consumer
 database recording embedded
 schema manifests history

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from seeder.errors import BadSetting
+from seeder.setting_types import LONGEST_SECONDS
 from seeder.settings import (
     LONGEST_HISTORY_DAYS,
-    LONGEST_SECONDS,
     OnQueryChange,
     RefreshMode,
     Settings,
@@ -69,7 +69,7 @@ def test_the_environment_wins_over_the_file_and_empty_is_unset(
     assert (found.max_retries, found.timezone) == (7, "Asia/Kathmandu")
     assert found.zone.key == "Asia/Kathmandu"
     assert found.db_schema == "x"
-    assert (found.url_of(7), found.url_of(8)) == ("postgresql://h/seven", None)
+    assert found.databases == {7: "postgresql://h/seven"}
     assert found.on_query_change is OnQueryChange.KEEP
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from seeder.wording import duration
 
-_STEPS = (1, 2, 2.5, 5, 10)
-
 #: What people count time in, in seconds.
 _TIMES = (
     *(1, 2, 5, 10, 15, 20, 30),
@@ -28,14 +26,6 @@ class Scale:
             return 0.0
         share = (value - self.low) / (self.high - self.low)
         return round(min(max(share, 0.0), 1.0) * self.length, 2)
-
-
-def round_up(value: float) -> float:
-    """The next of 1, 2, 2.5, 5, 10, 20 … that isn't less; 1 for what is smaller."""
-    if value <= 1:
-        return 1.0
-    size = 10.0 ** math.floor(math.log10(value))
-    return next(step * size for step in (*_STEPS, 20) if step * size >= value)
 
 
 def round_up_seconds(value: float) -> int:
