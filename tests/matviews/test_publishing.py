@@ -94,7 +94,7 @@ def rejected(bench: Bench, manifest: Manifest, **settings: Any) -> str:
             "delete from sale where id < 4",
             "wanted fresh(sold_on, 2 days), found {day} as the latest",
         ),
-        ("fresh(sold_on, 36 h)", "delete from sale", "wanted fresh(sold_on, 36 h), found no value at all"),
+        ("fresh(sold_on, 49 h)", "delete from sale", "wanted fresh(sold_on, 49 h), found no value at all"),
     ],
 )
 @pytest.mark.parametrize("mode", [RefreshMode.CONCURRENTLY, RefreshMode.PLAIN, RefreshMode.SWAP])
