@@ -110,8 +110,8 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            # Runs that wait do so in Redis (seeder/deferral.py), so a run's message is unacknowledged only
-            # between Redis and the start of its task. A fan-out's is while it waits for its next try, or for
+            # A run's message is unacknowledged only between Redis and the start of its task, and isn't noted
+            # in Redis meanwhile (seeder/transport.py). A fan-out's is while it waits for its next try, or for
             # the countdown it was called with. If the worker dies meanwhile, another takes the message over
             # after this many seconds; it must be longer than a fan-out waits.
             "visibility_timeout": 120,

@@ -12,12 +12,13 @@ from seeder import logs, pool, signals, tasks, transport
 from seeder.app import app
 from seeder.errors import UserError
 from seeder.lookout import WorkersLookout
+from seeder.queueing import TASK
 from seeder.usher import Usher
 
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
-transport.install()
+transport.install(unnoted_task=TASK)
 app.steps["worker"].update((Usher, WorkersLookout))
 try:
     app.conf.broker_url  # noqa: B018 - reads the configuration

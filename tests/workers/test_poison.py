@@ -77,7 +77,8 @@ GARBAGE: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "no_properties": ({"properties": None}, "KeyError: 'properties'"),
     "no_delivery_tag": ({"delivery_tag": None}, "KeyError: 'delivery_tag'"),
     "delivery_tag_is_a_list": ({"delivery_tag": [1]}, "TypeError"),
-    "delivery_tag_is_true": ({"delivery_tag": True}, "DataError"),
+    # Of a task whose messages are noted in Redis.
+    "delivery_tag_is_true": ({"delivery_tag": True, "task": "seeder.sweep"}, "DataError"),
     "no_delivery_info": ({"delivery_info": None}, "KeyError: 'exchange'"),
     "headers_are_a_list": ({"headers": [1]}, "AttributeError: 'list' object"),
     "no_headers": ({"headers": {}}, "its header id is no text"),
