@@ -60,14 +60,16 @@ def _measured(place: Arena, asked: argparse.Namespace, say: Say) -> list[Result]
         workload = tiny.prepare(place, asked.views or tiny.VIEWS)
         pools = (DEFAULT_POOL, *OTHER_POOLS)
         repetitions = asked.repetitions or REPETITIONS["tiny"]
-        result = measure(place, workload, pools, repetitions, asked.concurrency, 1, say)
-        results.append(count(place, workload, result, 3, say))
+        result = measure(
+            place, workload, pools, repetitions, asked.concurrency, 1, say, with_celery_alone=True
+        )
+        results.append(count(place, workload, result, 4, say))
     if asked.only in (None, "real"):
         say("real: generating and loading TPC-H data")
         workload = real.prepare(place, asked.views, asked.scale_factor)
         repetitions = asked.repetitions or REPETITIONS["real"]
-        result = measure(place, workload, (DEFAULT_POOL,), repetitions, asked.concurrency, 4, say)
-        results.append(count(place, workload, result, 5, say))
+        result = measure(place, workload, (DEFAULT_POOL,), repetitions, asked.concurrency, 5, say)
+        results.append(count(place, workload, result, 6, say))
     return results
 
 

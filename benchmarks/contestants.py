@@ -21,8 +21,8 @@ from benchmarks.workload import Workload
 from seeder.supervision.kept import KILL, Kept, Program, Step
 
 #: No refresh of the workloads takes nearly as long.
-_STALLED_AFTER_SECONDS = 120.0
-_POLL_SECONDS = 0.1
+STALLED_AFTER_SECONDS = 120.0
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class BareLoop:
         seconds = time.perf_counter() - started
         if errors:
             raise BenchmarkFailed(f"the bare loop failed: {errors[0]}")
-        return Leg(seconds, {"loop": time.process_time() - own, **_since(self._arena, before)})
+        return Leg(seconds, {"loop": time.process_time() - own, **since(self._arena, before)})
 
     def close(self) -> None:
         for connection in self._connections:
@@ -106,7 +106,7 @@ class SeederWorker:
         self._wait(last_id)
         cpu = {
             "worker": tree_cpu_seconds(self._process.pid) - own,
-            **_since(self._arena, before),
+            **since(self._arena, before),
         }
         [(seconds, fan_out)] = rows(
             self._connection,
@@ -155,10 +155,9 @@ class SeederWorker:
                 return
             if succeeded != ended:
                 moved, ended = time.monotonic(), succeeded
-            if self._process.ended is not None or time.monotonic() - moved > _STALLED_AFTER_SECONDS:
-                lines = "\n  ".join(self._log.read_text().splitlines()[-20:])
-                raise BenchmarkFailed(f"the worker does not go on ({ended} runs done):\n  {lines}")
-            time.sleep(_POLL_SECONDS)
+            if self._process.ended is not None or time.monotonic() - moved > STALLED_AFTER_SECONDS:
+                raise stalled(self._log, f"{ended} runs done")
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager
@@ -169,10 +168,24 @@ def worker(
 
     Its own Redis database, ``number``, keeps several workers apart that wait for their turns.
     """
+    words = ("-c", str(concurrency), *(("-P", pool) if pool else ()))
+    broker_url = arena.broker_url(number)
+    with celery_worker(arena, workload, name, "seeder", broker_url, words) as (process, log):
+        contestant = SeederWorker(arena, workload, broker_url, process, log)
+        try:
+            yield contestant
+        finally:
+            contestant.close()
+
+
+@contextmanager
+def celery_worker(
+    arena: Arena, workload: Workload, name: str, app: str, broker_url: str, words: Sequence[str]
+) -> Iterator[tuple[Kept, Path]]:
+    """A worker of an app of Celery's, on the workload's database, and its log."""
     folder = arena.folder / f"{workload.name}-{name}"
     folder.mkdir()
     log = folder / "worker.log"
-    broker_url = arena.broker_url(number)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SEEDER_")}
     environment |= {
         "SEEDER_DATABASE_URL": workload.database_url,
@@ -181,22 +194,22 @@ def worker(
     }
     program = Program(
         f"benchmark worker {name}",
-        (
-            *(sys.executable, "-m", "celery", "-A", "seeder", "worker", "-c", str(concurrency)),
-            *(("-P", pool) if pool else ()),
-        ),
+        (sys.executable, "-m", "celery", "-A", app, "worker", *words),
         steps=(Step(signal.SIGTERM, 30.0), KILL),
         env=environment,
     )
     with contextlib.chdir(folder), log.open("wb") as output:
         process = Kept(program, output)
-    contestant = SeederWorker(arena, workload, broker_url, process, log)
     try:
-        yield contestant
+        yield process, log
     finally:
-        contestant.close()
         process.stop()
 
 
-def _since(arena: Arena, before: dict[str, float]) -> dict[str, float]:
+def stalled(log: Path, how_far: str) -> BenchmarkFailed:
+    lines = "\n  ".join(log.read_text().splitlines()[-20:])
+    return BenchmarkFailed(f"the worker does not go on ({how_far}):\n  {lines}")
+
+
+def since(arena: Arena, before: dict[str, float]) -> dict[str, float]:
     return {name: used - before[name] for name, used in arena.cpu_seconds().items()}

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from benchmarks import counting
+from benchmarks.alone import celery_alone
 from benchmarks.arena import Arena, connect
 from benchmarks.contestants import BareLoop, Leg, SeederWorker, worker
 from benchmarks.counting import Counted
@@ -33,7 +34,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Result:
-    """One workload: the legs of the bare loop and of each pool, in the order they were run."""
+    """One workload: the legs of the bare loop, of each pool and, where it was asked for, of Celery alone, in
+    the order they were run."""
 
     workload: str
     title: str
@@ -42,12 +44,16 @@ class Result:
     concurrency: int
     bare: list[Leg] = field(default_factory=list)
     pools: dict[str, list[Leg]] = field(default_factory=dict)
+    alone: list[Leg] = field(default_factory=list)
     counted_bare: Counted | None = None
     counted_seeder: Counted | None = None
 
     def ratios(self, pool: str) -> list[float]:
         """Seeder's throughput over the bare loop's of the same repetition."""
-        return [bare.seconds / leg.seconds for bare, leg in zip(self.bare, self.pools[pool], strict=True)]
+        return self.ratios_of(self.pools[pool])
+
+    def ratios_of(self, legs: Sequence[Leg]) -> list[float]:
+        return [bare.seconds / leg.seconds for bare, leg in zip(self.bare, legs, strict=True)]
 
     def per_second(self, legs: Sequence[Leg]) -> Spread:
         return Spread.of([self.views / leg.seconds for leg in legs])
@@ -68,6 +74,8 @@ def measure(
     concurrency: int,
     first_broker: int,
     say: Say,
+    *,
+    with_celery_alone: bool = False,
 ) -> Result:
     """``pools`` begins with the default one. ``first_broker`` is the first of its free Redis databases."""
     views = len(workload.matviews)
@@ -89,10 +97,18 @@ def measure(
         loop = BareLoop(arena, workload, concurrency)
         running.callback(loop.close)
         loop.run(order)
+        others = first_broker + len(pools)
+        alone = with_celery_alone and running.enter_context(
+            celery_alone(arena, workload, others, concurrency)
+        )
+        if alone:
+            alone.run(order)
         for repetition in range(1, repetitions + 1):
             result.bare.append(_from_checkpoint(workload, lambda: loop.run(order)))
             for pool, contestant in contestants.items():
                 result.pools[pool].append(_from_checkpoint(workload, contestant.run))
+            if alone:
+                result.alone.append(_from_checkpoint(workload, lambda one=alone: one.run(order)))
             said = ", ".join(f"{pool} {result.ratios(pool)[-1]:.2f}" for pool in pools)
             say(f"{workload.name}: {repetition} of {repetitions}: {said} of the bare loop")
     return result

@@ -15,6 +15,9 @@ from benchmarks.measuring import DEFAULT_POOL, Result, Spread
 #: Round trips and waiting commits that a run may take beside its refresh.
 MOST_ROUND_TRIPS, MOST_WAITING_COMMITS = 2, 1
 
+#: benchmarks.unrecorded
+ALONE = "Celery alone, nothing recorded"
+
 
 def machine(arena: Arena) -> dict[str, object]:
     """What the numbers depend on."""
@@ -63,12 +66,18 @@ def _throughput(result: Result) -> Table:
             *(goal if pool == DEFAULT_POOL else ["", ""]),
             f"{fan_out:.2f} s",
         )
+    if result.alone:
+        ratio = Spread.of(result.ratios_of(result.alone))
+        table.add_row(ALONE, _spread(result.per_second(result.alone), 1), _spread(ratio, 3))
     return table
 
 
 def _cpu(result: Result) -> Table:
     table = _table("CPU time per view, ms", "loop or worker", "PostgreSQL", "Redis", "sum")
-    for label, legs in (("bare loop", result.bare), *((_label(p), leg) for p, leg in result.pools.items())):
+    contestants = [("bare loop", result.bare), *((_label(p), leg) for p, leg in result.pools.items())]
+    if result.alone:
+        contestants.append((ALONE, result.alone))
+    for label, legs in contestants:
         parts = result.cpu_ms_per_view(legs)
         own = parts.get("loop", parts.get("worker", 0.0))
         cells = (own, parts["postgres"], parts["redis"], sum(parts.values()))

@@ -71,7 +71,7 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        # In one step: a pool's thread acknowledges while this process may be putting back what it hasn't begun.
+        # In one step: a pool's thread acknowledges while another puts back what hasn't begun.
         if self._unnoted.pop(delivery_tag, None):
             virtual.QoS.ack(self, delivery_tag)
             return

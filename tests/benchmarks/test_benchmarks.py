@@ -52,6 +52,9 @@ def test_both_workloads_are_measured_and_nothing_is_left(home: Path) -> None:
         assert one["counted_seeder"]["waiting_commits"] >= 2.0
     assert list(measured["workloads"][0]["pools"]) == ["threads", "prefork"]
     assert list(measured["workloads"][1]["pools"]) == ["threads"]
+    tiny, real = measured["workloads"]
+    assert [leg["seconds"] > 0 and leg["cpu_seconds"]["postgres"] >= 0 for leg in tiny["alone"]] == [True]
+    assert real["alone"] == []
 
     # The fixture looks for processes.
     assert list(home.iterdir()) == []
