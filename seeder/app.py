@@ -6,9 +6,9 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from seeder import embedded
 from seeder.cancelling import Cancellation
 from seeder.database import Databases
-from seeder.embedded import endpoints
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
@@ -69,13 +69,13 @@ def equipment() -> Equipment:
 def new_equipment() -> Equipment:
     """A second set, for what must not wait for a lock inside the first: the shutdown in a signal handler."""
     settings = current_settings()
-    return Equipment(settings, endpoints(settings).database_url)
+    return Equipment(settings, embedded.database_url(settings))
 
 
 def configuration() -> dict[str, Any]:
     """What the app reads at first use: the settings of this process, made Celery's."""
     settings = current_settings()
-    return celery_settings(settings, endpoints(settings).broker_url)
+    return celery_settings(settings, embedded.endpoints(settings).broker_url)
 
 
 def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from seeder import poison, schema
 from seeder.app import app, equipment
 from seeder.checking import Findings, Problem, check_manifests
 from seeder.cli.printing import console, counted, print_json, progress, text
-from seeder.errors import BrokerUnreachable, DatabaseUnreachable
+from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomplete
 from seeder.failures import one_line
+from seeder.manifests import Manifest
 from seeder.planning import Selection
 from seeder.queueing import verify_room
 from seeder.settings import unknown_variables
@@ -20,6 +21,10 @@ POISON = (
 )
 
 
+#: Where a problem is that isn't a manifest's.
+SCHEMA = "schema"
+
+
 def run(agency: str | None, report_type: str | None, table: str | None, *, as_json: bool) -> int:
     selection = Selection(report_type, agency, table)
     ready = equipment()
@@ -27,19 +32,17 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
     poisonous = _verify_broker()
     with ready.databases.engine().connect() as connection:
         differences = schema.check(connection, ready.settings.db_schema, ready.settings.agency_table)
-    problems = [Problem("schema", None, str(one)) for one in differences if one.failure]
+    problems = [Problem(SCHEMA, None, str(one)) for one in differences if one.failure]
     found = Findings(0, (), ())
     warnings = tuple(unknown_variables())
-    if not problems:
-        with ready.databases.session() as session:
-            manifests = ready.manifests.every(session)
-        if manifests or selection != Selection():
-            with progress("checking", console(stderr=True)) as (begin, tell):
-                begin(sum(selection.takes(one) for one in manifests))
-                found = check_manifests(ready.databases, manifests, selection, ready.desk.policy, tell)
-        problems += found.problems
-        if selection == Selection():
-            problems += _unreachable(problems)
+    manifests = _manifests(told=bool(problems))
+    if manifests or (manifests is not None and selection != Selection()):
+        with progress("checking", console(stderr=True)) as (begin, tell):
+            begin(sum(selection.takes(one) for one in manifests))
+            found = check_manifests(ready.databases, manifests, selection, ready.desk.policy, tell)
+    problems += found.problems
+    if selection == Selection():
+        problems += _unreachable(problems)
     if poisonous:
         found = replace(found, warnings=(*found.warnings, POISON.format(count=poisonous, key=poison.KEY)))
     found = replace(found, warnings=warnings + found.warnings)
@@ -50,6 +53,18 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
     return 1 if problems else 0
 
 
+def _manifests(*, told: bool) -> list[Manifest] | None:
+    """All of them; None where they can't be read for what was `told` of the schema already."""
+    ready = equipment()
+    try:
+        with ready.databases.session() as session:
+            return ready.manifests.every(session)
+    except SchemaIncomplete:
+        if not told:
+            raise
+        return None
+
+
 def _show(problems: Sequence[Problem], found: Findings) -> None:
     out = console()
     for warning in found.warnings:
@@ -57,6 +72,8 @@ def _show(problems: Sequence[Problem], found: Findings) -> None:
     for one in problems:
         agency = f" (agency {text(one.agency_slug)})" if one.agency_slug else ""
         out.print(f"[red]{text(one.where)}[/]{agency}: {text(one.problem)}")
+    if any(one.where == SCHEMA for one in problems):
+        out.print("`seeder schema check` shows the SQL that mends the schema.")
     checked, wrong = counted(found.manifests, "manifest"), counted(len(problems), "problem")
     out.print(f"{checked} checked, {wrong} found.")
 

@@ -62,6 +62,7 @@ def load_only() -> int:
     out = console()
     equipment().databases.verify()
     load(out)
+    prepare_schema(current_settings(), out)
     out.print("Next: seeder refresh --wait (with a worker: celery -A seeder worker)")
     return 0
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from seeder import demo
+from seeder import demo, schema
 from seeder.app import app, equipment
 from seeder.cli.refresh import announce
 from seeder.planning import Selection
@@ -15,6 +15,11 @@ def load(out: Console) -> None:
     with equipment().databases.bare_connection() as connection:
         fresh = demo.load(connection)
         count = demo.put_manifests(connection, equipment().settings.db_schema)
+    settings = equipment().settings
+    if settings.database_url is None:
+        # Since the agencies' table is there by now, the dashboard view can show their names.
+        with equipment().databases.engine().connect() as open_connection:
+            schema.apply(open_connection, settings.db_schema, settings.agency_table)
     out.print(f"{'Loaded' if fresh else 'They were there already'}; {count} manifests.")
 
 

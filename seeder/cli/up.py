@@ -9,7 +9,7 @@ from rich.console import Console
 from seeder import embedded, schema
 from seeder.app import equipment
 from seeder.cli.demo_data import load_for_a_first_look
-from seeder.cli.printing import console, text
+from seeder.cli.printing import console, counted, text
 from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
 from seeder.cli.web import address, login_link
 from seeder.embedded import Servers
@@ -71,7 +71,7 @@ def prepare_schema(settings: Settings, out: Console) -> None:
         ]
     if failures:
         out.print(
-            f"[yellow]The database differs from the contract in {len(failures)} places:[/] "
+            f"[yellow]The database differs from the contract in {counted(len(failures), 'place')}:[/] "
             "seeder schema check lists them."
         )
 

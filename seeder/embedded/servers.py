@@ -106,16 +106,20 @@ def endpoints(settings: Settings) -> Endpoints:
 
     Raises NothingRunning where neither is there.
     """
-    database_url, broker_url = settings.database_url, settings.broker_url
-    if database_url is None or broker_url is None:
-        servers = running(settings.home) or Servers(settings.home, None, None)
-        database_url = database_url or servers.database_url
-        broker_url = broker_url or servers.broker_url
-    if database_url is None:
-        raise NothingRunning(name=variable_name("database_url"), home=settings.home)
-    if broker_url is None:
-        raise NothingRunning(name=variable_name("broker_url"), home=settings.home)
-    return Endpoints(database_url, broker_url)
+    broker_url = settings.broker_url
+    return Endpoints(database_url(settings), broker_url or _running("broker_url", settings))
+
+
+def database_url(settings: Settings) -> str:
+    """The database of `endpoints` alone: many commands need no broker."""
+    return settings.database_url or _running("database_url", settings)
+
+
+def _running(name: str, settings: Settings) -> str:
+    servers = running(settings.home)
+    if servers is None or (url := getattr(servers, name)) is None:
+        raise NothingRunning(name=variable_name(name), home=settings.home)
+    return str(url)
 
 
 def _find(name: str, home: Path) -> Server | None:

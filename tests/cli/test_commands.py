@@ -199,6 +199,37 @@ def test_check_finds_what_would_fail(command, platform: Platform, sales) -> None
     assert "it is not a SELECT but DELETE" in command("check")[1]
 
 
+def test_check_looks_at_the_manifests_although_the_schema_is_not_as_it_should_be(
+    command, platform: Platform, sales
+) -> None:
+    platform.custom(2, table_name="broken", query="delete from report")
+    platform.sql("alter view reporting.seeder_dashboard rename column agency_slug to slug")
+    try:
+        code, out, _ = command("check")
+    finally:
+        platform.sql("alter view reporting.seeder_dashboard rename column slug to agency_slug")
+    assert code == 1
+    assert "schema: reporting.seeder_dashboard: the view is not the one that" in out
+    assert "it is not a SELECT but DELETE" in out
+    assert "`seeder schema check` shows the SQL that mends the schema." in out
+    assert "2 manifests checked, 2 problems found." in out
+
+
+def test_check_says_what_is_missing_once_where_it_keeps_the_manifests_from_being_read(
+    command, platform: Platform, sales
+) -> None:
+    platform.sql("alter table reporting.seeder_canned_report rename to elsewhere")
+    try:
+        code, out, err = command("check", "--json")
+    finally:
+        platform.sql("alter table reporting.elsewhere rename to seeder_canned_report")
+    found = json.loads(out)
+    assert (code, found["manifests"], err) == (1, 0, "")
+    assert [one["problem"] for one in found["problems"]][:1] == [
+        "reporting.seeder_canned_report: the table is missing"
+    ]
+
+
 def test_check_warns_without_failing_and_can_be_narrowed_down(command, platform: Platform, sales) -> None:
     platform.sql("""
         create function public.hidden() returns bigint stable language plpgsql

@@ -46,6 +46,9 @@ def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: 
             {"SEEDER_DATABASE_URL": NOTHING_THERE, "SEEDER_BROKER_URL": "redis://127.0.0.1:1"},
             ["someone:***@127.0.0.1:1", "SEEDER_DATABASE_URL"],
         ),
+        # What only looks into the record needs no broker.
+        (["status"], {"SEEDER_DATABASE_URL": NOTHING_THERE}, ["someone:***@127.0.0.1:1"]),
+        (["schema", "apply"], {"SEEDER_DATABASE_URL": NOTHING_THERE}, ["someone:***@127.0.0.1:1"]),
         (
             ["demo"],
             {"SEEDER_DATABASE_URL": NOTHING_THERE},

@@ -4,6 +4,9 @@ import csv
 import hashlib
 import io
 import lzma
+import os
+import subprocess
+import sys
 import time
 import zipfile
 from contextlib import closing
@@ -13,8 +16,10 @@ from typing import Any
 import psycopg2
 import pytest
 from psycopg2 import extensions
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
+from seeder import schema
 from seeder.demo import load
 from seeder.demo.pack import DATA, KEPT_WHOLE, check_derivable, main, pack
 from seeder.errors import DemoRefused
@@ -105,6 +110,27 @@ def test_loading_keeps_what_a_person_added(copy_url: str) -> None:
         assert load(connection) is False
         assert rows(connection, "select name from public.agency where id = 17") == [("Mine",)]
         assert rows(connection, "select to_regclass('flights.notes') is not null") == [(True,)]
+
+
+def test_loading_into_a_configured_database_tells_what_its_owners_have_to_do(
+    copy_url: str, tmp_path: Path
+) -> None:
+    engine = create_engine(make_url(copy_url).set(drivername="postgresql+psycopg2"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("drop table public.agency")
+        connection.commit()
+        schema.apply(connection, "reporting", "public.agency")
+    engine.dispose()
+    environment = {"PATH": os.environ["PATH"], "SEEDER_DATABASE_URL": copy_url, "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "seeder", "demo", "load"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "143 manifests." in done.stdout
+    assert "differs from the contract in 1 place: seeder schema check lists them." in done.stdout
+    with closing(psycopg2.connect(copy_url)) as connection:
+        assert rows(connection, "select distinct agency_name from reporting.seeder_dashboard") == [(None,)]
 
 
 @pytest.mark.parametrize(

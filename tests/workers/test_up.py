@@ -177,6 +177,9 @@ def test_each_run_of_the_demo_is_one_row_that_tells_the_truth_and_a_task_in_flow
         cursor.execute("delete from reporting.seeder_job_status")
         cursor.execute("delete from reporting.seeder_run_history")
         assert cursor.rowcount == 142
+        # The view was made before there was a table of agencies.
+        cursor.execute("select distinct agency_name from reporting.seeder_dashboard where agency_slug = 'ua'")
+        assert cursor.fetchall() == [("United Air Lines Inc.",)]
     wait_until("Flower hears both workers", lambda: len(up.ask_flower("/workers?json=1")["data"]) == 2)
 
     asked = up.seeder("refresh", "--wait", "--json")
