@@ -37,6 +37,13 @@ shared_preload_libraries = 'pg_stat_statements'
 cluster_name = 'seeder'
 """
 
+#: The default hands each page that isn't in the server's own cache to another process. Where the operating
+#: system has the page that takes longer than reading it, above all with few processors
+#: (docs/decisions/embedded-servers.md).
+_CONFIGURATION_18 = """
+io_method = sync
+"""
+
 
 def recipe(
     place: Place, *, binaries: Path | None = None, settings: Mapping[str, str] | None = None
@@ -133,6 +140,7 @@ def failing(url: str, data: Path) -> str | None:
 
 def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> None:
     """initdb beside the final name, then a rename: a half-made cluster is never taken for a whole one."""
+    version = _version(postgres, place)
     unfinished = data.with_name(f"{NAME}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     place.make_folder(unfinished)
@@ -153,7 +161,7 @@ def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> No
                 "--pwfile",
                 str(password_file),
                 "--encoding=UTF8",
-                *_locale(postgres, place),
+                *_locale(version),
                 *([] if sync else ["--no-sync"]),
             ]
         )
@@ -165,15 +173,20 @@ def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> No
         lines = "".join(f"\n  {line}" for line in made.stdout.splitlines()[-15:])
         raise ServerFailed(title=TITLE, what="could not make its data folder", log=log, lines=lines)
     with (unfinished / "postgresql.conf").open("a") as configuration:
-        configuration.write(_CONFIGURATION)
+        configuration.write(_CONFIGURATION + (_CONFIGURATION_18.lstrip() if version >= 18 else ""))
     unfinished.rename(data)
 
 
-def _locale(postgres: Path, place: Place) -> list[str]:
+def _version(postgres: Path, place: Place) -> int:
+    """The major version; 0 where the program doesn't tell."""
+    said = place.run([str(postgres), "--version"]).stdout
+    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def _locale(version: int) -> list[str]:
     """Sorting that is the same on every machine: by code point. From 17 on PostgreSQL brings a locale of its
     own that does so and still knows the letters beyond ASCII (upper('é'))."""
-    said = place.run([str(postgres), "--version"]).stdout
-    version = re.search(r"\(PostgreSQL\) (\d+)", said)
-    if version is None or int(version[1]) < 17:
+    if version < 17:
         return ["--no-locale"]
     return ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]

@@ -50,6 +50,7 @@ def test_the_database_is_ready_for_use(servers: embedded.Servers) -> None:
     assert url.startswith("postgresql+psycopg2://seeder:")
     assert make_url(url).database == "seeder"
     assert ask_postgres(url, "show max_connections") == "200"
+    assert ask_postgres(url, "show io_method") == "sync"
     ask_postgres(url, "create extension if not exists pg_stat_statements")
     assert ask_postgres(url, "select count(*) > 0 from pg_stat_statements")
     assert ask_postgres(url, "select upper('é')") == "É"
