@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,17 +58,29 @@ class JobQuery:
     sort: str = "attention"
     descending: bool = False
 
-    def takes(self, one: MonitoredJob) -> bool:
-        job, began = one.job, one.job.start_time
-        return (
-            self.agency in (None, job.agency_slug)
-            and self.report_type in (None, job.report_type)
-            and (not self.statuses or job.status in self.statuses)
-            and all(getattr(one, FLAGS[flag]) for flag in self.flags)
-            and (self.text is None or self.text.casefold() in one.text)
-            and (self.started_since is None or (began is not None and began >= self.started_since))
-            and (self.started_until is None or (began is not None and began < self.started_until))
-        )
+    @property
+    def unsorted(self) -> "JobQuery":
+        """The same filters in the usual order."""
+        return replace(self, sort="attention", descending=False)
+
+    def taken(self, jobs: Sequence[MonitoredJob]) -> Sequence[MonitoredJob]:
+        """The jobs it takes, as they come: a pass for each filter that is on, mostly one or none."""
+        if self.agency is not None:
+            jobs = [one for one in jobs if one.job.agency_slug == self.agency]
+        if self.report_type is not None:
+            jobs = [one for one in jobs if one.job.report_type == self.report_type]
+        if self.statuses:
+            jobs = [one for one in jobs if one.job.status in self.statuses]
+        for flag in self.flags:
+            jobs = [one for one in jobs if getattr(one, FLAGS[flag])]
+        if self.text is not None:
+            text = self.text.casefold()
+            jobs = [one for one in jobs if text in one.text]
+        if (since := self.started_since) is not None:
+            jobs = [one for one in jobs if (began := one.job.start_time) is not None and began >= since]
+        if (until := self.started_until) is not None:
+            jobs = [one for one in jobs if (began := one.job.start_time) is not None and began < until]
+        return jobs
 
     def key(self, one: MonitoredJob) -> Key:
         """Where a job stands in this order; no two jobs stand at the same place."""
@@ -102,5 +114,6 @@ class Listing:
 
 
 def listing(jobs: Sequence[MonitoredJob], query: JobQuery) -> Listing:
-    keyed = sorted(((query.key(one), one) for one in jobs if query.takes(one)), key=lambda pair: pair[0])
+    """These jobs, which the query takes, in its order."""
+    keyed = sorted(((query.key(one), one) for one in jobs), key=lambda pair: pair[0])
     return Listing([one for _, one in keyed], [key for key, _ in keyed], query.descending)

@@ -1,10 +1,11 @@
 """All jobs at one moment. A snapshot never changes; what was worked out from it is kept with it."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 from seeder.monitoring.jobs import FLAGS, Clock, MonitoredJob
@@ -22,30 +23,43 @@ class Snapshot:
     clock: Clock
     jobs: Sequence[MonitoredJob]
     by_table: Mapping[str, Sequence[int]]
-    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+    _kept: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def of_table(self, table_name: str) -> list[MonitoredJob]:
         """The jobs that name this table, its owner first."""
         return [self.jobs[number] for number in self.by_table.get(table_name, ())]
 
+    def taken(self, query: JobQuery) -> Sequence[MonitoredJob]:
+        """The jobs that a query takes, in no order of its own."""
+        filters = query.unsorted
+        found: Sequence[MonitoredJob] = self.kept(("taken", filters), lambda: filters.taken(self.jobs))
+        return found
+
     def find(self, query: JobQuery) -> Listing:
-        found: Listing = self.kept(query, lambda: listing(self.jobs, query))
+        """Those jobs in the query's order."""
+        found: Listing = self.kept(query, lambda: listing(self.taken(query), query))
         return found
 
     def known(self, key: Hashable) -> Any:
         """What ``kept`` has under that key, or None."""
-        return self._kept.get(key)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What ``make`` returns, made once per snapshot."""
-        # Threads do this at a time; the worst is that something is made twice.
-        made = self._kept.get(key)
+        made = self.known(key)
         if made is not None:
             return made
+        # Threads do this at a time; the worst is that something is made twice.
         made = make()
-        if len(self._kept) >= KEPT_ANSWERS:
-            self._kept.clear()
-        self._kept[key] = made
+        with self._lock:
+            self._kept[key] = made
+            if len(self._kept) > KEPT_ANSWERS:
+                # What everybody asks for outlives the many searches that are asked for once.
+                self._kept.popitem(last=False)
         return made
 
     @cached_property

@@ -80,6 +80,9 @@ class Live:
 
     async def once_per_version(self, what: Hashable, snapshot: Snapshot, make: Callable[[], Made]) -> Made:
         """What ``make`` returns, called in a thread, once per snapshot however many ask at a time."""
+        known: Made | None = snapshot.known(what)
+        if known is not None:
+            return known
         async with self._locks.setdefault(what, asyncio.Lock()):
             return await run_in_threadpool(snapshot.kept, what, make)
 

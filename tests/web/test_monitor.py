@@ -13,6 +13,7 @@ from test_jobs import FIGURES
 from seeder.history import Refusal
 from seeder.monitoring import Monitor
 from seeder.monitoring import monitor as monitoring
+from seeder.monitoring.snapshot import KEPT_ANSWERS
 from seeder.settings import load_settings
 
 TABLES = ("own", "shared", "shared", "lone")
@@ -51,6 +52,17 @@ def test_a_look_tells_which_jobs_have_changed(platform: Platform, monitor: Monit
     assert [(one.job.table_name, one.job.status) for one in look.changed] == [("t1", "pending")]
     assert before.of_table("t1")[0].job.status is None
     assert look.snapshot.version == before.version + 1
+
+
+def test_what_everybody_asks_for_outlives_many_searches(monitor: Monitor) -> None:
+    kept = monitor.look().snapshot
+    made = []
+    for number in range(2 * KEPT_ANSWERS):
+        kept.kept("summary", lambda: made.append("summary") or made)
+        kept.kept(("search", number), lambda: [number])  # noqa: B023 - called at once
+    assert made == ["summary"]
+    assert kept.known(("search", KEPT_ANSWERS)) is None
+    assert kept.known(("search", 2 * KEPT_ANSWERS - 1)) is not None
 
 
 def test_a_manifest_that_is_new_changed_or_gone_is_noticed(

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_access import csrf_of, log_in
 from test_jobs import FIGURES, NASTY, new_run, run
+from visits import wait_until
 
 from seeder.monitoring import FLAGS
 from seeder.web import pages
@@ -21,6 +22,7 @@ from seeder.web.filters import agency_url, job_url
 from seeder.web.pages.asked import ListAsked, address
 from seeder.web.pages.tiles import Counts
 from seeder.web.pages.verdict import verdict
+from seeder.web.templating import job_row
 
 PAGE = {"Accept": "text/html"}
 
@@ -275,6 +277,18 @@ def test_a_piece_has_the_rows_asked_for_and_says_when_others_belong_there(
     assert 'href="/?status=error">Show the list anew' in html
     assert "Show the list anew" in get(client, "/?rows=-")
     assert "Show the list anew" not in get(client, "/?rows=-&q=nothing")
+
+
+def test_a_row_is_made_once_while_its_job_stays_as_it_is(
+    mixed: None, platform: Platform, client: TestClient
+) -> None:
+    get(client)
+    made = job_row.cache_info().misses
+    assert len(Parsed(get(client, "/?sort=tableName")).rows) > 1
+    assert job_row.cache_info().misses == made
+    platform.history.queue([new_run("n2.custom-5", "t05", manifest_id=5)])
+    wait_until("the page says so", lambda: row(get(client), "custom-5").startswith("pending"))
+    assert job_row.cache_info().misses == made + 1
 
 
 # --- who may do what ---------------------------------------------------------------------------------------

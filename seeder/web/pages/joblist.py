@@ -105,8 +105,7 @@ def _of(snapshot: Snapshot, identities: Sequence[str]) -> list[MonitoredJob]:
 
 def counts_of(snapshot: Snapshot, query: JobQuery) -> Counts:
     """Of the jobs that the query takes."""
-    unsorted = replace(query, sort="attention", descending=False)
-    found: Counts = snapshot.kept(("counts", unsorted), lambda: counted(snapshot.find(unsorted).jobs))
+    found: Counts = snapshot.kept(("counts", query.unsorted), lambda: counted(snapshot.taken(query)))
     return found
 
 
