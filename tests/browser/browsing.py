@@ -146,6 +146,27 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+#: Pairs of what can be clicked whose boxes lie over each other, even where it isn't seen because something
+#: around one clips it. axe finds only those in the same field of its grid of 200 pixels: with luck.
+OVERLAPS = """() => {
+    const hidden = one => one && (getComputedStyle(one).clipPath !== "none" || hidden(one.parentElement));
+    const targets = [...document.querySelectorAll("a[href], button, input, select, summary")]
+        .filter(one => one.checkVisibility() && !hidden(one))
+        .map(one => ({ one, rects: [...one.getClientRects()] }));
+    const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 0.5;
+    const name = target => target.one.outerHTML.slice(0, 120);
+    const pairs = targets.flatMap((a, index) => targets.slice(index + 1).map(b => [a, b]));
+    return pairs.filter(([a, b]) => a.rects.some(one => b.rects.some(other => over(one, other))))
+        .map(([a, b]) => `${name(a)} and ${name(b)}`);
+}"""
+
+
+def overlaps(page: Page) -> list[str]:
+    """What can be clicked and shares its place with something else that can."""
+    return list(page.evaluate(OVERLAPS))
+
+
 def width_beyond(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

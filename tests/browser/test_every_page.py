@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browsing import LAPTOP, PHONE, Site, ended, violations, width_beyond, window
+from browsing import LAPTOP, PHONE, Site, ended, overlaps, violations, width_beyond, window
 from playwright.sync_api import Browser, Page, expect
 from processes import Worker
 from world import World
@@ -48,6 +48,13 @@ WINDOWS = {
 
 
 @pytest.fixture(scope="module")
+def worker(world: World) -> Iterator[Worker]:
+    """With one process, which one run keeps busy: the next one is pending."""
+    with world.worker("--concurrency=1") as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
 def night(world: World, worker: Worker) -> Iterator[dict[str, str]]:
     """Reports in every state there is, hostile texts among them; the values of the paths."""
     world.close_gate("held")
@@ -57,6 +64,7 @@ def night(world: World, worker: Worker) -> Iterator[dict[str, str]]:
         )
     world.custom("fine", agency="south", agency_id=2, report="Fine")
     failed = ended(world)
+    ended(world, table_name="fine")
     for table in ("seeder_run_history set errors", "seeder_job_status set last_errors"):
         world.sql(f"update reporting.{table} = %s where table_name = 'hostile_3'", HOSTILE[3])
     world.custom("off", agency="south", agency_id=2, report="Switched off", enabled=False)
@@ -64,6 +72,13 @@ def night(world: World, worker: Worker) -> Iterator[dict[str, str]]:
     world.custom("held", "select public.gate('held') as one", agency="south", agency_id=2, report="At work")
     (running,) = world.seed(table_name="held").run_ids
     world.wait_for(running, "running")
+    world.sql(
+        "update reporting.seeder_job_status set consecutive_failures = 2,"
+        " start_time = start_time - interval '1 day' where table_name = 'held'"
+    )
+    world.custom("queued", agency="south", agency_id=2, report="Waiting")
+    (waiting,) = world.seed(table_name="queued").run_ids
+    world.wait_for(waiting, "pending")
     run_id = failed["hostile_0"].run_id
     yield {"slug": quote(HOSTILE[0][:200], safe=""), "run": run_id, "seeding": run_id.partition(".")[0]}
     world.open_gates()
@@ -80,10 +95,28 @@ def test_a_page_is_for_everybody(
         if path.startswith(("/?", "/agencies", "/jobs")) or path == "/":
             expect(page.locator("#live")).to_have_text("Live")
         assert violations(page) == []
+        assert overlaps(page) == []
         assert width_beyond(page) <= 0
         for details in page.locator("details").all():
             details.evaluate("details => { details.open = true; }")
         assert width_beyond(page) <= 0
+
+
+@pytest.mark.parametrize("screen", WINDOWS)
+def test_a_row_says_whatever_is_unusual_and_has_links_to_hit(
+    browser: Browser, site: Site, night: dict[str, str], screen: str
+) -> None:
+    options: dict[str, Any] = WINDOWS[screen]
+    with window(browser, site, **options) as page:
+        page.goto("/")
+        held = page.locator("tr", has_text="At work")
+        expect(held.locator(".badge")).to_have_text(["running", "failing", "long", "stale"])
+        expect(page.locator("tr", has_text="Waiting").locator(".badge")).to_have_text(["pending"])
+        heights = page.evaluate(
+            "[...document.querySelectorAll('tbody a')].map(one => one.getBoundingClientRect().height)"
+        )
+        assert len(heights) == 2 * page.locator("tbody tr").count()
+        assert min(heights) >= 24
 
 
 def test_dark_and_light_are_as_the_system_has_it(browser: Browser, site: Site) -> None:
