@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -74,8 +75,12 @@ def _limits(value: Any) -> Any:
     return limits
 
 
+#: Opens some 600 files each time, for 7 to 16 ms.
+_timezones = cache(available_timezones)
+
+
 def _timezone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _timezones():
         raise ValueError(f"there is no time zone {value!r}; write a name such as Europe/Berlin")
     return value
 
