@@ -7,7 +7,7 @@ when it is refreshed twice at once, and can be held in the middle of a refresh f
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,13 +122,8 @@ class World:
 
     def sql(self, text: str, *values: object) -> list[Any]:
         """Rows of a statement, committed, through a connection of its own."""
-        connection = self.connect()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(text, values or None)
-                return list(cursor.fetchall()) if cursor.description else []
-        finally:
-            connection.close()
+        with closing(self.connect()) as connection:
+            return _rows(connection, text, *values)
 
     def value(self, text: str, *values: object) -> Any:
         return self.sql(text, *values)[0][0]
@@ -271,25 +266,32 @@ class World:
         return row
 
     def wait_for(self, run_id: str, status: str, seconds: float = 30) -> Any:
-        def look() -> Any:
-            row = self.run(run_id)
-            return row if row.status == status else None
+        with closing(self.connect()) as connection:
 
-        return wait_until(f"{run_id} is {status}", look, seconds)
+            def look() -> Any:
+                (row,) = _rows(
+                    connection, "select * from reporting.seeder_run_history where run_id = %s", run_id
+                )
+                return row if row.status == status else None
+
+            return wait_until(f"{run_id} is {status}", look, seconds)
 
     def wait_for_end(self, run_ids: Iterable[str], seconds: float = 30) -> dict[str, Any]:
         """Wait until all are over; returns their history rows by run_id."""
         expected = list(run_ids)
 
-        def look() -> bool:
-            left = self.sql(
-                "select run_id, status from reporting.seeder_run_history"
-                " where run_id = any(%s) and status in ('success', 'error')",
-                expected,
-            )
-            return len(left) == len(expected)
+        with closing(self.connect()) as connection:
 
-        wait_until(f"all {len(expected)} runs are over", look, seconds)
+            def look() -> bool:
+                over = _rows(
+                    connection,
+                    "select run_id, status from reporting.seeder_run_history"
+                    " where run_id = any(%s) and status in ('success', 'error')",
+                    expected,
+                )
+                return len(over) == len(expected)
+
+            wait_until(f"all {len(expected)} runs are over", look, seconds)
         return {run_id: self.run(run_id) for run_id in expected}
 
     def check_record(self, run: Any) -> None:
@@ -325,3 +327,9 @@ class World:
     def unacked(self) -> int:
         with Redis.from_url(self.broker_url) as client:
             return int(client.hlen("unacked"))
+
+
+def _rows(connection: Any, text: str, *values: object) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, values or None)
+        return list(cursor.fetchall()) if cursor.description else []
