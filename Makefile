@@ -10,9 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?=
 # More arguments for pytest: make test PYTEST_ARGS='-k schema'
 PYTEST_ARGS ?=
-# The tests wait more than they work, so they run side by side, one process a core. A file's tests stay
-# together: they share its servers and workers. One after another: make test TEST_PROCESSES=0
-TEST_PROCESSES ?= logical
+# The tests wait much of their time, so they run side by side, one process more than there are cores. A file's
+# tests stay together: they share its servers and workers. One after another: make test TEST_PROCESSES=0
+TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # Longer than half a minute: make fuzz FUZZ_SECONDS=3600
 FUZZ_SECONDS ?= 30
 # How long faults are injected, and which ones: make chaos MINUTES=1 SEED=7
@@ -65,8 +65,9 @@ up: $(seeder) ## Run servers, worker, beat, Flower and the pages until Ctrl-C
 .PHONY: test
 test: env ## Run all tests, quick ones first, with coverage
 	@.venv/bin/python -m coverage erase
-	@.venv/bin/python -m coverage run -m pytest \
-		--numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@# Where Python must write no bytecode, each of hundreds of processes would compile seeder anew.
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m coverage run -m pytest --numprocesses $(TEST_PROCESSES) \
+		--maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
 
