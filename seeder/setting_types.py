@@ -106,6 +106,9 @@ def _schema(value: str) -> str:
     if "%" in value:
         # It would be a placeholder of psycopg2 in every statement that names the schema.
         raise ValueError("a schema name with a percent sign is not supported")
+    if value == "$user":
+        # On a search_path PostgreSQL takes it, quoted too, for the schema of whoever is connected.
+        raise ValueError("on a search_path $user means the schema of the role's name; write that name")
     return value
 
 

@@ -204,7 +204,7 @@ def test_what_can_not_be_used_is_refused_with_its_variable_and_what_to_write(
 @pytest.mark.parametrize(
     ("schema", "usable"),
     [("reporting", True), ('a "b" c', True), ("x" * 63, True), ("x" * 64, False), ("é" * 32, False),
-     ("", False), ("50%", False)],
+     ('o"d, d', True), ("", False), ("50%", False), ("$user", False)],
 )  # fmt: skip
 def test_a_schema_is_what_postgresql_can_name(
     monkeypatch: pytest.MonkeyPatch, schema: str, usable: bool

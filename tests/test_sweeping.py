@@ -38,7 +38,7 @@ def at_work_in(
 ) -> Iterator[None]:
     matview = matview_name(table_name, "reporting")
     with databases.session(database_id) as session:
-        lock.take(session, matview, lock.application_name(run_id, 0), Limits(0, 0, "public"))
+        lock.take(session, matview, lock.application_name(run_id, 0), Limits(0, 0, ("public",)))
         yield
         lock.release(session, matview)
 

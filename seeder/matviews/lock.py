@@ -106,7 +106,8 @@ class Limits:
 
     statement_timeout: float
     lock_timeout: float
-    search_path: str
+    #: The names of schemas, as the catalogue has them.
+    search_path: tuple[str, ...]
     #: The manifest's directive that the statement timeout is from; None where it is the settings'.
     directive: str | None = None
 
@@ -198,7 +199,7 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
         "schema": matview.schema,
         "name": matview.name,
         "copy": copy_of(matview).name,
-        "search_path": limits.search_path,
+        "search_path": list(limits.search_path),
         **({"slots": most} if most else {}),
     }
 
@@ -223,7 +224,7 @@ def busy(session: Session, matview: MatviewName) -> MatviewBusy:
 def glance(session: Session, matview: MatviewName, limits: Limits) -> Found:
     """What is there just now; it may be another's work the next moment."""
     copy = copy_of(matview).name
-    path = limits.search_path
+    path = list(limits.search_path)
     return _found(session.row(GLANCE, schema=matview.schema, name=matview.name, copy=copy, search_path=path))
 
 

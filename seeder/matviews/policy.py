@@ -53,7 +53,7 @@ class Policy:
     @property
     def look_up(self) -> str:
         """Has the names of what follows in the transaction looked up as a manifest's are."""
-        return f"set local search_path = {self.limits.search_path};\n"
+        return f"set local search_path = {', '.join(map(quoted, self.limits.search_path))};\n"
 
     @property
     def as_manifest(self) -> str:
@@ -74,7 +74,7 @@ def policy_of(settings: Settings) -> Policy:
         limits=Limits(
             statement_timeout=settings.statement_timeout,
             lock_timeout=settings.lock_timeout,
-            search_path=f"pg_catalog, {quoted(settings.db_schema)}, public, pg_temp",
+            search_path=("pg_catalog", settings.db_schema, "public", "pg_temp"),
         ),
         allowed_roles=settings.allowed_roles,
         expect=read_expectations(settings.expect),

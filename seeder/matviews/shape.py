@@ -12,8 +12,8 @@ None of these comes without a change of this hash; whether one has come, only Po
 function or an operator comes that fits a call better, or when the columns of a composite type change.
 """
 
-#: For ``c``, a row of pg_class, and the search_path of a manifest. The first 16 digits, since the stamp that
-#: keeps it is read by people too.
+#: For ``c``, a row of pg_class, and the schemas of a manifest's search_path. The first 16 digits, since
+#: the stamp that keeps it is read by people too.
 SHAPE = """\
 select left(encode(sha256(convert_to(coalesce(string_agg(
     concat_ws(' ', read.kind, read.schema, read.name, read.part), '/'
@@ -35,7 +35,7 @@ cross join lateral (
     from pg_class its join pg_class namesake on namesake.relname = its.relname and namesake.oid <> its.oid
     join pg_namespace n on n.oid = namesake.relnamespace
     where source.refclassid = 'pg_class'::regclass and its.oid = source.refobjid
-      and n.nspname = any (string_to_array(replace(%(search_path)s, '"', ''), ', '))
+      and n.nspname = any (%(search_path)s::name[])
   union all
     select 3, n.nspname, p.proname, 0, null
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace

@@ -234,6 +234,20 @@ def test_a_relation_of_the_same_name_earlier_on_the_search_path_is_noticed(bench
     assert (done.outcome, done.figures.records) == (Outcome.REBUILT, 3)
 
 
+def test_so_is_one_in_a_schema_whose_name_is_full_of_a_lists_signs(bench: Bench) -> None:
+    bench.sql('create schema "o""d, d"')
+    try:
+        manifest = bench.manifest("select id from sale")
+        policy = bench.policy(SEEDER_SCHEMA='o"d, d')
+        for _ in range(2):
+            bench.refresh(manifest, policy)
+        bench.sql('create table "o""d, d".sale as select * from public.sale where id < 4')
+        done = bench.refresh(manifest, policy)
+        assert (done.outcome, done.figures.records) == (Outcome.REBUILT, 3)
+    finally:
+        bench.sql('drop schema "o""d, d" cascade')
+
+
 def test_names_are_the_same_after_a_dump_and_a_restore(bench: Bench, asked: list[int]) -> None:
     """As far as it matters here: everything has another oid, the comment is the old one."""
     manifest = bench.manifest()

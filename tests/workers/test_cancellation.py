@@ -20,7 +20,7 @@ from seeder.history import HistoryRepository
 from seeder.matviews.lock import Limits, application_name, take
 from seeder.sql.names import matview_name
 
-LIMITS = Limits(0, 0, "pg_catalog")
+LIMITS = Limits(0, 0, ("pg_catalog",))
 RUN = "20261125T0200Z.custom-1"
 
 
