@@ -1,7 +1,7 @@
 """Runs and their status: the only writer of the contract's two tables, and their reader."""
 
 from seeder.history.repository import WINDOW_DAYS, HistoryRepository
-from seeder.history.rows import Figures, Job, NewRun, Progress, Recorded, Refusal, Run
+from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 
 __all__ = [
     "WINDOW_DAYS",
@@ -9,7 +9,6 @@ __all__ = [
     "HistoryRepository",
     "Job",
     "NewRun",
-    "Progress",
     "Recorded",
     "Refusal",
     "Run",

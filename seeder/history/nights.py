@@ -17,8 +17,8 @@ from seeder.sql.names import quoted
 #: tables were refreshed by hand it may hold few nights.
 STEPS = 2_000
 
-#: Backwards in the order of the index, whatever collation that has (queries.RUNS_OF_SEEDING). Whatever a
-#: run_id looks like, each step goes on from before it.
+#: Backwards in the order of the index, whatever collation that has (queries.RECORDED). Whatever a run_id
+#: looks like, each step goes on from before it.
 SEEDING_IDS = """
 with recursive step (run_id) as (
     (

@@ -62,7 +62,7 @@ order by start_time desc, id desc
 offset {examined} - 1 limit 1
 """
 
-#: The range of the index on run_id is that of queries.RUNS_OF_SEEDING, and for its reasons.
+#: The range of the index on run_id is that of queries.RECORDED, and for its reasons.
 SEEDING = """
 select count(*) as runs,
        count(*) filter (where status = 'pending') as pending,

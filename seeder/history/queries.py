@@ -17,16 +17,9 @@ order by id desc
 limit %(limit)s
 """
 
-#: A seeding's runs are a range of the unique index on run_id, in the database's own collation, which may pass
-#: over punctuation (ICU's ka-shifted does). So the bounds are set by the letters of canned and custom, which
-#: sort alike everywhere, and the exact prefix is checked beside them.
-RUNS_OF_SEEDING = """
-select {run_columns} from {history}
-where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
-  and split_part(run_id, '.', 1) = %(seeding_id)s
-"""
-
-#: Of any of the seedings a run; the range of the index is that of RUNS_OF_SEEDING.
+#: Of any of the seedings a run. A seeding's runs are a range of the unique index on run_id, in the
+#: database's own collation, which may pass over punctuation (ICU's ka-shifted does). So the bounds are set by
+#: the letters of canned and custom, which sort alike everywhere, and the exact prefix is checked beside them.
 RECORDED = """
 select exists (
            select
@@ -45,15 +38,6 @@ where table_name = any(%(tables)s)
   and created_at < %(tick)s and start_time > %(tick)s - make_interval(days => %(days)s)
   and (status = 'pending' or start_time > %(tick)s)
   and right(split_part(run_id, '.', 1), 1) = 'Z'
-"""
-
-PROGRESS = """
-select count(*) filter (where status = 'pending') as pending,
-       count(*) filter (where status = 'running') as running,
-       count(*) filter (where status = 'success') as success,
-       count(*) filter (where status = 'error') as error
-from {history}
-where run_id = any(%(run_ids)s)
 """
 
 ENDED = """

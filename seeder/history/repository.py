@@ -13,7 +13,7 @@ import psycopg2
 from seeder.database import Databases
 from seeder.failures import expecting_contract, one_line
 from seeder.history import queries, transitions
-from seeder.history.rows import Figures, Job, NewRun, Progress, Recorded, Refusal, Run
+from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 from seeder.prepared import Prepared
 from seeder.session import Session
 from seeder.sql.names import quoted
@@ -211,10 +211,6 @@ class HistoryRepository:
         """A table's newest runs, newest first."""
         return self._runs("RUNS_OF_TABLE", table_name=table_name, limit=limit)
 
-    def runs_of_seeding(self, seeding_id: str) -> list[Run]:
-        """All runs of a seeding, in no order."""
-        return self._runs("RUNS_OF_SEEDING", seeding_id=seeding_id)
-
     def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
         """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
         with self._session(None) as session:
@@ -230,11 +226,6 @@ class HistoryRepository:
     def ended(self, run_ids: Iterable[str]) -> list[Run]:
         """Those of the runs that are terminal."""
         return self._runs("ENDED", run_ids=list(run_ids))
-
-    def progress(self, run_ids: Iterable[str]) -> Progress:
-        """How many of the runs are in which status."""
-        with self._session(None) as session:
-            return Progress(*session.row(self.sql["PROGRESS"], run_ids=list(run_ids)))
 
     def still_pending(self, run_ids: Iterable[str]) -> set[str]:
         """Those of the runs that wait to be taken by a worker."""

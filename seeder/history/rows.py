@@ -96,21 +96,3 @@ class Job:
     consecutive_failures: int | None
     last_run_id: str | None
     last_errors: str | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How many runs of a seeding are in which status."""
-
-    pending: int
-    running: int
-    success: int
-    error: int
-
-    @property
-    def total(self) -> int:
-        return self.pending + self.running + self.success + self.error
-
-    @property
-    def finished(self) -> int:
-        return self.success + self.error

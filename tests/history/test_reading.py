@@ -7,6 +7,7 @@ from contract import Platform, new_run, platform_on
 from emptied import fresh_database
 
 from seeder.history import Figures, HistoryRepository, Refusal
+from seeder.history.nights import Nights
 
 FIGURES = Figures(records=1, total_bytes=8192)
 
@@ -59,7 +60,7 @@ def test_a_run_comes_back_as_it_was_recorded(platform: Platform) -> None:
     assert platform.history.run("n2.custom-1") is None
 
 
-def test_runs_are_counted_by_status(platform: Platform) -> None:
+def test_runs_that_have_ended_and_runs_that_wait_are_told_from_the_others(platform: Platform) -> None:
     history = platform.history
     names = [f"n1.custom-{n}" for n in range(7)]
     history.queue([new_run(run_id, f"t{n}") for n, run_id in enumerate(names)])
@@ -68,9 +69,6 @@ def test_runs_are_counted_by_status(platform: Platform) -> None:
     for n, run_id in enumerate(names[3:], start=3):
         history.fail(run_id, f"t{n}", "no") if n > 5 else history.succeed(run_id, f"t{n}", FIGURES)
     queued(history, "n2.custom-1")
-    progress = history.progress(names)
-    assert (progress.pending, progress.running, progress.success, progress.error) == (1, 2, 3, 1)
-    assert (progress.total, progress.finished) == (7, 4)
     assert {run.run_id for run in history.ended(names)} == set(names[3:])
     assert history.still_pending(names) == {names[0]}
 
@@ -147,10 +145,9 @@ def test_a_seedings_runs_are_exactly_those_in_any_collation(postgres15_url: str,
         for seeding in LOOK_ALIKES:
             expected[seeding] = {f"{seeding}.custom-{n}" for n in (1, 10, 2)} | {f"{seeding}.canned-1"}
             queued(platform.history, *expected[seeding])
-        found = {
-            seeding: {run.run_id for run in platform.history.runs_of_seeding(seeding)} for seeding in expected
-        }
-        assert found == expected
+        nights = Nights(platform.databases, "reporting")
+        assert {seeding: {run.run_id for run in nights.runs(seeding)} for seeding in expected} == expected
+        assert {one.runs for one in nights.counts(list(expected)).values()} == {4}
 
 
 def test_a_schema_of_any_name_is_quoted(postgres_url: str) -> None:

@@ -12,8 +12,6 @@ from seeder.wording import duration, number
 
 #: The plot, in the picture's own units; it is stretched to the width there is.
 HEIGHT = 100
-#: Below it, where a failed run has its mark.
-STRIP = 12
 COLUMN = 10
 
 #: Above the highest and below the lowest place of a line, as a share of what is between them.

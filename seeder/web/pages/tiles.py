@@ -18,10 +18,6 @@ class Counts:
     #: Switched on, and never run.
     unrun: int
 
-    @property
-    def switched_off(self) -> int:
-        return self.all - self.flags["enabled"]
-
 
 @dataclass(frozen=True)
 class Tile:
