@@ -39,7 +39,7 @@ def swap(
     query: SafeQuery | None,
     comment: Comment,
     policy: Policy,
-    before_exchange: BeforeExchange | None = None,
+    before_exchange: BeforeExchange,
 ) -> Built:
     """Exchange the matview for a copy of the query, or without one of its own definition.
 
@@ -51,8 +51,7 @@ def swap(
             raise MatviewChanged(table_name=str(matview), what=f"{min(map(str, new))} was made on it")
         built = build(session, old, query, policy)
         try:
-            if before_exchange:
-                before_exchange(session, built.pair.copy.name.quoted)
+            before_exchange(session, built.pair.copy.name.quoted)
             pairs = [built.pair, *_built_on_top(session, built.pair, on_top, policy)]
             exchange(session, pairs, lambda now: comment(now, built.records))
         except BaseException:

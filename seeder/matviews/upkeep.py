@@ -23,7 +23,7 @@ from seeder.matviews.publishing import Terms, refuse_unfit, settle_copy
 from seeder.matviews.refresh import How, refresh
 from seeder.matviews.rights import denied
 from seeder.matviews.statistics import keep_true
-from seeder.matviews.swap import BeforeExchange, swap
+from seeder.matviews.swap import swap
 from seeder.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
@@ -60,13 +60,7 @@ class RefreshResult:
         }
 
 
-def bring_up_to_date(
-    session: Session,
-    manifest: Manifest,
-    found: Found,
-    policy: Policy,
-    before_exchange: BeforeExchange | None = None,
-) -> RefreshResult:
+def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy: Policy) -> RefreshResult:
     """Create, refresh or rebuild the manifest's matview. The caller holds its advisory lock.
 
     `policy` is the general one; what the manifest says itself is worked in here. Raises ManifestError (final)
@@ -78,7 +72,7 @@ def bring_up_to_date(
             if found.leftover is not None:
                 discard(session, found.leftover, own.set_role)
             try:
-                done = _Upkeep(session, manifest, found, own, before_exchange).done()
+                done = _Upkeep(session, manifest, found, own).done()
             except QueryFailed as error:
                 raise denied(session, manifest.matview, own.set_role, error) from error.__cause__
     except psycopg2.Error as error:
@@ -98,7 +92,6 @@ class _Upkeep:
     manifest: Manifest
     found: Found
     policy: Policy
-    before_exchange: BeforeExchange | None
 
     def done(self) -> RefreshResult:
         decision = decide(self.session, self.manifest, self.found, self.policy)
@@ -151,8 +144,6 @@ class _Upkeep:
         def publish(session: Session, copy: str) -> None:
             if terms:
                 settle_copy(session, matview, copy, terms, self.found, self.policy)
-            if self.before_exchange:
-                self.before_exchange(session, copy)
 
         def comment(now: str | None, records: int) -> str | None:
             if current is None:

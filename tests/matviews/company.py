@@ -1,14 +1,16 @@
 """Other people while a matview is exchanged: who reads, who writes, who changes it at the same time."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
 
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 from workbench import Bench
 
-from seeder.matviews import exchange
+from seeder.matviews import exchange, upkeep
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.session import Session
 from seeder.settings import RefreshMode
@@ -38,8 +40,27 @@ def run(bench: Bench, query: str | None = None, hook: Hook | None = None) -> Ref
     """A rebuild with the query, or a swap."""
     manifest = bench.manifest(query) if query else bench.manifest()
     policy = bench.policy(refresh_mode=RefreshMode.SWAP)
-    with bench.claimed(manifest, policy) as (session, found):
-        return bring_up_to_date(session, manifest, found, policy, hook)
+    built = after_the_build(hook) if hook else nullcontext()
+    with built, bench.claimed(manifest, policy) as (session, found):
+        return bring_up_to_date(session, manifest, found, policy)
+
+
+@contextmanager
+def after_the_build(hook: Hook) -> Iterator[None]:
+    """Call the hook in each swap once its copy is there, last among what a swap has to do at that moment."""
+    real = upkeep.swap
+
+    def swap(*arguments: Any) -> object:
+        *others, publish = arguments
+
+        def publish_first(session: Session, copy: str) -> None:
+            publish(session, copy)
+            hook(session, copy)
+
+        return real(*others, publish_first)
+
+    with patch.object(upkeep, "swap", swap):
+        yield
 
 
 def meanwhile(bench: Bench, ddl: str) -> Hook:

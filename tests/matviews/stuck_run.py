@@ -3,6 +3,7 @@
 import sys
 import time
 
+from company import after_the_build
 from contract import Platform
 from workbench import Bench
 
@@ -19,5 +20,5 @@ if __name__ == "__main__":
     bench = Bench.__new__(Bench)
     bench.platform = Platform(sys.argv[1])
     manifest, policy = bench.manifest(sys.argv[2]), bench.policy()
-    with bench.claimed(manifest, policy) as (session, found):
-        bring_up_to_date(session, manifest, found, policy, stay)
+    with after_the_build(stay), bench.claimed(manifest, policy) as (session, found):
+        bring_up_to_date(session, manifest, found, policy)
