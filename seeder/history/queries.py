@@ -6,6 +6,13 @@ duration_seconds, records_processed, bytes_processed, memory_usage_mb, cpu_perce
 consecutive_failures, errors
 """
 
+#: Of the dashboard view.
+JOB_COLUMNS = """
+report_type, manifest_id, table_name, report_name, agency_id, agency_slug, agency_name, enabled,
+status, duration_seconds, start_time, finish_time, records_processed, bytes_processed,
+consecutive_failures, last_run_id, last_errors
+"""
+
 ONE_RUN = """
 select {run_columns} from {history} where run_id = %(run_id)s
 """
@@ -69,9 +76,7 @@ select table_name, coalesce(duration_seconds, 0) as duration_seconds from {statu
 """
 
 JOBS = """
-select report_type, manifest_id, table_name, report_name, agency_id, agency_slug, agency_name, enabled,
-       status, duration_seconds, start_time, finish_time, records_processed, bytes_processed,
-       consecutive_failures, last_run_id, last_errors
+select {job_columns}
 from {dashboard}
 where (%(agency_slug)s::text is null or agency_slug = %(agency_slug)s)
   and (%(report_type)s::text is null or report_type = %(report_type)s)

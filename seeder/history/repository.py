@@ -47,6 +47,7 @@ class HistoryRepository:
             "status": f"{quoted(schema)}.seeder_job_status",
             "dashboard": f"{quoted(schema)}.seeder_dashboard",
             "run_columns": queries.RUN_COLUMNS,
+            "job_columns": queries.JOB_COLUMNS,
         }
         pieces = {
             "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),

@@ -75,7 +75,7 @@ class Run:
     errors: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """One manifest with its latest status, as the dashboard view has it; ``status`` None is never run."""
 
@@ -93,6 +93,6 @@ class Job:
     finish_time: datetime | None
     records_processed: int | None
     bytes_processed: int | None
-    consecutive_failures: int | None
+    consecutive_failures: int
     last_run_id: str | None
     last_errors: str | None

@@ -10,21 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from seeder.database import Databases
+from seeder.history.queries import JOB_COLUMNS
+from seeder.history.rows import Job
 from seeder.session import Session
 from seeder.sql.names import quoted
 
-JOB_COLUMNS = """
-report_type, manifest_id, table_name, report_name, agency_id, agency_slug, agency_name, enabled,
-status, duration_seconds, start_time, finish_time, records_processed, bytes_processed,
-consecutive_failures, last_run_id, last_errors, updated_at
-"""
-
 EVERY_JOB = """
-select {job_columns} from {dashboard} order by report_type desc, manifest_id
+select {job_columns}, updated_at from {dashboard} order by report_type desc, manifest_id
 """
 
 JOBS_OF_TABLES = """
-select {job_columns} from {dashboard} where table_name = any(%(tables)s)
+select {job_columns}, updated_at from {dashboard} where table_name = any(%(tables)s)
 order by report_type desc, manifest_id
 """
 
@@ -109,26 +105,9 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedJob:
-    """One manifest with its latest status, as the dashboard view has it; ``status`` None is never run."""
+class WatchedJob(Job):
+    """A job with what tells a look whether it knows it already."""
 
-    report_type: str
-    manifest_id: int
-    table_name: str
-    report_name: str
-    agency_id: int | None
-    agency_slug: str
-    agency_name: str | None
-    enabled: bool
-    status: str | None
-    duration_seconds: int | None
-    start_time: datetime | None
-    finish_time: datetime | None
-    records_processed: int | None
-    bytes_processed: int | None
-    consecutive_failures: int
-    last_run_id: str | None
-    last_errors: str | None
     updated_at: datetime | None
 
 
