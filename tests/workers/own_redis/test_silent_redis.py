@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from homes import new_home, serving
 from processes import Worker, pool_arguments, wait_until
 from sqlalchemy.engine import make_url
 from valve import valve
@@ -18,31 +17,6 @@ from seeder.embedded.server import Server
 pytestmark = pytest.mark.slow
 
 OUT_OF_REACH = "waiting runs can't be reached in Redis"
-
-
-@pytest.fixture(scope="module", params=["threads", "prefork"])
-def pool(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def redis(pool: str) -> Iterator[Server]:
-    """A Redis for these tests alone, which can be stopped."""
-    with new_home() as home, serving(home, with_postgres=False) as servers:
-        assert servers.redis is not None
-        yield servers.redis
-
-
-@pytest.fixture(scope="module")
-def module_broker_url(redis: Server) -> str:
-    return redis.url
-
-
-@pytest.fixture(scope="module")
-def worker(world: World, pool: str) -> Iterator[Worker]:
-    """With events, whose heartbeats go out from its event loop."""
-    with world.worker("-E", *pool_arguments(pool)) as worker:
-        yield worker
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import pytest
-from homes import new_home, serving
 from processes import pool_arguments, wait_until
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
@@ -17,19 +16,6 @@ from seeder.errors import BrokerFull, NotPublished
 pytestmark = pytest.mark.slow
 
 SETTINGS = {"max_retries": "1"}
-
-
-@pytest.fixture(scope="module", params=["threads", "prefork"])
-def pool(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def module_broker_url(pool: str) -> Iterator[str]:
-    """A Redis for these tests alone."""
-    with new_home() as home, serving(home, with_postgres=False) as servers:
-        assert servers.broker_url is not None
-        yield servers.broker_url
 
 
 @contextmanager

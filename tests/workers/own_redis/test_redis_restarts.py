@@ -2,12 +2,10 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
 
 import pytest
-from homes import new_home, serving
 from outages import away
-from processes import Worker, pool_arguments, wait_until
+from processes import Worker, wait_until
 from redis import Redis, RedisError
 from world import World
 
@@ -16,31 +14,6 @@ from seeder.embedded.server import Server
 pytestmark = pytest.mark.slow
 
 REFUSED = "Cannot connect to redis"
-
-
-@pytest.fixture(scope="module", params=["threads", "prefork"])
-def pool(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def redis(pool: str) -> Iterator[Server]:
-    """A Redis for these tests alone, with an append-only file."""
-    with new_home() as home, serving(home, with_postgres=False) as servers:
-        assert servers.redis is not None
-        yield servers.redis
-
-
-@pytest.fixture(scope="module")
-def module_broker_url(redis: Server) -> str:
-    return redis.url
-
-
-@pytest.fixture(scope="module")
-def worker(world: World, pool: str) -> Iterator[Worker]:
-    """With events, which go over the same broker."""
-    with world.worker("-E", *pool_arguments(pool)) as worker:
-        yield worker
 
 
 @pytest.mark.parametrize("queue", ["kept", "lost"])
