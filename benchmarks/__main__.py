@@ -6,16 +6,16 @@ Writes nothing but its temporary folder.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
 from benchmarks import costs, load, readers, real, tiny, viewers, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
-from benchmarks.measuring import DEFAULT_POOL, Result, Say, count, measure
-from benchmarks.printing import machine, show
+from benchmarks.measuring import DEFAULT_POOL, Say, count, measure
+from benchmarks.printing import machine, show, show_machine
 from seeder.errors import UserError
 
 REPETITIONS = {"tiny": 7, "real": 5}
@@ -23,6 +23,14 @@ CONCURRENCY = 4
 #: Of the tables; a pipe would otherwise cut them to 80 columns.
 WIDTH = 110
 OTHER_POOLS = ("prefork",)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out, for people and for other programs."""
+
+    show: Callable[[Console], None]
+    as_json: dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,25 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with arena() as place:
             facts = machine(place)
-            if asked.what == "readers":
-                return _readers(place, asked, out, facts)
-            if asked.what == "costs":
-                return _costs(place, asked, out, facts)
-            if asked.what == "load":
-                return _load(place, asked, out, facts)
-            if asked.what == "viewers":
-                return _viewers(place, asked, out, facts)
-            results = _measured(place, asked, lambda words: out.print(words, highlight=False))
+            measured = MEASURES[asked.what](place, asked, lambda words: out.print(words, highlight=False))
     except (BenchmarkFailed, UserError) as failure:
         sys.stderr.write(f"benchmarks: {failure}\n")
         return 1
-    show(out, facts, results)
+    show_machine(out, facts)
+    measured.show(out)
     if asked.json:
-        print(json.dumps({"machine": facts, "workloads": [_as_json(result) for result in results]}, indent=2))
+        print(json.dumps({"machine": facts, **measured.as_json}, indent=2))
     return 0
 
 
-def _measured(place: Arena, asked: argparse.Namespace, say: Say) -> list[Result]:
+def _throughput(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
     results = []
     if asked.only in (None, "tiny"):
         say("tiny: finding the query that takes 2.5 ms")
@@ -70,67 +71,49 @@ def _measured(place: Arena, asked: argparse.Namespace, say: Say) -> list[Result]
         repetitions = asked.repetitions or REPETITIONS["real"]
         result = measure(place, workload, (DEFAULT_POOL,), repetitions, asked.concurrency, 5, say)
         results.append(count(place, workload, result, 6, say))
-    return results
+    # All legs as measured, and the ratios made of them.
+    legs = [{**asdict(one), "ratios": {pool: one.ratios(pool) for pool in one.pools}} for one in results]
+    return Measured(lambda out: show(out, results), {"workloads": legs})
 
 
-def _readers(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
-    repetitions = asked.repetitions or readers.REPETITIONS
-    results = readers.measure(place, asked.rows, repetitions, lambda words: out.print(words, highlight=False))
-    show(out, facts, [])
-    readers.show(out, asked.rows, results)
-    if asked.json:
-        print(json.dumps({"machine": facts, "readers": [asdict(result) for result in results]}, indent=2))
-    return 0
-
-
-def _costs(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
-    repetitions = asked.repetitions or costs.REPETITIONS
-    prices, report = costs.measure(
-        place, asked.rows, repetitions, lambda words: out.print(words, highlight=False)
+def _readers(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    results = readers.measure(place, asked.rows, asked.repetitions or readers.REPETITIONS, say)
+    return Measured(
+        lambda out: readers.show(out, asked.rows, results), {"readers": [asdict(one) for one in results]}
     )
-    show(out, facts, [])
-    costs.show(out, prices, report)
-    if asked.json:
-        measured = {"costs": [asdict(price) for price in prices], "report_ms": report}
-        print(json.dumps({"machine": facts, **measured}, indent=2))
-    return 0
 
 
-def _load(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
-    nights = load.measure(
-        place,
-        asked.views or load.MANIFESTS,
-        asked.concurrency,
-        lambda words: out.print(words, highlight=False),
+def _costs(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    prices, report = costs.measure(place, asked.rows, asked.repetitions or costs.REPETITIONS, say)
+    return Measured(
+        lambda out: costs.show(out, prices, report),
+        {"costs": [asdict(price) for price in prices], "report_ms": report},
     )
-    show(out, facts, [])
-    load.show(out, asked.concurrency, nights)
-    if asked.json:
-        print(json.dumps({"machine": facts, "load": [asdict(night) for night in nights]}, indent=2))
-    return 0
 
 
-def _viewers(place: Arena, asked: argparse.Namespace, out: Console, facts: dict[str, object]) -> int:
-    watched = viewers.measure(
-        place,
-        asked.views or tiny.VIEWS,
-        asked.viewers,
-        asked.repetitions or viewers.REPETITIONS,
-        asked.concurrency,
-        lambda words: out.print(words, highlight=False),
+def _load(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    nights = load.measure(place, asked.views or load.MANIFESTS, asked.concurrency, say)
+    return Measured(
+        lambda out: load.show(out, asked.concurrency, nights), {"load": [asdict(night) for night in nights]}
     )
-    show(out, facts, [])
-    viewers.show(out, asked.viewers, watched)
-    if asked.json:
-        print(
-            json.dumps({"machine": facts, "viewers": {**asdict(watched), "ratios": watched.ratios}}, indent=2)
-        )
-    return 0
 
 
-def _as_json(result: Result) -> dict[str, Any]:
-    """All legs as measured, and the ratios made of them."""
-    return {**asdict(result), "ratios": {pool: result.ratios(pool) for pool in result.pools}}
+def _viewers(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    views, repetitions = asked.views or tiny.VIEWS, asked.repetitions or viewers.REPETITIONS
+    watched = viewers.measure(place, views, asked.viewers, repetitions, asked.concurrency, say)
+    return Measured(
+        lambda out: viewers.show(out, asked.viewers, watched),
+        {"viewers": {**asdict(watched), "ratios": watched.ratios}},
+    )
+
+
+MEASURES: dict[str, Callable[[Arena, argparse.Namespace, Say], Measured]] = {
+    "throughput": _throughput,
+    "readers": _readers,
+    "costs": _costs,
+    "load": _load,
+    "viewers": _viewers,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("throughput", "readers", "costs", "load", "viewers"),
+        choices=tuple(MEASURES),
         default="throughput",
         help="throughput (default), how long a reader waits during a refresh in each mode, what it costs to "
         "know what a run cost, what a night of 10,000 manifests holds in memory and connections, or what "

@@ -36,12 +36,15 @@ def machine(arena: Arena) -> dict[str, object]:
     }
 
 
-def show(out: Console, facts: dict[str, object], results: Sequence[Result]) -> None:
+def show_machine(out: Console, facts: dict[str, object]) -> None:
     out.print(
         "\n{processors} processors (load {load} at the start), {disk_write_ms} ms for a synchronous write, "
         "PostgreSQL {postgresql},\n{redis}, Python {python}, Celery {celery}\n".format(**facts),
         highlight=False,
     )
+
+
+def show(out: Console, results: Sequence[Result]) -> None:
     for result in results:
         out.print(f"[bold]{result.workload}[/]: {result.title}", highlight=False)
         out.print(_throughput(result))
