@@ -8,7 +8,8 @@
 ``tries``           a limit on wrong tokens
 ``shield``          the headers every answer carries, and the answer where our code failed
 ``problems``        the one shape of all errors
-``wire``            the API's values as models: the JSON, OpenAPI and TypeScript are all made from them
+``wire/``           the API's values as models, one file a subject: JSON, OpenAPI and TypeScript are made
+                    from them
 ``cursors``         where a page of a long list ends
 ``typescript``      the models as TypeScript
 ``filters``         what templates call: the pages' addresses, values as people read them

@@ -16,7 +16,7 @@ from seeder.failures import one_line
 from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
 from seeder.web.feed import Feed
 from seeder.web.rows import job_change
-from seeder.web.wire import Changes
+from seeder.web.wire.jobs import Changes
 
 Made = TypeVar("Made")
 

@@ -26,7 +26,7 @@ from seeder.errors import (
 )
 from seeder.failures import judged
 from seeder.web.templating import environment
-from seeder.web.wire import Fault, Problem, ProblemDetail
+from seeder.web.wire.problems import Fault, Problem, ProblemDetail
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from seeder.failures import one_line
 from seeder.models import contract
 from seeder.schema.dashboard import VIEW
 from seeder.sql.names import quoted
-from seeder.web.wire import Ready
+from seeder.web.wire.health import Ready
 
 log = structlog.get_logger(__name__)
 

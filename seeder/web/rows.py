@@ -4,7 +4,8 @@ from typing import Any
 
 from seeder.history.pages import DatedRun
 from seeder.monitoring import MonitoredJob
-from seeder.web.wire import HistoryRow, JobChange, JobRow, RunRow
+from seeder.web.wire.history import HistoryRow, RunRow
+from seeder.web.wire.jobs import JobChange, JobRow
 
 
 def job_row(one: MonitoredJob) -> JobRow:

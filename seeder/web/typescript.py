@@ -9,7 +9,11 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from seeder.web import wire
+from seeder.web.wire.actions import Started
+from seeder.web.wire.history import HistoryPage, RunPage
+from seeder.web.wire.jobs import Changes, JobDetail, JobPage
+from seeder.web.wire.problems import Problem
+from seeder.web.wire.summary import Summary
 
 HEADER = """\
 // What seeder's API sends. Made by `seeder schema show --as typescript`; don't edit.
@@ -26,14 +30,14 @@ export type SeederHistory = HistoryRow;
 
 #: The answers, and the data of events; what they are made of comes with them.
 SENT = (
-    wire.JobPage,
-    wire.JobDetail,
-    wire.HistoryPage,
-    wire.RunPage,
-    wire.Summary,
-    wire.Started,
-    wire.Changes,
-    wire.Problem,
+    JobPage,
+    JobDetail,
+    HistoryPage,
+    RunPage,
+    Summary,
+    Started,
+    Changes,
+    Problem,
 )
 
 WORDS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}

@@ -13,7 +13,7 @@ from seeder.app import Equipment, celery_settings
 from seeder.settings import load_settings
 from seeder.web.access import Access
 from seeder.web.application import create_app
-from seeder.web.wire import Problem
+from seeder.web.wire.problems import Problem
 
 NOWHERE = "postgresql://someone:geheim@127.0.0.1:1/reporting"
 

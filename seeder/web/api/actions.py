@@ -14,7 +14,7 @@ from seeder.seeding import Seeding, seed
 from seeder.web.access import viewer
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
 from seeder.web.services import Services, services
-from seeder.web.wire import AgencyRefresh, Cancelled, RefusedRun, Started, WaitingRun
+from seeder.web.wire.actions import AgencyRefresh, Cancelled, RefusedRun, Started, WaitingRun
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seeder.web.services import Services, services
-from seeder.web.wire import Problem
+from seeder.web.wire.problems import Problem
 
 #: Documents of errors that any endpoint may answer with.
 ERRORS: dict[int | str, dict[str, Any]] = {

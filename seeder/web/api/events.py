@@ -7,7 +7,7 @@ from starlette.responses import StreamingResponse
 
 from seeder.web.api.answers import ERRORS
 from seeder.web.services import services
-from seeder.web.wire import Changes
+from seeder.web.wire.jobs import Changes
 
 router = APIRouter(tags=["events"], responses=ERRORS)
 

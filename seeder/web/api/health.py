@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from seeder.web.api.answers import json_bytes
 from seeder.web.services import services
-from seeder.web.wire import Alive, Ready
+from seeder.web.wire.health import Alive, Ready
 
 router = APIRouter(tags=["health"])
 

@@ -27,7 +27,8 @@ from seeder.web.api.answers import (
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.rows import history_row, run_row
 from seeder.web.services import services
-from seeder.web.wire import HistoryPage, ReportKind, RunPage, Status
+from seeder.web.wire.base import ReportKind, Status
+from seeder.web.wire.history import HistoryPage, RunPage
 
 router = APIRouter(tags=["history"], responses=ERRORS | UNCHANGED)
 

@@ -23,7 +23,8 @@ from seeder.web.api.answers import (
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.rows import job_row
 from seeder.web.services import services
-from seeder.web.wire import JobDetail, JobPage, ReportKind, Status
+from seeder.web.wire.base import ReportKind, Status
+from seeder.web.wire.jobs import JobDetail, JobPage
 
 router = APIRouter(tags=["jobs"], responses=ERRORS | UNCHANGED)
 

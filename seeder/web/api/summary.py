@@ -13,7 +13,7 @@ from seeder.overdue import LateTick, Timekeeper
 from seeder.settings import Settings
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import Services, services
-from seeder.web.wire import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
+from seeder.web.wire.summary import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
 
 router = APIRouter(tags=["summary"], responses=ERRORS | UNCHANGED)
 

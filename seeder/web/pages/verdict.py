@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from seeder.web.pages.tiles import Counts
-from seeder.web.wire import SeedingRow
+from seeder.web.wire.summary import SeedingRow
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""The API's values as models. The JSON, the OpenAPI and TypeScript are all made from them.
+
+Names are the contract's: a column ``duration_seconds`` is ``durationSeconds``. Strict: a number is never
+taken from text or from true and false. Moments are ISO 8601 in UTC, with the offset.
+"""

@@ -1,0 +1,45 @@
+"""What all of the API's values have in common."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import WithJsonSchema
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+Moment = Annotated[
+    AwareDatetime,
+    PlainSerializer(_iso, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+Status = Literal["pending", "running", "success", "error"]
+ReportKind = Literal["custom", "canned"]
+
+#: In examples.
+TABLE = "agency_ua_sales"
+
+
+def value(default: Any = ..., description: str = "", example: Any = None, **more: Any) -> Any:
+    """A field with what the OpenAPI document says of it."""
+    return Field(default, description=description, examples=[example], **more)
+
+
+class Wire(BaseModel):
+    """One of them."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+    )
