@@ -97,7 +97,7 @@ def test_the_source_changes_with_nothing_else() -> None:
 
 def test_the_source_is_another_in_another_release(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ONE.source(())
-    monkeypatch.setattr("seeder.manifests.__version__", "0.0.0")
+    monkeypatch.setattr("seeder.manifests.manifest.__version__", "0.0.0")
     assert ONE.source(()) != before
 
 
