@@ -1,6 +1,5 @@
 """``HistoryRepository``: the only writer of runs and status, and their reader."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -11,8 +10,9 @@ from typing import Any
 import psycopg2
 
 from seeder.database import Databases
-from seeder.failures import expecting_contract, one_line
+from seeder.failures import expecting_contract
 from seeder.history import queries, transitions
+from seeder.history.inserting import Row, insert
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 from seeder.prepared import Prepared
 from seeder.session import Session
@@ -23,10 +23,6 @@ NOTHING = "select"
 
 #: Rows per deletion when pruning: short transactions, and nobody waits for them.
 PRUNE_BATCH = 5000
-
-#: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
-#: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-ABOUT_A_ROW = ("22", "23", "54")
 
 #: Runs queued longer ago than this are past help; their rows are still settled by hand.
 WINDOW_DAYS = 7
@@ -104,19 +100,14 @@ class HistoryRepository:
         comes from a constraint the schema's owners added, such as a foreign key on agency_id, or from a value
         that no row can hold; it costs only the rows it is about.
         """
-        refused, found = self._insert(
-            "QUEUE", session, runs, lambda run: (run, asdict(run)), scheduled=scheduled, days=WINDOW_DAYS
-        )
+        rows = [(run, asdict(run)) for run in runs]
+        refused, found = self._insert("QUEUE", session, rows, scheduled=scheduled, days=WINDOW_DAYS)
         return Recorded(refused, {row.table_name: row.run_id for row in found})
 
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold."""
-        refused, _ = self._insert(
-            "REFUSE",
-            session,
-            refusals,
-            lambda one: (one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}),
-        )
+        rows = [(one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}) for one in refusals]
+        refused, _ = self._insert("REFUSE", session, rows)
         return refused
 
     def start(self, run_id: str, table_name: str, session: Session | None = None) -> str | None:
@@ -276,43 +267,13 @@ class HistoryRepository:
             return [Run(*row) for row in session.rows(self.sql[name], **values)]
 
     def _insert(
-        self, name: str, session: Session | None, items: Sequence[Any], split: Any, **values: Any
+        self, name: str, session: Session | None, rows: Sequence[tuple[NewRun, Row]], **values: Any
     ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
-        """Insert all, in one transaction; where PostgreSQL objects to a row, halve until the culprits stand
-        alone.
-
-        Returns these with its reason, and what the statement returned.
-        """
-        if not items:
+        if not rows:
             return [], []
+        sql = f"{self.sql['LOCK_QUEUEING']};\n{self.sql['LOCK_STATUSES']};\n{self.sql[name]}"
         with self._session(session) as open_session, open_session.transaction():
-            return self._insert_halving(open_session, name, [split(item) for item in items], values)
-
-    def _insert_halving(
-        self, session: Session, name: str, runs: Sequence[Any], values: dict[str, Any]
-    ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
-        try:
-            with session.savepoint():
-                return [], session.rows(
-                    f"{self.sql['LOCK_QUEUEING']};\n{self.sql['LOCK_STATUSES']};\n{self.sql[name]}",
-                    schema=self._schema,
-                    tables=sorted({run.table_name for run, _ in runs}),
-                    runs=json.dumps([row for _, row in runs]),
-                    shown=[run.run_id for run, row in runs if row.get("shown", True)],
-                    **values,
-                )
-        except psycopg2.Error as error:
-            if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
-                raise
-            if len(runs) == 1:
-                return [(runs[0][0], one_line(error))], []
-            middle = len(runs) // 2
-            parts = [
-                self._insert_halving(session, name, half, values) for half in (runs[:middle], runs[middle:])
-            ]
-            return [one for refused, _ in parts for one in refused], [
-                row for _, rows in parts for row in rows
-            ]
+            return insert(open_session, sql, rows, schema=self._schema, **values)
 
     @contextmanager
     def _session(self, session: Session | None) -> Iterator[Session]:
