@@ -2,6 +2,7 @@
 pools."""
 
 import os
+import re
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ set plan_cache_mode = force_generic_plan;
 set standard_conforming_strings = on;
 set search_path = pg_catalog, pg_temp
 """
+
+#: How PostgreSQL turns one connection too many away, of all, of a role's or of a database's, where its words
+#: aren't translated: what is refused before it has begun comes without its SQLSTATE (53300).
+USED_UP = re.compile("too many clients|too many connections|remaining connection slots are reserved")
 
 #: What connections that do no run are called in pg_stat_activity.
 IDLE_NAME = "seeder"
@@ -145,11 +150,16 @@ class Databases:
             with self.session(database_id) as session:
                 session.row("select 1")
         except psycopg2.Error as error:
+            reason = self.scrubbed(one_line(error))
+            setting = "SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES"
             raise DatabaseUnreachable(
                 which="The reporting database" if database_id is None else f"Database {database_id}",
                 url=self.url(database_id),
-                reason=self.scrubbed(one_line(error)),
-                setting="SEEDER_DATABASE_URL" if database_id is None else "SEEDER_DATABASES",
+                reason=reason,
+                advice="Its connections are used up: pg_stat_activity tells by whom, docs/deployment.md how "
+                "many seeder needs."
+                if USED_UP.search(reason)
+                else f"Check that it is running and that {setting} is right.",
             ) from None
 
     def scrubbed(self, text: str) -> str:

@@ -55,8 +55,7 @@ class NothingRunning(UserError):
 
 
 class DatabaseUnreachable(UserError):
-    """{which} at {url} can't be reached: {reason}. Check that it is running and that
-    {setting} is right."""
+    """{which} at {url} can't be reached: {reason}. {advice}"""
 
 
 class BrokerUnreachable(UserError):

@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 from homes import ask_postgres, gone
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from seeder import database
 from seeder.database import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases
@@ -244,6 +245,35 @@ def test_a_database_out_of_reach_raises_the_drivers_own_error(databases: Databas
 def test_verifying_names_the_database_and_its_setting(number: int | None, which: str, setting: str) -> None:
     with pytest.raises(DatabaseUnreachable, match=rf"{which}.*127.0.0.1:1/name.*refused.*{setting} is right"):
         Databases(NOWHERE, {7: NOWHERE}).verify(number)
+
+
+USED_UP = {
+    "a role's": (
+        "create role seeder_test_crowd login password 'crowd' connection limit 0",
+        "too many connections for role",
+        "drop role seeder_test_crowd",
+    ),
+    "a database's": (
+        "create role seeder_test_crowd login password 'crowd'; alter database {name} connection limit 0",
+        "too many connections for database",
+        "drop role seeder_test_crowd; alter database {name} connection limit -1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("limit", "words", "undo"), USED_UP.values(), ids=USED_UP)
+def test_verifying_tells_connections_that_are_used_up_from_a_server_that_is_down(
+    any_database_url: str, limit: str, words: str, undo: str
+) -> None:
+    """That all of a server's are: tests/workers/test_used_up_connections.py."""
+    url = make_url(any_database_url)
+    ask_postgres(any_database_url, limit.format(name=url.database))
+    try:
+        crowd = url.set(username="seeder_test_crowd", password="crowd").render_as_string(hide_password=False)
+        with pytest.raises(DatabaseUnreachable, match=rf"FATAL: +{words} .*\. Its connections are used up: "):
+            Databases(crowd).verify()
+    finally:
+        ask_postgres(any_database_url, undo.format(name=url.database))
 
 
 def test_verifying_says_nothing_of_a_database_that_answers(databases: Databases) -> None:
