@@ -199,7 +199,8 @@ def test_what_a_killed_run_left_is_dropped_by_the_next_one(bench: Bench) -> None
     assert bench.value("select count(*) from reporting.sales") == 100
     deadline = time.monotonic() + 60
     while bench.value(
-        "select count(*) from pg_stat_activity where application_name = 'seeder n1.custom-1 0'"
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and application_name = 'seeder n1.custom-1 0'"
     ):
         assert time.monotonic() < deadline
     assert bench.refresh().outcome is Outcome.REFRESHED

@@ -53,10 +53,10 @@ class Bench:
     @contextmanager
     def claimed(self, manifest: Manifest, policy: Policy) -> Iterator[tuple[Session, Found]]:
         with self.platform.databases.session() as session:
-            found = lock.take(session, manifest.matview, "seeder n1.custom-1 0", policy.limits)
             try:
-                yield session, found
+                yield session, lock.take(session, manifest.matview, "seeder n1.custom-1 0", policy.limits)
             finally:
+                # Refused too, it bears the run's name, which must not go back into the pool.
                 if not session.closed:
                     lock.release(session, manifest.matview)
 
