@@ -58,6 +58,11 @@ class DatabaseUnreachable(UserError):
     """{which} at {url} can't be reached: {reason}. {advice}"""
 
 
+class DatabaseSilent(UserError):
+    """The reporting database hasn't answered within {seconds} s. It may be overloaded, or somebody
+    holds a lock on seeder's tables; what was asked for can be asked for again."""
+
+
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
     SEEDER_BROKER_URL is right."""

@@ -11,7 +11,7 @@ import structlog
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
-from seeder.errors import UserError
+from seeder.errors import DatabaseSilent, UserError
 from seeder.failures import one_line
 from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
 from seeder.web.feed import Feed
@@ -35,6 +35,13 @@ INTEREST_SECONDS = 30.0
 #: A snapshot no older than the pause between two looks and this answers a request at once.
 LATE_SECONDS = 1.0
 
+#: A look that takes longer goes on, but nobody waits for it: a database that is silent, or locked, must not
+#: look like one in which nothing happens.
+PATIENCE_SECONDS = 10.0
+
+#: What viewers are told then.
+UNREAD = to_json({"reason": "the reporting database can't be read, so what is shown may be old."}).decode()
+
 #: How long the end waits for the look under way.
 LAST_LOOK_SECONDS = 5.0
 
@@ -54,15 +61,33 @@ class Live:
         self._one_look = asyncio.Lock()
         self._interest = asyncio.Event()
         self._locks: dict[Hashable, asyncio.Lock] = {}
+        #: The look that requests share, and since when they do.
+        self._shared: tuple[asyncio.Task[Snapshot], float] | None = None
+        #: Whether viewers were told that the record can't be read.
+        self._unread = False
 
     async def fresh(self) -> Snapshot:
-        """All jobs, usually at most two seconds old. Raises psycopg2.Error, SchemaIncomplete."""
+        """All jobs, usually at most two seconds old.
+
+        Raises psycopg2.Error, DatabaseSilent, SchemaIncomplete."""
         self._asked_at = time.monotonic()
         self._interest.set()
         snapshot = self._monitor.snapshot
         if snapshot is None or time.monotonic() - self._looked_at > self._pause + LATE_SECONDS:
-            return await self.look()
+            return await self._look_in_time()
         return snapshot
+
+    async def _look_in_time(self) -> Snapshot:
+        """A look, for as long as anybody should wait for one. Raises as ``fresh``."""
+        if self._shared is None or self._shared[0].done():
+            self._shared = asyncio.create_task(self.look()), time.monotonic()
+            # Whoever waited may have gone before it fails.
+            self._shared[0].add_done_callback(lambda look: look.cancelled() or look.exception())
+        look, since = self._shared
+        done, _ = await asyncio.wait({look}, timeout=max(0.0, since + PATIENCE_SECONDS - time.monotonic()))
+        if not done:
+            raise DatabaseSilent(seconds=round(PATIENCE_SECONDS))
+        return look.result()
 
     async def look(self) -> Snapshot:
         """Look now, unless somebody has since this was called."""
@@ -93,9 +118,12 @@ class Live:
                 self._interest.clear()
                 await self._interest.wait()
             try:
-                await self.look()
+                await self._look_in_time()
             except (psycopg2.Error, UserError) as error:
                 log.warning("the record can't be read; looking again", reason=one_line(error))
+                self._tell_unread()
+            else:
+                self._tell_read()
             await asyncio.sleep(self._pause)
 
     def interested(self) -> None:
@@ -113,9 +141,20 @@ class Live:
             # A look is made in a thread, which can't be cancelled: its connection would outlive the pool.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._one_look.acquire(), LAST_LOOK_SECONDS)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            tasks = [task, self._shared[0]] if self._shared else [task]
+            for one in tasks:
+                one.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tell_unread(self) -> None:
+        if not self._unread:
+            self._unread = True
+            self.feed.publish("unread", UNREAD)
+
+    def _tell_read(self) -> None:
+        if self._unread:
+            self._unread = False
+            self.feed.publish("reload", "{}")
 
     def _tell(self, look: Look) -> None:
         if look.changed is None and look.snapshot.version == 1:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from seeder.errors import (
     BrokerUnreachable,
+    DatabaseSilent,
     DatabaseUnreachable,
     NotPublished,
     SchemaIncomplete,
@@ -64,6 +65,7 @@ STATUSES: tuple[tuple[type[UserError], int], ...] = (
     (UnknownRunOrTable, 404),
     (UnknownReportType, 422),
     (DatabaseUnreachable, 503),
+    (DatabaseSilent, 503),
     (BrokerUnreachable, 503),
     (NotPublished, 503),
     (SchemaIncomplete, 503),

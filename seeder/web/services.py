@@ -1,5 +1,6 @@
 """What the endpoints and pages work with, made once per app."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from celery import Celery
 from starlette.requests import HTTPConnection
 
 from seeder.app import Equipment
+from seeder.errors import DatabaseSilent
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
@@ -26,6 +28,9 @@ Made = TypeVar("Made")
 #: get in each other's way, and each has a connection of its own.
 READERS = 6
 
+#: Nobody waits longer for an answer; the thread that asks does, and keeps its turn.
+PATIENCE_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class Services:
@@ -42,8 +47,20 @@ class Services:
     readiness: Readiness
 
     async def read(self, ask: Callable[..., Made], *arguments: Any) -> Made:
-        """What ``ask`` returns, called in a thread once it is this request's turn to ask the database."""
-        return await to_thread.run_sync(ask, *arguments, limiter=self.readers)
+        """What ``ask`` returns, called in a thread once it is this request's turn to ask the database.
+
+        Raises DatabaseSilent."""
+        asking = asyncio.ensure_future(to_thread.run_sync(ask, *arguments, limiter=self.readers))
+        # Whoever waited may have gone before it fails.
+        asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        if not done:
+            raise DatabaseSilent(seconds=round(PATIENCE_SECONDS))
+        return asking.result()
 
 
 def make_services(equipment: Equipment, celery: Celery, access: Access) -> Services:

@@ -6,7 +6,10 @@ import pytest
 from browsing import Site, ended, window
 from playwright.sync_api import Browser, Locator, Page, expect
 from processes import Worker
+from sqlalchemy import create_engine, text
 from world import World
+
+from seeder.urls import driver_url
 
 pytestmark = pytest.mark.slow
 
@@ -237,6 +240,18 @@ def test_a_page_goes_on_where_it_was_when_the_server_has_been_away(browser: Brow
         site.web.restart()
         expect(page.locator("#live")).to_have_text("Live")
         expect(row(page, "Southern 0")).to_contain_text("division by zero")
+
+
+def test_a_page_says_when_the_database_has_gone_silent(browser: Browser, site: Site) -> None:
+    with window(browser, site) as page:
+        page.goto("/")
+        expect(page.locator("#live")).to_have_text("Live")
+        engine = create_engine(driver_url(site.world.database_url))
+        with engine.begin() as holder:
+            holder.execute(text("lock table reporting.seeder_job_status in access exclusive mode"))
+            expect(page.locator("#live")).to_contain_text("Not live: the reporting database can't be read")
+        engine.dispose()
+        expect(page.locator("#live")).to_have_text("Live")
 
 
 def test_what_changes_is_told_to_screen_readers(page: Page, site: Site) -> None:

@@ -14,7 +14,8 @@ router = APIRouter(tags=["events"], responses=ERRORS)
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A stream that ends when either side closes it. `hello` comes first; `changes` "
-        "tells of jobs (its data is a `Changes`); `reload` says that some changes were missed: read anew.",
+        "tells of jobs (its data is a `Changes`); `reload` says that some changes were missed: read anew; "
+        "`unread` says why nothing is known for now, until a `reload`.",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},

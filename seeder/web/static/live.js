@@ -122,6 +122,7 @@ function follow() {
   events.addEventListener("open", refresh);
   events.addEventListener("changes", (event) => concerns(JSON.parse(event.data)) && refresh());
   events.addEventListener("reload", refresh);
+  events.addEventListener("unread", (event) => state("off", JSON.parse(event.data).reason));
   events.addEventListener("error", () => {
     state("wait");
     // A browser comes back by itself after a broken connection, but not after an answer such as 503.

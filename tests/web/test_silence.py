@@ -1,0 +1,55 @@
+"""A database that is there and doesn't answer: a migration's lock on seeder's tables does that."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from contract import Platform
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from test_events import following, next_event
+from visits import wait_until
+
+LOCKED = "lock table reporting.seeder_run_history, reporting.seeder_job_status in access exclusive mode"
+
+
+@contextmanager
+def silence(platform: Platform) -> Iterator[None]:
+    """Nobody else can read the record."""
+    with platform.databases.session() as session, session.transaction():
+        session.run(LOCKED)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seeder.web.live.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("seeder.web.services.PATIENCE_SECONDS", 0.5)
+
+
+def test_viewers_are_told_that_nothing_is_known_and_when_it_is_again(
+    platform: Platform, app: FastAPI, address: str
+) -> None:
+    with following(address) as answer:
+        next_event(answer, "hello")
+        wait_until("the first look", lambda: app.state.services.live._monitor.snapshot)
+        with silence(platform):
+            assert "can't be read" in json.loads(next_event(answer, "unread")["data"])["reason"]
+        next_event(answer, "reload")
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/summary", "/api/history", "/", "/nights"])
+def test_nobody_waits_for_an_answer_that_does_not_come(
+    platform: Platform, app: FastAPI, client: TestClient, path: str
+) -> None:
+    assert client.get(path).status_code == 200
+    with silence(platform):
+        answer = wait_until(
+            "a request isn't answered from memory",
+            lambda: (got := client.get(path)).status_code == 503 and got,
+        )
+        told = answer.json()["error"]
+        assert told["code"] == "unavailable"
+        assert "hasn't answered" in told["message"]
+    wait_until("it is answered again", lambda: client.get(path).status_code == 200)
