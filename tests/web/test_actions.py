@@ -1,8 +1,11 @@
 """What may be asked for beside what test_access.py and test_cancel.py do."""
 
+import pytest
 from contract import Platform
 from fastapi.testclient import TestClient
 from test_jobs import run
+
+from seeder.web.filters import agency_refresh_url
 
 
 def test_what_is_failing_is_queued_and_nothing_else(platform: Platform, holder: TestClient) -> None:
@@ -34,3 +37,12 @@ def test_another_manifest_of_the_same_table_is_not_meant(platform: Platform, hol
     run(platform, 3, "t3", errors="42P01: missing")
     started = holder.post("/api/failing/refresh").json()
     assert [run_id.partition(".")[2] for run_id in started["runIds"]] == ["custom-3"]
+
+
+@pytest.mark.parametrize("slug", ["a/b?c#d", "/", "north/refresh", '<script>alert("x")</script>'])
+def test_an_agency_is_refreshed_whatever_its_slug_is(
+    platform: Platform, holder: TestClient, slug: str
+) -> None:
+    platform.custom(1, table_name="t1", agency_slug=slug)
+    answer = holder.post(agency_refresh_url(slug))
+    assert (answer.status_code, answer.json()["queued"]) == (202, 1)

@@ -37,7 +37,7 @@ async def refresh_table(request: Request, table_name: TableName) -> Started:
 
 
 @router.post(
-    "/api/agencies/{agencySlug}/refresh",
+    "/api/agencies/{agencySlug:path}/refresh",
     status_code=202,
     response_model=Started,
     summary="Refresh an agency's reports",
