@@ -172,4 +172,13 @@ def test_a_night_leads_to_the_one_before_and_after(platform: Platform, client: T
 
 
 def test_without_a_history_the_list_says_so(client: TestClient) -> None:
-    assert "No seeding is in the history yet." in get(client, "/nights")
+    assert "No seeding is in the history yet." in get(client, "/nights?all=yes")
+
+
+def test_seedings_asked_for_are_not_denied_where_the_schedule_has_begun_none(
+    platform: Platform, client: TestClient
+) -> None:
+    recorded(platform, "20261124T101500Z-k3f9", ("a", 0, 1, None))
+    html = get(client, "/nights")
+    assert "No seeding of the schedule is in the history yet." in html
+    assert html.count('href="/nights?all=yes"') == 2
