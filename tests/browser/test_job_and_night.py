@@ -64,7 +64,7 @@ def test_a_run_that_waits_says_for_whom_and_goes_on_before_ones_eyes(page: Page,
         expect(now).to_contain_text("Waiting for a lock", timeout=30_000)
         expect(now).to_contain_text("a person in psql")
         expect(now).to_contain_text("comment on materialized view reporting.orders")
-        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        expect(page.get_by_role("button", name="Cancel the run", exact=True)).to_be_visible()
         cursor.execute("rollback")
     expect(page.locator("#job-head")).to_contain_text("success", timeout=30_000)
     expect(page.locator("#job-history tbody tr.success")).to_have_count(2, timeout=30_000)

@@ -121,6 +121,19 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     expect(button).to_be_focused()
 
 
+def test_the_focus_stays_where_it_was_while_the_row_changes(page: Page) -> None:
+    page.goto("/?q=visits")
+    there = row(page, "Report north_visits")
+    there.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("1 run queued")
+    expect(there.and_(page.locator(".fresh"))).to_be_visible()
+    expect(there).to_contain_text("success")
+    page.keyboard.press("Escape")
+    expect(there.get_by_role("button")).to_be_focused()
+
+
 def test_an_answer_that_is_an_error_is_shown_as_text(browser: Browser, site: Site) -> None:
     with window(browser, site, forgiven="status of 404") as page:
         page.goto("/?q=soon")

@@ -9,6 +9,10 @@ const body = document.getElementById("ask-body");
 const act = document.getElementById("ask-do");
 const close = document.getElementById("ask-close");
 
+/** The button that was pressed, and where it stands: it may be another one, in the same place, once the dialog closes. */
+let asker = null;
+let place = null;
+
 /** Runs that a dialog lists; the rest is a number. */
 const MOST_LISTED = 10;
 
@@ -16,11 +20,20 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-post]");
   if (!button) return;
   if (button.dataset.ask === undefined) return void doIt(button.dataset);
+  [asker, place] = [button, button.closest("[id]")?.id];
   show(button.dataset.label, button.dataset.ask);
   offer(button.dataset);
 });
 
 close.addEventListener("click", () => dialog.close());
+
+// A browser gives the focus back to the button that had it, unless the page has changed there meanwhile: then it would be
+// at the page's top, and whoever has only a keyboard would have to come all the way again.
+dialog.addEventListener("close", () => {
+  if (asker?.isConnected) return;
+  const there = document.getElementById(place);
+  (there?.querySelector("[data-post]") ?? there?.querySelector("a, button"))?.focus({ preventScroll: true });
+});
 
 function offer(wish) {
   act.hidden = false;
