@@ -361,3 +361,18 @@ def test_the_verdict_names_the_worst_first(failing: int, long: int, stale: int, 
     else:
         assert found.tone == ("success" if enabled else "never")
         assert ("switched off" in found.words) is (off > 0 and not enabled)
+
+
+@pytest.mark.parametrize(
+    ("unrun", "words", "others"),
+    [
+        (0, "All 10 reports are in order", ""),
+        (1, "9 of 10 reports are in order", "1 has never run"),
+        (9, "1 of 10 reports is in order", "9 have never run"),
+        (10, "Nothing has run yet", ""),
+    ],
+)
+def test_what_has_never_run_is_not_called_in_order(unrun: int, words: str, others: str) -> None:
+    flags = {"isFailing": 0, "isLongRunning": 0, "isStale": 0, "neverRun": unrun, "enabled": 10}
+    found = verdict(Counts(10, {"success": 10 - unrun, None: unrun}, flags, unrun=unrun))
+    assert (found.words, found.others) == (words, others)

@@ -35,9 +35,15 @@ def verdict(counts: Counts, running: SeedingRow | None = None) -> Verdict:
     if counts.unrun == enabled:
         return Verdict("never", "Nothing has run yet")
     well = f"All {reports(enabled)} are in order" if enabled > 1 else "The report is in order"
+    beside = []
+    if counts.unrun:
+        # There is nothing to read yet where a reader expects it.
+        ran = enabled - counts.unrun
+        well = f"{ran:,} of {reports(enabled)} {'is' if ran == 1 else 'are'} in order"
+        beside.append(f"{counts.unrun:,} {'has' if counts.unrun == 1 else 'have'} never run")
     if running is not None:
-        return Verdict("running", well, f"{running.pending + running.running:,} to go")
-    return Verdict("success", well)
+        beside.append(f"{running.pending + running.running:,} to go")
+    return Verdict("success" if running is None else "running", well, ", ".join(beside))
 
 
 def reports(count: int) -> str:
