@@ -129,7 +129,7 @@ def test_the_list_has_the_schedules_nights_and_on_request_the_others(
     platform: Platform, client: TestClient
 ) -> None:
     recorded(platform, "20261123T0200Z", ("a", 0, 100, None), ("b", 0, 50, "22012: division by zero"))
-    recorded(platform, "20261123T091502Z-k3f9", ("c", 0, 1, None))
+    recorded(platform, "20261123T091502Z-k3f9", ("c", 0, 0.3, None))
     recorded(platform, "20261124T0200Z", ("d", 0, 10, None))
     platform.history.queue([new_run("by-hand.custom-4", "e", manifest_id=4)])
     assert listed(get(client, "/nights")) == ["20261124T0200Z", "20261123T0200Z"]
@@ -139,6 +139,7 @@ def test_the_list_has_the_schedules_nights_and_on_request_the_others(
     assert "1 succeeded" in row
     assert '<strong class="failed">1</strong>' in row
     assert "1 min 40 s" in row
+    assert "under 1 s" in html.partition("20261123T091502Z-k3f9</a>")[2].partition("</tr>")[0]
     assert "Earlier" not in html
 
 

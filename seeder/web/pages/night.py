@@ -58,12 +58,12 @@ class Listed:
     counts: SeedingCounts
 
     @property
-    def seconds(self) -> int | None:
+    def seconds(self) -> float | None:
         """From the recording to the last end."""
         counts = self.counts
         if counts.recorded_at is None or counts.finish_time is None:
             return None
-        return round((counts.finish_time - counts.recorded_at).total_seconds())
+        return (counts.finish_time - counts.recorded_at).total_seconds()
 
 
 @dataclass(frozen=True)
