@@ -12,6 +12,7 @@ from seeder import __version__
 from seeder.app import Equipment
 from seeder.web import api, pages
 from seeder.web.access import Access, Gate
+from seeder.web.heads import Heads
 from seeder.web.problems import answer_errors
 from seeder.web.services import make_services
 from seeder.web.shield import Shield
@@ -41,6 +42,7 @@ def create_app(equipment: Equipment, celery: Celery, access: Access) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(Shield),
+            Middleware(Heads),
             Middleware(Gate, access=access, sessions=made.sessions, tries=made.tries),
         ],
         # The usual viewers of the document load their scripts from another host.
