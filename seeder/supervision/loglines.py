@@ -23,6 +23,8 @@ class LogLines:
         self._lock = threading.Lock()
         #: Set once nobody can read us any more, as after `seeder up | head`.
         self.unread = False
+        #: How many lines were written so far.
+        self.count = 0
 
     def write(self, name: str, text: str) -> None:
         prefix = f"{name:<{self._width}} |"
@@ -34,6 +36,7 @@ class LogLines:
             try:
                 sys.stdout.write(f"{prefix} {text}\n")
                 sys.stdout.flush()
+                self.count += 1
             except (OSError, ValueError):
                 self.unread = True
 

@@ -19,6 +19,10 @@ from seeder.supervision.loglines import LogLines
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 30.0
 
+#: So many lines push what was said off a terminal; after so many seconds without any it can be said again.
+_SCREEN_LINES = 24
+_QUIET_SECONDS = 3.0
+
 
 @dataclass(frozen=True)
 class Service:
@@ -44,8 +48,10 @@ class Service:
 def supervise(services: Sequence[Service], when_up: Callable[[], None] | None = None) -> int:
     """Run the services until SIGINT, SIGTERM or SIGHUP, or until nobody reads our output any more.
 
-    ``when_up`` is called once all are started and ready. A second signal hurries: what is left gets the next
-    step, a second SIGTERM or SIGKILL, at once.
+    ``when_up`` says what a person needs once all are started and ready. It is called once more where the log
+    goes on with more than a screen, as over the demo's first runs, and then rests.
+
+    A second signal hurries: what is left gets the next step, a second SIGTERM or SIGKILL, at once.
     Must be called in the main thread. Returns 0, or 1 when a service didn't end in its grace.
     """
     supervisor = _Supervisor(services)
@@ -54,7 +60,7 @@ def supervise(services: Sequence[Service], when_up: Callable[[], None] | None = 
             supervisor.start_all()
             if when_up is not None and not supervisor.stopping:
                 when_up()
-            supervisor.watch()
+            supervisor.watch(when_up)
         finally:
             clean = supervisor.stop_all()
     return 0 if clean else 1
@@ -115,9 +121,17 @@ class _Supervisor:
         self.kept[service.name] = kept
         self.copiers.append(self.log.copy(service.name, cast("IO[bytes]", kept.process.stdout)))
 
-    def watch(self) -> None:
+    def watch(self, say_again: Callable[[], None] | None = None) -> None:
+        said_at, seen, quiet_since = self.log.count, self.log.count, time.monotonic()
         while not self.stopping:
             time.sleep(_POLL_SECONDS)
+            if self.log.count != seen:
+                seen, quiet_since = self.log.count, time.monotonic()
+                continue
+            quiet = time.monotonic() - quiet_since > _QUIET_SECONDS
+            if say_again and quiet and seen - said_at > _SCREEN_LINES:
+                say_again()
+                say_again = None
             for service in self.services:
                 kept = self.kept[service.name]
                 if kept.ended is not None and not self.stopping:

@@ -274,3 +274,17 @@ def test_when_nobody_reads_the_log_any_more_everything_stops(run: Run) -> None:
             pass
         os.close(reading)
         assert supervised.process.wait(10) == 0
+
+
+def test_what_a_person_needs_is_said_again_below_a_long_beginning(run: Run) -> None:
+    script = "sleep 0.5; seq 1 200; while :; do sleep 0.05; done"
+    with run({"name": "talks", "script": script}) as supervised:
+        supervised.wait_for("^all are up$", times=2)
+        assert supervised.log.rstrip().endswith("talks | 200\nall are up")
+
+
+def test_it_is_not_said_again_where_it_is_still_seen(run: Run) -> None:
+    script = "sleep 0.5; seq 1 10; sleep 4; echo rested; while :; do sleep 0.05; done"
+    with run({"name": "talks", "script": script}) as supervised:
+        supervised.wait_for(r"rested$")
+        assert supervised.log.count("all are up") == 1
