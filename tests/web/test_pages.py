@@ -321,6 +321,19 @@ def test_whoever_logged_in_gets_the_buttons(mixed: None, client: TestClient) -> 
         assert client.post(path, headers={"X-CSRF-Token": csrf_of(client)}).status_code == 202
 
 
+def test_a_piece_tells_that_a_login_has_ended(mixed: None, client: TestClient) -> None:
+    log_in(client)
+    addresses = ["/?rows=-&q=t0", "/agencies/a?rows=-", "/jobs/t00?piece=all", "/jobs/t00?piece=now"]
+    assert all(get(client, path).count('data-post="/logout"') == 1 for path in addresses)
+    assert all(get(client, path).count('id="who"') == 1 for path in ("/", "/jobs/t00"))
+    assert "/api/agencies/a/refresh" in get(client, "/agencies/a?rows=-")
+    client.cookies.clear()
+    for path, back in zip(addresses, ["/%3Fq%3Dt0", "/agencies/a", "/jobs/t00", "/jobs/t00"], strict=True):
+        html = get(client, path)
+        assert f'<a href="/login?next={back}">Log in</a>' in html
+        assert "data-post" not in html
+
+
 def test_where_nobody_can_log_in_the_page_says_why(mixed: None, make_app) -> None:  # type: ignore[no-untyped-def]
     with TestClient(make_app(token=None), base_url="http://localhost") as client:
         assert "SEEDER_API_TOKEN" in get(client)

@@ -9,7 +9,7 @@ from seeder.monitoring import JobQuery
 from seeder.web.filters import agency_url
 from seeder.web.pages.asked import ListAsked
 from seeder.web.pages.joblist import counts_of, joblist
-from seeder.web.pages.rendering import page
+from seeder.web.pages.rendering import page, piece
 from seeder.web.pages.verdict import verdict
 from seeder.web.services import services
 
@@ -28,9 +28,10 @@ async def agency(
     names = snapshot.kept(
         "agencies' names", lambda: {one.job.agency_slug: one.job.agency_name for one in snapshot.jobs}
     )
-    return page(
+    made, template = (page, "agency.html") if asked.rows is None else (piece, "agency_piece.html")
+    return made(
         request,
-        "agency.html" if asked.rows is None else "agency_piece.html",
+        template,
         slug=slug,
         name=names[slug] or slug,
         list=joblist(snapshot, asked, agency_url(slug), slug),

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypeVar
 import psycopg2
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse
 
 from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
 from seeder.failures import one_line, place_in
@@ -29,7 +28,7 @@ from seeder.web.api.history import LARGEST_ID
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.drawing import trend
 from seeder.web.pages.reasons import Reason, is_unfinished, of_pending, of_running
-from seeder.web.pages.rendering import page, rendered
+from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
 
 T = TypeVar("T")
@@ -101,7 +100,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
     # When the run is over, all has changed.
     if asked.piece == "now" and head["unfinished"]:
         reason = await _reason(here, snapshot, one, manifest)
-        return HTMLResponse(rendered(request, "job_now.html", **head, reason=reason))
+        return piece(request, "job_now.html", **head, reason=reason)
     before = _before(table_name, asked.cursor)
     reason, (inspection, forecast), runs, definition = await asyncio.gather(
         _reason(here, snapshot, one, manifest),
@@ -119,7 +118,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "runs": runs,
     }
     if asked.piece:
-        return HTMLResponse(rendered(request, "job_piece.html", **values))
+        return piece(request, "job_piece.html", **values)
     return page(request, "job.html", **values)
 
 

@@ -8,7 +8,7 @@ from seeder.monitoring import JobQuery
 from seeder.web.api.summary import due_now, summary_of
 from seeder.web.pages.asked import ListAsked
 from seeder.web.pages.joblist import counts_of, joblist
-from seeder.web.pages.rendering import page
+from seeder.web.pages.rendering import page, piece
 from seeder.web.pages.verdict import verdict
 from seeder.web.services import services
 
@@ -21,9 +21,10 @@ async def monitoring(request: Request, asked: Annotated[ListAsked, Query()]) -> 
     here = services(request)
     snapshot = await here.live.fresh()
     summary = await summary_of(here, snapshot, due_now(here))
-    return page(
+    made, template = (page, "monitoring.html") if asked.rows is None else (piece, "monitoring_piece.html")
+    return made(
         request,
-        "monitoring.html" if asked.rows is None else "monitoring_piece.html",
+        template,
         section="monitoring",
         list=joblist(snapshot, asked, "/"),
         summary=summary,

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
-from starlette.responses import HTMLResponse
 
 from seeder.history.nights import STEPS
 from seeder.history.pages import SeedingCounts
@@ -15,7 +14,7 @@ from seeder.monitoring.night import Bar, Night, night_of
 from seeder.monitoring.seedings import is_scheduled, seeding_moment
 from seeder.web.api.answers import Asked, Text
 from seeder.web.drawing.timeline import Timeline, timeline
-from seeder.web.pages.rendering import page, rendered
+from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
 from seeder.wording import brief, duration, number
 
@@ -124,7 +123,7 @@ async def night(request: Request, seeding_id: SeedingId, asked: Annotated[NightA
             404, f"There is no seeding {seeding_id}; /nights lists those that the history still has."
         )
     if asked.piece:
-        return HTMLResponse(rendered(request, "night_piece.html", view=view))
+        return piece(request, "night_piece.html", view=view)
     return page(request, "night.html", section="nights", view=view)
 
 

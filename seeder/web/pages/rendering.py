@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -10,6 +11,9 @@ from seeder.web.access import viewer
 from seeder.web.services import services
 from seeder.web.templating import environment
 
+#: What an address asks for a piece of its page with.
+PIECES = ("rows", "piece")
+
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template as a page for whoever asks; beside ``values`` it knows ``viewer``, ``can_log_in``, ``now``
@@ -17,9 +21,19 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     return HTMLResponse(rendered(request, template, **values), status)
 
 
-def rendered(request: Request, template: str, **values: Any) -> str:
+def piece(request: Request, template: str, **values: Any) -> HTMLResponse:
+    """The part of a page that changes, and who looks: a login may have ended, and its buttons go with it."""
+    asked = request.query_params.multi_items()
+    query = urlencode([(name, value) for name, value in asked if name not in PIECES])
+    here = request.url.path + (f"?{query}" if query else "")
+    parts = (rendered(request, name, here=here, **values) for name in (template, "who.html"))
+    return HTMLResponse("".join(parts))
+
+
+def rendered(request: Request, template: str, here: str | None = None, **values: Any) -> str:
     """The template's text."""
     query = request.url.query
+    own = request.url.path + (f"?{query}" if query else "")
     return (
         environment()
         .get_template(template)
@@ -27,7 +41,7 @@ def rendered(request: Request, template: str, **values: Any) -> str:
             viewer=viewer(request),
             can_log_in=services(request).access.token is not None,
             now=datetime.now(UTC),
-            here=request.url.path + (f"?{query}" if query else ""),
+            here=own if here is None else here,
             **values,
         )
     )
