@@ -158,6 +158,14 @@ def test_every_bar_is_inside_the_picture(facts: list[tuple[float, float, str]]) 
         assert box.x + box.width <= WIDTH + 0.01
         assert box.y + box.height <= picture.height
         assert box.title
+        if box.usual is not None:
+            # Never over another run's bar of the same lane.
+            assert box.x <= box.usual <= WIDTH
+            assert not any(
+                box.usual > other.x > box.x
+                for other in picture.boxes
+                if other.y == box.y and other.kind != "error"
+            )
     assert len(picture.boxes) == len(runs)
 
 
@@ -184,6 +192,31 @@ def test_a_bar_says_whose_it_is_and_what_is_usual() -> None:
         "table_1 (ua): success, took 10 min 00 s, usually 5 s; began 02:00:30 UTC, 30 s in the queue"
     )
     assert (picture.load_top, [tick.label for tick in picture.ticks][:2]) == (2, ["0", "2 min"])
+
+
+def marks(runs: list[NightRun], usual: dict[str, int | None]) -> dict[str, float]:
+    night = night_of(runs, usual, TICK + timedelta(hours=3))
+    assert night
+    picture = timeline(night)
+    found = {box.title.split(" ")[0]: box.usual for box in picture.boxes if box.usual is not None}
+    assert picture.marked == bool(found)
+    return found
+
+
+def test_a_mark_shows_where_a_run_usually_ends() -> None:
+    at = Scale(0, 1000, WIDTH).at
+    slow, quick, failed, unknown = (
+        night_run(1, 0, 1000), night_run(2, 0, 100), night_run(3, 0, 100, "error"), night_run(4, 0, 100)
+    )  # fmt: skip
+    usual = {"table_1": 200, "table_2": 500, "table_3": 500, "table_4": None}
+    assert marks([slow, quick, failed, unknown], usual) == {"table_1": at(200), "table_2": at(500)}
+
+
+def test_no_mark_is_where_it_says_nothing_or_another_run_is() -> None:
+    follows_in_its_lane = [night_run(1, 0, 300), night_run(2, 310, 690)]
+    assert marks(follows_in_its_lane, {"table_1": 500}) == {}
+    assert marks(follows_in_its_lane, {"table_1": 305}) == {"table_1": Scale(0, 1000, WIDTH).at(305)}
+    assert marks([night_run(1, 0, 0.2)], {"table_1": 1}) == {}
 
 
 def test_lanes_beyond_what_a_picture_can_show_are_counted() -> None:

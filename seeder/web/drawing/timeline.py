@@ -35,6 +35,10 @@ NARROWEST = 1.5
 NARROWEST_ERROR = 3.0
 TALLER = 1.5
 
+#: What is usual is known in whole seconds, rounded up; and marks closer to a bar's end than that don't show.
+LEAST_DIFFERENCE_SECONDS = 1.0
+LEAST_DIFFERENCE = 3.0
+
 
 @dataclass(frozen=True)
 class Box:
@@ -46,6 +50,8 @@ class Box:
     kind: str
     title: str
     label: str = ""
+    #: Where such a run usually ends: inside the bar of a slow one, behind that of a quick one.
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,18 @@ class Timeline:
     together: int
     left_out: int
 
+    @property
+    def marked(self) -> bool:
+        """Whether any run took noticeably longer, or less long, than usual."""
+        return any(box.usual is not None for box in self.boxes)
+
 
 def timeline(night: Night) -> Timeline:
     across = Scale(0, max(night.seconds, 1.0), WIDTH)
     lane_height = min(max(LANES_HEIGHT / max(night.lane_count, 1), THINNEST), THICKEST)
     shown_lanes = min(night.lane_count, MOST_LANES)
     single = _single(night.bars)
+    free = _free_until(night)
     boxes: list[Box] = []
     rest: dict[int, list[Bar]] = defaultdict(list)
     left_out = 0
@@ -80,7 +92,7 @@ def timeline(night: Night) -> Timeline:
         if lane >= shown_lanes:
             left_out += 1
         elif number in single:
-            boxes.append(_box(bar, lane, lane_height, across))
+            boxes.append(_box(bar, lane, lane_height, across, free[number]))
         else:
             rest[lane].append(bar)
     together = [box for lane, bars in rest.items() for box in _together(bars, lane, lane_height, across)]
@@ -110,7 +122,30 @@ def _single(bars: Sequence[Bar]) -> set[int]:
     return set(sorted(range(len(bars)), key=order)[:MOST_BARS])
 
 
-def _box(bar: Bar, lane: int, lane_height: float, across: Scale) -> Box:
+def _free_until(night: Night) -> list[float]:
+    """For each bar, when the next one of its lane begins, or the picture ends."""
+    free = [night.seconds] * len(night.bars)
+    following: dict[int, float] = {}
+    for number in sorted(range(len(free)), key=lambda one: night.bars[one].start, reverse=True):
+        lane = night.lanes[number]
+        free[number] = following.get(lane, night.seconds)
+        following[lane] = night.bars[number].start
+    return free
+
+
+def _usual_end(bar: Bar, across: Scale, free_until: float) -> float | None:
+    """None where it is not known, too near to tell, or another run's bar is there. When a run fails says
+    nothing of how long it takes."""
+    if bar.usual_seconds is None or bar.run.status == RunStatus.ERROR:
+        return None
+    usual = bar.start + bar.usual_seconds
+    if usual > free_until or abs(usual - bar.end) <= LEAST_DIFFERENCE_SECONDS:
+        return None
+    x = across.at(usual)
+    return x if abs(x - across.at(bar.end)) >= LEAST_DIFFERENCE else None
+
+
+def _box(bar: Bar, lane: int, lane_height: float, across: Scale, free_until: float) -> Box:
     x = across.at(bar.start)
     least = NARROWEST_ERROR if bar.run.status == RunStatus.ERROR else NARROWEST
     width = max(across.at(bar.end) - x, least)
@@ -125,7 +160,8 @@ def _box(bar: Bar, lane: int, lane_height: float, across: Scale) -> Box:
     if bar.run.status == RunStatus.ERROR:
         # Taller than its lane's others, for a thin one has no room for hatching.
         y, height = y - TALLER, height + 2 * TALLER
-    return Box(x, y, round(width, 2), height, bar.run.status, title_of(bar), label)
+    usual = _usual_end(bar, across, free_until)
+    return Box(x, y, round(width, 2), height, bar.run.status, title_of(bar), label, usual)
 
 
 def title_of(bar: Bar) -> str:

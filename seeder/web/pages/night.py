@@ -189,7 +189,7 @@ def _sentences(found: Night) -> list[str]:
         told.append(
             f"At most {number(found.lane_count)} ran side by side. Together they took "
             f"{brief(found.worked_seconds)}, which no order of them could have brought below "
-            f"{duration(at_best)}; it took {brief(found.seconds)}."
+            f"{duration(at_best)}; it took {brief(found.seconds)}{' so far' if found.ended is None else ''}."
         )
     tail = found.tail
     if tail is None:
@@ -220,4 +220,4 @@ def _waited(found: Night) -> str:
     waits = sorted(bar.waited for bar in found.bars)
     if not waits:
         return ""
-    return f"{brief(waits[len(waits) // 2])} in the middle, {brief(waits[-1])} the longest"
+    return f"{brief(waits[len(waits) // 2])} (median), {brief(waits[-1])} at most"
