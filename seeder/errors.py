@@ -63,6 +63,11 @@ class DatabaseSilent(UserError):
     holds a lock on seeder's tables; what was asked for can be asked for again."""
 
 
+class Unanswered(UserError):
+    """The reporting database hasn't answered within {seconds} s. What was asked for may still be done
+    once it does: see whether the report is queued before you ask again."""
+
+
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
     SEEDER_BROKER_URL is right."""

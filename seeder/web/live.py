@@ -66,6 +66,12 @@ class Live:
         #: Whether viewers were told that the record can't be read.
         self._unread = False
 
+    async def glance(self) -> None:
+        """Look now, so that what was just done shows at once; where that can't be, the next look shows it."""
+        looking = asyncio.create_task(self.look())
+        looking.add_done_callback(lambda look: look.cancelled() or look.exception())
+        await asyncio.wait({looking}, timeout=PATIENCE_SECONDS)
+
     async def fresh(self) -> Snapshot:
         """All jobs, usually at most two seconds old.
 

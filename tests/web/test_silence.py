@@ -53,3 +53,18 @@ def test_nobody_waits_for_an_answer_that_does_not_come(
         assert told["code"] == "unavailable"
         assert "hasn't answered" in told["message"]
     wait_until("it is answered again", lambda: client.get(path).status_code == 200)
+
+
+def test_a_wish_that_is_not_answered_in_time_may_still_be_done(
+    platform: Platform, holder: TestClient
+) -> None:
+    platform.custom(1, table_name="sales", query="select 1 as one")
+    assert holder.get("/api/jobs").json()["total"] == 1
+    with silence(platform):
+        answer = holder.post("/api/jobs/sales/refresh")
+        assert answer.status_code == 503
+        assert "may still be done" in answer.json()["error"]["message"]
+    (run,) = wait_until("it is done", lambda: platform.history.runs_of_table("sales"))
+    with silence(platform):
+        assert holder.post(f"/api/runs/{run.run_id}/cancel").status_code == 503
+    wait_until("it is done too", lambda: platform.history.run(run.run_id).status == "error")

@@ -5,7 +5,6 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Path, Request, Security
 from fastapi.security import HTTPBearer
-from starlette.concurrency import run_in_threadpool
 
 from seeder.cancelling import Stopped
 from seeder.errors import UnknownRunOrTable
@@ -67,8 +66,8 @@ RunId = Annotated[
 async def cancel_run(request: Request, run_id: RunId) -> Cancelled:
     """Ends a run that is queued, waiting or at work; one that is over stays as it is."""
     here = services(request)
-    stopped = await run_in_threadpool(_cancelled, here, run_id, viewer(request).name or "somebody")
-    await here.live.look()
+    stopped = await here.act(_cancelled, here, run_id, viewer(request).name or "somebody")
+    await here.live.glance()
     return Cancelled(
         run_id=run_id,
         table_name=stopped.run.table_name,
@@ -88,11 +87,11 @@ def _cancelled(here: Services, run_id: str, by: str) -> Stopped:
 
 async def _seeded(request: Request, selection: Selection) -> Started:
     here = services(request)
-    seeding = await run_in_threadpool(seed, here.celery, here.equipment, selection)
+    seeding = await here.act(seed, here.celery, here.equipment, selection)
     by = viewer(request).name
     for run_id in seeding.awaited:
         log.info("refresh asked for", run_id=run_id, by=by)
-    await here.live.look()
+    await here.live.glance()
     return started(seeding)
 
 

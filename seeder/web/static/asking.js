@@ -45,6 +45,7 @@ function offer(wish) {
 
 async function doIt(wish) {
   act.disabled = true;
+  act.textContent = "Asking …";
   try {
     const said = await post(wish.post);
     if (wish.then !== undefined) return location.assign(wish.then);
