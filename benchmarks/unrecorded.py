@@ -5,7 +5,6 @@ An entry point, so it acts at import. The database is SEEDER_DATABASE_URL, the b
 """
 
 import threading
-from typing import Any
 
 from celery import Celery
 
@@ -64,5 +63,4 @@ def refresh_all(matviews: list[str]) -> None:
     _seeding.left = len(matviews)
     with app.producer_or_acquire() as producer, producer.batch():
         for matview in matviews:
-            arguments: dict[str, Any] = {"args": (matview,), "producer": producer}
-            refresh.apply_async(**arguments)
+            refresh.apply_async((matview,), producer=producer)

@@ -15,6 +15,7 @@ from seeder.errors import DatabaseSilent, UserError
 from seeder.failures import one_line
 from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
 from seeder.web.feed import Feed
+from seeder.web.patience import in_time
 from seeder.web.rows import job_change
 from seeder.web.wire.jobs import Changes
 
@@ -68,9 +69,8 @@ class Live:
 
     async def glance(self) -> None:
         """Look now, so that what was just done shows at once; where that can't be, the next look shows it."""
-        looking = asyncio.create_task(self.look())
-        looking.add_done_callback(lambda look: look.cancelled() or look.exception())
-        await asyncio.wait({looking}, timeout=PATIENCE_SECONDS)
+        with contextlib.suppress(psycopg2.Error, UserError):
+            await in_time(self.look(), PATIENCE_SECONDS, _silent())
 
     async def fresh(self) -> Snapshot:
         """All jobs, usually at most two seconds old.
@@ -87,13 +87,8 @@ class Live:
         """A look, for as long as anybody should wait for one. Raises as ``fresh``."""
         if self._shared is None or self._shared[0].done():
             self._shared = asyncio.create_task(self.look()), time.monotonic()
-            # Whoever waited may have gone before it fails.
-            self._shared[0].add_done_callback(lambda look: look.cancelled() or look.exception())
         look, since = self._shared
-        done, _ = await asyncio.wait({look}, timeout=max(0.0, since + PATIENCE_SECONDS - time.monotonic()))
-        if not done:
-            raise DatabaseSilent(seconds=round(PATIENCE_SECONDS))
-        return look.result()
+        return await in_time(look, since + PATIENCE_SECONDS - time.monotonic(), _silent())
 
     async def look(self) -> Snapshot:
         """Look now, unless somebody has since this was called."""
@@ -173,3 +168,7 @@ class Live:
                 version=look.snapshot.version, count=count, jobs=[job_change(one) for one in listed]
             )
             self.feed.publish("changes", to_json(told, by_alias=True).decode())
+
+
+def _silent() -> DatabaseSilent:
+    return DatabaseSilent(seconds=round(PATIENCE_SECONDS))

@@ -1,7 +1,7 @@
 """What the endpoints and pages work with, made once per app."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from celery import Celery
 from starlette.requests import HTTPConnection
 
 from seeder.app import Equipment
-from seeder.errors import DatabaseSilent, Unanswered, UserError
+from seeder.errors import DatabaseSilent, Unanswered
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
@@ -18,6 +18,7 @@ from seeder.waiting import WaitingRoom
 from seeder.web.access import Access
 from seeder.web.feed import Feed
 from seeder.web.live import Live
+from seeder.web.patience import in_time
 from seeder.web.readiness import Readiness
 from seeder.web.sessions import Sessions
 from seeder.web.tries import Tries
@@ -50,27 +51,20 @@ class Services:
         """What ``ask`` returns, called in a thread once it is this request's turn to ask the database.
 
         Raises DatabaseSilent."""
-        return await _in_time(to_thread.run_sync(ask, *arguments, limiter=self.readers), DatabaseSilent)
+        asking = asyncio.ensure_future(to_thread.run_sync(ask, *arguments, limiter=self.readers))
+        try:
+            return await in_time(asking, PATIENCE_SECONDS, DatabaseSilent(seconds=round(PATIENCE_SECONDS)))
+        except asyncio.CancelledError:
+            # Nobody needs the turn that it may still wait for.
+            asking.cancel()
+            raise
 
     async def act(self, do: Callable[..., Made], *arguments: Any) -> Made:
         """What ``do`` returns, which changes something: called in a thread at once.
 
         Raises Unanswered, and then it may still be done."""
-        return await _in_time(to_thread.run_sync(do, *arguments), Unanswered)
-
-
-async def _in_time(asked: Awaitable[Made], late: type[UserError]) -> Made:
-    asking = asyncio.ensure_future(asked)
-    # Whoever waited may have gone before it fails.
-    asking.add_done_callback(lambda one: one.cancelled() or one.exception())
-    try:
-        done, _ = await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
-    except asyncio.CancelledError:
-        asking.cancel()
-        raise
-    if not done:
-        raise late(seconds=round(PATIENCE_SECONDS))
-    return asking.result()
+        doing = to_thread.run_sync(do, *arguments)
+        return await in_time(doing, PATIENCE_SECONDS, Unanswered(seconds=round(PATIENCE_SECONDS)))
 
 
 def make_services(equipment: Equipment, celery: Celery, access: Access) -> Services:
