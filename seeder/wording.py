@@ -43,5 +43,11 @@ def signed(written: str, amount: int) -> str:
     return f"+{written}" if amount > 0 else written.replace("-", "−") if amount < 0 else f"±{written}"
 
 
+#: How much of an error a list shows.
+LONGEST_LINE = 200
+
+
 def first_line(value: str | None) -> str:
-    return (value or "").partition("\n")[0]
+    """The first line, cut where it is longer than a list can show."""
+    line = (value or "").partition("\n")[0]
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

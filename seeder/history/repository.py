@@ -14,6 +14,7 @@ from seeder.failures import expecting_contract
 from seeder.history import queries, transitions
 from seeder.history.inserting import Row, insert
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
+from seeder.history.shortening import shortened
 from seeder.prepared import Prepared
 from seeder.session import Session
 from seeder.sql.names import quoted
@@ -32,7 +33,8 @@ class HistoryRepository:
     """The record of all runs, in the reporting database.
 
     Every method that moves a run takes the session to write through, or opens one of its own; each is one
-    round trip and one transaction, and harmless when repeated.
+    round trip and one transaction, and harmless when repeated. Errors are shortened where they are long
+    (seeder.history.shortening).
     """
 
     def __init__(self, databases: Databases, schema: str) -> None:
@@ -106,7 +108,10 @@ class HistoryRepository:
 
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold."""
-        rows = [(one.run, {**asdict(one.run), "errors": one.errors, "shown": one.shown}) for one in refusals]
+        rows = [
+            (one.run, {**asdict(one.run), "errors": shortened(one.errors), "shown": one.shown})
+            for one in refusals
+        ]
         refused, _ = self._insert("REFUSE", session, rows)
         return refused
 
@@ -142,7 +147,7 @@ class HistoryRepository:
 
     def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
         """running → pending: the run will be tried again; what failed is kept."""
-        self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=errors)
+        self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=shortened(errors))
 
     def requeue(self, run: Run, errors: str, quiet_seconds: float) -> bool:
         """→ pending, if the run is still in the status it was seen in and nobody has written it for that
@@ -153,7 +158,7 @@ class HistoryRepository:
                 run_id=run.run_id,
                 table_name=run.table_name,
                 seen=run.status,
-                errors=errors,
+                errors=shortened(errors),
                 quiet_seconds=quiet_seconds,
             )
         return bool(row and row.done)
@@ -167,11 +172,12 @@ class HistoryRepository:
         session: Session | None = None,
     ) -> None:
         """running → success; ``note`` is what a person should know nevertheless."""
+        note = None if note is None else shortened(note)
         self._move("SUCCEED", session, run_id=run_id, table_name=table_name, note=note, **asdict(figures))
 
     def fail(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
         """→ error, which counts as one more failure in a row."""
-        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=shortened(errors))
 
     @contextmanager
     def holding(self, table_name: str) -> Iterator[Session]:
