@@ -22,6 +22,11 @@ class Kind(StrEnum):
     SLOW_DISK = "commits wait 0.1 s longer for the disk (commit_delay)"
     TWICE = "messages of all runs at work sent once more"
     REWRITTEN = "the SQL of ten manifests changed"
+    HELD_ROW = "a row of the status or of the history held in an open transaction"
+    GRANTED = "a GRANT over all tables in an open transaction"
+    READ_ONLY = "PostgreSQL takes no writes (default_transaction_read_only)"
+    DEMOTED = "Redis made a replica, later a primary again"
+    REVIVED = "SIGSTOP of a worker, the backends at work terminated, later SIGCONT"
 
 
 #: How often each comes, against the others. A Redis that has lost everything seldom does: nobody has work
@@ -41,6 +46,11 @@ WEIGHTS = {
     Kind.SLOW_DISK: 2,
     Kind.TWICE: 5,
     Kind.REWRITTEN: 4,
+    Kind.HELD_ROW: 5,
+    Kind.GRANTED: 3,
+    Kind.READ_ONLY: 2,
+    Kind.DEMOTED: 2,
+    Kind.REVIVED: 1,
 }
 
 #: How long what lasts may last, in seconds. Programs are stopped for longer than the statement timeout
@@ -53,10 +63,16 @@ LASTING = {
     Kind.SILENT_POSTGRES: (10.0, 30.0),
     Kind.SILENT_REDIS: (10.0, 30.0),
     Kind.SLOW_DISK: (5.0, 15.0),
+    Kind.HELD_ROW: (5.0, 40.0),
+    Kind.GRANTED: (1.0, 5.0),
+    Kind.READ_ONLY: (1.0, 6.0),
+    Kind.DEMOTED: (2.0, 15.0),
+    # Longer than the sweep needs to give its runs to others.
+    Kind.REVIVED: (110.0, 150.0),
 }
 
 #: Seconds between two faults.
-GAP = (1.5, 5.0)
+GAP = (1.0, 3.5)
 
 
 @dataclass(frozen=True)

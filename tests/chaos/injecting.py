@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import psutil
 import psycopg2
+from redis import Redis
 
+from chaos import foreign
 from chaos.faults import Fault, Kind
 from chaos.place import Kin, Place, kept_by
 from chaos.reports import Report
@@ -129,9 +131,40 @@ class Injector:
                 return self._sent_again()
             case Kind.REWRITTEN:
                 return self._rewritten(random.Random(fault.choice))
+            case Kind.HELD_ROW:
+                return self._begun(foreign.hold_row(place, fault.choice), fault.lasting)
+            case Kind.GRANTED:
+                return self._begun(foreign.grant_everything(place), fault.lasting)
+            case Kind.READ_ONLY:
+                return self._begun(foreign.read_only(place), fault.lasting)
+            case Kind.DEMOTED:
+                return self._demoted(fault.lasting)
+            case Kind.REVIVED:
+                return self._stopped(fault, at_work=True)
 
     def _for(self, seconds: float, end: Callable[[], None]) -> None:
         self._lasting.append((time.monotonic() + seconds, end))
+
+    def _begun(self, begun: tuple[str, Callable[[], None]] | None, seconds: float) -> str | None:
+        if begun is None:
+            return None
+        what, end = begun
+        self._for(seconds, end)
+        return f"{what} for {seconds:.0f} s"
+
+    def _demoted(self, seconds: float) -> str:
+        """Replica of a primary that isn't there: what it holds stays, and it takes no writes."""
+
+        def promote() -> None:
+            # If it is away just now it comes back as a primary: nothing of this is written to its
+            # configuration.
+            with suppress(*TROUBLE), Redis.from_url(self._place.redis.url) as client:
+                client.execute_command("REPLICAOF", "NO", "ONE")
+
+        with Redis.from_url(self._place.redis.url) as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        self._for(seconds, promote)
+        return f"for {seconds:.0f} s"
 
     def _run(self, statements: Sequence[str]) -> None:
         for statement in statements:
@@ -169,8 +202,12 @@ class Injector:
             shutil.rmtree(lose, ignore_errors=True)
         return f"away for {seconds:.1f} s"
 
-    def _stopped(self, fault: Fault) -> str | None:
-        chosen = _chosen([*self._place.workers, *self._place.beats], fault.choice)
+    def _stopped(self, fault: Fault, *, at_work: bool = False) -> str | None:
+        """``at_work``: a worker, in the middle of its runs, whose backends go meanwhile."""
+        if at_work and not self._place.sql(AT_WORK):
+            return None
+        beats = [] if at_work else self._place.beats
+        chosen = _chosen([*self._place.workers, *beats], fault.choice)
         main = chosen and chosen.main()
         if chosen is None or main is None:
             return None
@@ -184,6 +221,9 @@ class Injector:
         self._for(fault.lasting, resume)
         for process in family:
             process.suspend()
+        if at_work:
+            # Those of the other workers too: through the ways nobody can tell whose is whose.
+            self._place.sql(f"select pg_terminate_backend(pid) from ({AT_WORK}) as at_work")
         return f"{chosen.name} for {fault.lasting:.0f} s"
 
     def _sent_again(self) -> str | None:

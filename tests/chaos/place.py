@@ -199,6 +199,9 @@ def connect(url: str, name: str = OBSERVER) -> Any:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = psycopg2.connect(plain, application_name=name, cursor_factory=NamedTupleCursor)
     connection.autocommit = True
+    with connection.cursor() as cursor:
+        # Whoever looks and ends faults can write while nobody else can (chaos.foreign).
+        cursor.execute("set default_transaction_read_only = off")
     return connection
 
 

@@ -26,6 +26,9 @@ create table public.witnessed (
     ended timestamptz not null default clock_timestamp()
 );
 
+-- To whom GRANT gives (chaos.foreign).
+create role bi;
+
 create function public.alone(report integer) returns void language plpgsql as $$
 begin
     if not pg_try_advisory_xact_lock(4711, report) then
