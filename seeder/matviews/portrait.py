@@ -141,6 +141,9 @@ line (place, subject, needs, make, unmake) as (
                   value),
            format('alter materialized view %s alter column %I reset (%I)', %(target)s, attname, name)
     from attribute cross join pg_options_to_table(attoptions) as o (name, value)
+    -- All that people can set. Debian's PostgreSQL 15.20 keeps pg_attver there, for each column another
+    -- number, which it doesn't let anybody set or reset.
+    where name in ('n_distinct', 'n_distinct_inherited')
   union all
     select 5, 'comment on ' || named, named,
            format('comment on column %s.%I is %L', %(target)s, attname, description),

@@ -55,7 +55,9 @@ def test_what_a_dump_leaves_out_is_carried_over_too(furniture: Bench) -> None:
                c.reltablespace::text, c.relam::text, c.relreplident::text, c.relispopulated::text
         from pg_class c where oid = '{m}'::regclass
         union all
-        select 'column', attname, attacl::text, attoptions::text, attstattarget::text, attstorage::text,
+        select 'column', attname, attacl::text,
+               (select string_agg(one, ',') from unnest(attoptions) as one where one not like 'pg_attver=%'),
+               attstattarget::text, attstorage::text,
                attcompression::text, col_description(attrelid, attnum), attnum::text
         from pg_attribute where attrelid = '{m}'::regclass and attnum > 0
         union all
