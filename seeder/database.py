@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from seeder.doorway import Doorway
+from seeder.encoding import CLIENT_ENCODING
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.session import Session
@@ -30,11 +31,10 @@ CONNECT_TIMEOUT_SECONDS = 5
 #: nobody (https://www.postgresql.org/docs/current/runtime-config-connection.html, version 14 and later).
 CLIENT_CHECK = "2s"
 
-#: What is prepared is looked up by keys; a plan for each value would be the same plan. Where the server, the
+#: What is set here reaches manifests too, so nothing is that they shouldn't have. Where the server, the
 #: database or the role has standard_conforming_strings off, a backslash hides the quote after it, and a
 #: string ends elsewhere than the guard's grammar saw it end. The path is OWN_PATH's.
 AS_OURS = """
-set plan_cache_mode = force_generic_plan;
 set standard_conforming_strings = on;
 set search_path = pg_catalog, pg_temp
 """
@@ -136,9 +136,8 @@ class Databases:
     @contextmanager
     def bare_connection(self) -> Iterator[psycopg2.extensions.connection]:
         """A psycopg2 connection to the reporting database, outside the pool."""
-        connection = psycopg2.connect(
-            self._urls[None].set(drivername="postgresql").render_as_string(hide_password=False)
-        )
+        _, arguments = self.engine(None).dialect.create_connect_args(self._urls[None])
+        connection = psycopg2.connect(**{**arguments, "client_encoding": CLIENT_ENCODING})
         try:
             yield connection
         finally:
@@ -196,7 +195,7 @@ def _engine(url: URL, doorway: Doorway) -> Engine:
         pool_use_lifo=True,
         # In autocommit there is never anything to roll back.
         pool_reset_on_return=None,
-        connect_args={**KEEPALIVES, "application_name": IDLE_NAME},
+        connect_args={**KEEPALIVES, "application_name": IDLE_NAME, "client_encoding": CLIENT_ENCODING},
     )
 
     def through_the_doorway(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:

@@ -151,6 +151,11 @@ class FieldMissing(ManifestError):
     """The manifest has no {field}. Fill {field} in its row."""
 
 
+class FieldUnreadable(ManifestError):
+    """The manifest's {field} holds bytes that are no text: not UTF-8, or nothing in the database's encoding.
+    Write {field} in its row anew."""
+
+
 class UnknownReport(ManifestError):
     """There is no canned report {number} in seeder_canned_report. Correct canned_report_id in the manifest's
     row, or add that report."""

@@ -11,6 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+#: What is prepared is looked up by keys; a plan for each value would be the same plan. Never for longer than
+#: the call: a manifest's functions plan their statements as they do in psql.
+GENERIC_PLANS = "set local plan_cache_mode = force_generic_plan;\n"
+
 _VALUE = re.compile(r"%\((\w+)\)s")
 
 
@@ -33,11 +37,15 @@ class Prepared:
     @cached_property
     def call(self) -> str:
         """EXECUTE for each of them, with psycopg2's placeholders for the values."""
-        return self.first + ";\n".join(
-            f"execute {name}({', '.join(f'%({value})s' for value in _values(statement))})"
-            if _values(statement)
-            else f"execute {name}"
-            for name, statement in self._named
+        return (
+            GENERIC_PLANS
+            + self.first
+            + ";\n".join(
+                f"execute {name}({', '.join(f'%({value})s' for value in _values(statement))})"
+                if _values(statement)
+                else f"execute {name}"
+                for name, statement in self._named
+            )
         )
 
     @property

@@ -1,6 +1,8 @@
 """Writes that must not be lost: tried again while the reporting database is away.
 
-Celery swallows what a signal handler raises, so a transition that can't be written would simply be missing.
+Celery swallows what a signal handler raises, so a transition that can't be written would simply be missing,
+and the run would look lost. One that can't be written because of what it says (a column of its owners' that
+is too short for it, a character that nothing can encode) ends the run as an error in plain words instead.
 What still could not be written in the time given is left to the sweep, which finds the run without its lock.
 """
 
@@ -26,9 +28,24 @@ LONGEST_PAUSE_SECONDS = 5.0
 CLOSING = threading.Event()
 CLOSING_SECONDS = 1.0
 
+#: Classes of SQLSTATE that are about what is written: data exceptions, constraints, program limits.
+ABOUT_THE_WORDS = ("22", "23", "54")
 
-def insist(write: Callable[[], object], what: str, *, patience: float = PATIENCE_SECONDS) -> bool:
-    """Do the write, again and again while the failure may pass; says whether it was done."""
+#: In ASCII, and short: these words must go where the others didn't.
+LAST_WORDS = "The {what} can't be recorded ({reason}). The worker's log has the details."
+
+
+def insist(
+    write: Callable[[], object],
+    what: str,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    otherwise: Callable[[str], object] | None = None,
+) -> bool:
+    """Do the write, again and again while the failure may pass; says whether it was done.
+
+    Where it can't be done because of what it says, `otherwise` is called with words for an error.
+    """
     started = time.monotonic()
     pause = 0.1
     while True:
@@ -37,6 +54,8 @@ def insist(write: Callable[[], object], what: str, *, patience: float = PATIENCE
         except psycopg2.Error as error:
             reason = one_line(error)
             limit = min(patience, CLOSING_SECONDS) if CLOSING.is_set() else patience
+            if otherwise and (error.pgcode or "")[:2] in ABOUT_THE_WORDS:
+                return _last_words(otherwise, what, str(error.pgcode), reason)
             if not _may_pass(error) or time.monotonic() - started >= limit:
                 log.error("could not be recorded; the sweep settles it", what=what, reason=reason)
                 return False
@@ -46,8 +65,19 @@ def insist(write: Callable[[], object], what: str, *, patience: float = PATIENCE
             if CLOSING.wait(nap):
                 time.sleep(min(nap, CLOSING_SECONDS / 10))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        except Exception as error:
+            if otherwise is None:
+                raise
+            log.exception("a bug in seeder, found in recording", what=what)
+            return _last_words(otherwise, what, type(error).__name__, one_line(error))
         else:
             return True
+
+
+def _last_words(record: Callable[[str], object], what: str, reason: str, details: str) -> bool:
+    log.error("can't be recorded as it is", what=what, reason=details)
+    words = LAST_WORDS.format(what=what.partition(" of ")[0], reason=reason)
+    return insist(lambda: record(words), f"last words of {what}")
 
 
 def _may_pass(error: psycopg2.Error) -> bool:

@@ -92,7 +92,8 @@ def local_backend(pid: int, descriptor: int) -> psutil.Process | None:
     A process of that number proves nothing: the server may be elsewhere, or in a container whose loopback is
     forwarded here. So over TCP the process title must hold our end's address, which PostgreSQL puts there
     (``update_process_title``, the default but on Windows); over a Unix-domain socket the backend's parent
-    must be the process that the kernel says listens on it.
+    must be the process that the kernel says listens on it. Behind a pooler neither holds, and the number need
+    not be one of a process at all (PgBouncer's are random, and may be negative).
     """
     try:
         process = psutil.Process(pid)
@@ -102,8 +103,8 @@ def local_backend(pid: int, descriptor: int) -> psutil.Process | None:
                 return process if struct.unpack("3i", credentials)[0] == process.ppid() else None
             host, port = ours.getsockname()[:2]
         return process if f" {host}({port}) " in " ".join(process.cmdline()) + " " else None
-    except (psutil.Error, OSError, AttributeError):
-        # AttributeError: no SO_PEERCRED outside Linux.
+    except (psutil.Error, OSError, AttributeError, ValueError, OverflowError):
+        # AttributeError: no SO_PEERCRED outside Linux. ValueError, OverflowError: no number of a process.
         return None
 
 

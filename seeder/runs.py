@@ -263,7 +263,10 @@ class Claim:
             write(self.session)
             self.unlocked = True
 
+        def in_plain_words(words: str) -> None:
+            self.desk.history.fail(self.message.run_id, self.message.table_name, words)
+
         try:
-            insist(attempt, f"{what} of {self.message.run_id}")
+            insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)
         finally:
             self.release()

@@ -8,7 +8,7 @@ last one's rows.
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy.pool import Pool, PoolProxiedConnection
 
+from seeder.encoding import CLIENT_ENCODING, INCONVERTIBLE, read_leniently, writable
 from seeder.prepared import Prepared
 from seeder.resources import UNKNOWN, Meter, Reading, local_backend, reported
 
@@ -37,7 +38,10 @@ REPORT_NO_MORE = "reset client_min_messages; reset log_statement_stats"
 #: schema in the path that others may write to, a function or an operator there that fits the types of its
 #: arguments better is taken instead of PostgreSQL's own, and runs with our rights
 #: (https://www.postgresql.org/docs/current/typeconv-func.html).
-OWN_PATH = "set local search_path = pg_catalog, pg_temp;\n"
+#:
+#: Dates too: psycopg2 reads them as ISO has them and sets that when it connects. A manifest's text is run
+#: with the role's own (seeder.matviews.policy), so that `day::text` says what it says in psql.
+OWN_PATH = "set local search_path = pg_catalog, pg_temp; set local datestyle = 'ISO';\n"
 
 
 class Session:
@@ -93,6 +97,10 @@ class Session:
         return bool(self._driver.closed)
 
     @property
+    def _at_rest(self) -> bool:
+        return bool(self._driver.info.transaction_status == TRANSACTION_STATUS_IDLE)
+
+    @property
     def deserted(self) -> bool:
         """Whether the server has ended this connection while it was idle, as a restart does.
 
@@ -106,25 +114,17 @@ class Session:
 
     def row(self, sql: str | Prepared, **values: Any) -> Any:
         """The first row of the (last) statement as a named tuple, or None."""
-        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
-            cursor.execute(self._text(sql), values)
-            return cursor.fetchone()
+        return self._execute(sql, values, lambda cursor: cursor.fetchone())
 
     def rows(self, sql: str | Prepared, **values: Any) -> list[Any]:
         """All rows of the (last) statement as named tuples."""
-        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
-            cursor.execute(self._text(sql), values)
-            return list(cursor.fetchall())
+        found: list[Any] = self._execute(sql, values, lambda cursor: list(cursor.fetchall()))
+        return found
 
     def run(self, sql: str | Prepared, **values: Any) -> int:
         """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
-        with self._driver.cursor() as cursor:
-            text = cursor.mogrify(self._text(sql), values).decode()
-            for more, its_values in self._riding_along:
-                text += ";\n" + cursor.mogrify(more, its_values).decode()
-            self._riding_along.clear()
-            cursor.execute(text)
-            return int(cursor.rowcount)
+        more, self._riding_along = self._riding_along, []
+        return int(self._execute(sql, values, lambda cursor: cursor.rowcount, more))
 
     def with_next(self, sql: str, **values: Any) -> None:
         """A statement that goes along with the next ``run``, in its round trip and its transaction."""
@@ -135,6 +135,54 @@ class Session:
         with self._driver.cursor() as cursor:
             cursor.execute(sql)
             return int(cursor.rowcount)
+
+    @property
+    def _server_encoding(self) -> str:
+        return str(self._driver.info.parameter_status("server_encoding") or CLIENT_ENCODING)
+
+    def _execute(
+        self,
+        sql: str | Prepared,
+        values: dict[str, Any],
+        answer: Callable[[Any], Any],
+        more: Sequence[tuple[str, dict[str, Any]]] = (),
+    ) -> Any:
+        """The answer of the statements and of those that ride along, all in one round trip."""
+        encoding = self._server_encoding
+        if encoding == CLIENT_ENCODING:
+            return self._executed(sql, values, answer, more)
+        values = {name: writable(value, encoding) for name, value in values.items()}
+        try:
+            return self._executed(sql, values, answer, more)
+        except psycopg2.Error as error:
+            # In the middle of a transaction nothing can be done anew. At rest all of it was rolled back; all
+            # but a session's locks, which are taken by prepared statements only, and those would count twice.
+            again = isinstance(sql, str) and not self.closed and self._at_rest
+            if error.pgcode not in INCONVERTIBLE or not again:
+                raise
+        read_leniently(encoding)
+        self._driver.set_client_encoding(encoding)
+        try:
+            return self._executed(sql, values, answer, more)
+        finally:
+            if not self.closed:
+                self._driver.set_client_encoding(CLIENT_ENCODING)
+
+    def _executed(
+        self,
+        sql: str | Prepared,
+        values: dict[str, Any],
+        answer: Callable[[Any], Any],
+        more: Sequence[tuple[str, dict[str, Any]]],
+    ) -> Any:
+        text = self._text(sql)
+        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            if more:
+                parts = [cursor.mogrify(one, its_values) for one, its_values in ((text, values), *more)]
+                cursor.execute(b";\n".join(parts))
+            else:
+                cursor.execute(text, values)
+            return answer(cursor)
 
     def _text(self, sql: str | Prepared) -> str:
         if isinstance(sql, str):
@@ -152,7 +200,7 @@ class Session:
     def transaction(self) -> Iterator[None]:
         """Several statements in one transaction; an exception rolls it back. Inside another one's block they
         are part of that one."""
-        if self._driver.info.transaction_status != TRANSACTION_STATUS_IDLE:
+        if not self._at_rest:
             yield
             return
         self.run_text("begin")
@@ -184,7 +232,7 @@ class Session:
 
     def release(self) -> None:
         """Give the connection back to its pool; one in an unknown state is closed instead."""
-        if not self.closed and self._driver.info.transaction_status == TRANSACTION_STATUS_IDLE:
+        if not self.closed and self._at_rest:
             self._connection.close()
         else:
             self._connection.invalidate()

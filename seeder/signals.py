@@ -137,11 +137,16 @@ def _record_unclaimed(move: str, message: Message, words: str) -> None:
     run than it is about isn't that run's failure."""
     history = equipment().history
 
-    def write() -> None:
+    def write(move: str, words: str) -> None:
         if (run := history.run(message.run_id)) and message.is_of(run):
             getattr(history, move)(run.run_id, run.table_name, words)
 
-    insist(write, f"{move} of {message.run_id}")
+    what = "error" if move == "fail" else move
+    insist(
+        lambda: write(move, words),
+        f"{what} of {message.run_id}",
+        otherwise=lambda last_words: write("fail", last_words),
+    )
 
 
 def _told(error: BaseException) -> str:

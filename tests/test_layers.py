@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors
-ticks wording models sql resources urls logs failures prepared doorway deferral poison supervision
+ticks wording models sql resources urls logs failures encoding prepared doorway deferral poison supervision
 setting_types
 settings session transport consumer
 database recording embedded

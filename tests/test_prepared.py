@@ -72,6 +72,16 @@ def test_all_go_in_one_transaction_after_what_comes_first(session: Session) -> N
     assert session.row("show lock_timeout") == ("0",)
 
 
+def test_the_generic_plan_is_for_the_prepared_statement_alone(session: Session) -> None:
+    mode = "show plan_cache_mode"
+    one = Prepared("mode", ("select current_setting('plan_cache_mode') as mode, %(n)s::integer",))
+    for _ in range(2):
+        assert session.row(one, n=1).mode == "force_generic_plan"
+        assert session.row(mode).plan_cache_mode == "auto"
+    plans = session.row("select generic_plans, custom_plans from pg_prepared_statements where name ~ 'mode'")
+    assert tuple(plans) == (2, 0)
+
+
 def test_a_connection_prepares_a_statement_once_and_a_new_connection_again(databases: Databases) -> None:
     one = Prepared("once", ("select %(n)s::integer + 1",))
     with databases.session() as session, databases.session() as other:

@@ -106,3 +106,26 @@ def test_the_record_survives_a_connection_that_is_cut_under_it(platform: Platfor
     assert insist(fail, "the end")
     run = platform.run("n1.custom-1")
     assert (run.status, run.consecutive_failures, len(clock.pauses)) == ("error", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [("x" * 2000, "23514"), ("\ud800", "UnicodeEncodeError"), ("\x00", "ValueError")]
+)
+def test_a_failure_whose_words_cant_be_written_is_recorded_all_the_same(
+    platform: Platform, words: str, reason: str
+) -> None:
+    platform.sql("alter table reporting.seeder_run_history add constraint brief check (length(errors) < 200)")
+    try:
+        platform.history.queue([new_run("n1.custom-1")])
+        fail = platform.history.fail
+        assert insist(
+            lambda: fail("n1.custom-1", "sales", words),
+            "error of n1.custom-1",
+            otherwise=lambda plain: fail("n1.custom-1", "sales", plain),
+        )
+        row = platform.run("n1.custom-1")
+        assert (row.status, row.errors) == (
+            "error", f"The error can't be recorded ({reason}). The worker's log has the details."
+        )  # fmt: skip
+    finally:
+        platform.sql("alter table reporting.seeder_run_history drop constraint brief")

@@ -31,7 +31,8 @@ def insert(
             return [], session.rows(
                 sql,
                 tables=sorted({run.table_name for run, _ in rows}),
-                runs=json.dumps([row for _, row in rows]),
+                # Not escaped: \\u2026 is refused by a database whose encoding has no ….
+                runs=json.dumps([row for _, row in rows], ensure_ascii=False),
                 shown=[run.run_id for run, row in rows if row.get("shown", True)],
                 **values,
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from seeder import __version__
-from seeder.errors import FieldMissing, ManifestError, UnknownDatabase, UnknownReport
+from seeder.errors import FieldMissing, FieldUnreadable, ManifestError, UnknownDatabase, UnknownReport
 from seeder.models import ReportType
 from seeder.sql import directives
 from seeder.sql.directives import Directives
@@ -35,6 +35,8 @@ class Manifest:
     #: The id of the canned report that it subscribes to and that isn't there, empty where it names none;
     #: None is that nothing is missing.
     missing_report: str | None = None
+    #: The field whose bytes aren't text; the first of them, where it is several.
+    unreadable: str | None = None
 
     @property
     def identity(self) -> str:
@@ -56,6 +58,7 @@ class Manifest:
     @cached_property
     def query(self) -> SafeQuery:
         """The rendered SQL, past the guard."""
+        self._require_text()
         self._require("query", self.raw_query.strip())
         return check(self.rendered_query)
 
@@ -92,6 +95,7 @@ class Manifest:
 
     def verify(self) -> None:
         """Raise what is wrong with the row itself; the query is judged by the run."""
+        self._require_text()
         self._require_report()
         self._require("table_name", self.raw_table_name)
         self._require("agency_id", self.agency_id is not None)
@@ -115,6 +119,10 @@ class Manifest:
             agency_id=self.agency_id,
             manifest_id=self.manifest_id,
         )
+
+    def _require_text(self) -> None:
+        if self.unreadable is not None:
+            raise FieldUnreadable(field=self.unreadable)
 
     def _require_report(self) -> None:
         if self.missing_report is not None:

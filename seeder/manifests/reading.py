@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from seeder.encoding import CLIENT_ENCODING, UNREADABLE
 from seeder.failures import expecting_contract
 from seeder.manifests.manifest import Manifest
 from seeder.models import ReportType
@@ -12,13 +13,15 @@ from seeder.sql.names import quoted
 #: jsonb honours it where a deployment has one, and any other column it may have added is no concern of ours.
 MANIFESTS = """
 select 'custom' as report_type, m.id as manifest_id, m.table_name, m.report_name,
-       m.agency_id, m.agency_slug, m.query, m.database_id, null as missing_report
+       m.agency_id, m.agency_slug, m.query, m.database_id, null as missing_report,
+       current_setting('server_encoding') as encoding
 from {schema}.seeder_custom_report_manifest m
 where m.enabled or {off_too}
 union all
 select 'canned', m.id, r.table_name, r.report_name,
        m.agency_id, m.agency_slug, r.query, r.database_id,
-       case when r.id is null then coalesce(m.canned_report_id::text, '') end
+       case when r.id is null then coalesce(m.canned_report_id::text, '') end,
+       current_setting('server_encoding')
 from {schema}.seeder_canned_report_manifest m
 left join {schema}.seeder_canned_report r on r.id = m.canned_report_id
 where coalesce((to_jsonb(m) ->> 'enabled')::boolean, true) or {off_too}
@@ -102,4 +105,13 @@ class ManifestReader:
             database_id=row.database_id,
             default_schema=self._schema,
             missing_report=row.missing_report,
+            unreadable=_unreadable(row),
         )
+
+
+def _unreadable(row: Any) -> str | None:
+    """Which field of a row is not text, for PostgreSQL doesn't know either what its bytes mean."""
+    if row.encoding == CLIENT_ENCODING:
+        return None
+    texts = ("table_name", "report_name", "agency_slug", "query")
+    return next((name for name in texts if UNREADABLE in (getattr(row, name) or "")), None)

@@ -9,6 +9,9 @@ from seeder.sql.directives import Directives, Index, read_expectations
 from seeder.sql.expectations import Expectation, as_duration, combined
 from seeder.sql.names import quoted
 
+#: What seeder (seeder.prepared) and psycopg2 (which reads dates as ISO has them) set for their statements.
+ROLES_OWN = "set local plan_cache_mode to default; set local datestyle to default;\n"
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -52,8 +55,10 @@ class Policy:
 
     @property
     def look_up(self) -> str:
-        """Has the names of what follows in the transaction looked up as a manifest's are."""
-        return f"set local search_path = {', '.join(map(quoted, self.limits.search_path))};\n"
+        """Has the names of what follows in the transaction looked up as a manifest's are, and its settings
+        be those of the role: without what is set for statements of our own."""
+        path = ", ".join(map(quoted, self.limits.search_path))
+        return f"set local search_path = {path};\n{ROLES_OWN}"
 
     @property
     def as_manifest(self) -> str:
