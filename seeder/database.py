@@ -18,7 +18,7 @@ from seeder.doorway import Doorway
 from seeder.encoding import CLIENT_ENCODING
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
-from seeder.session import Session
+from seeder.session import LOCK_TIMEOUT, OWN_LIMITS, Session
 from seeder.urls import driver_url, masked, without_secrets
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
@@ -34,10 +34,13 @@ CLIENT_CHECK = "2s"
 #: What is set here reaches manifests too, so nothing is that they shouldn't have. Where the server, the
 #: database or the role has standard_conforming_strings off, a backslash hides the quote after it, and a
 #: string ends elsewhere than the guard's grammar saw it end. The path is OWN_PATH's.
-AS_OURS = """
+AS_OURS = (
+    """
 set standard_conforming_strings = on;
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp;
 """
+    + OWN_LIMITS
+)
 
 #: How PostgreSQL turns one connection too many away, of all, of a role's or of a database's, where its words
 #: aren't translated: what is refused before it has begun comes without its SQLSTATE (53300).
@@ -139,6 +142,9 @@ class Databases:
         _, arguments = self.engine(None).dialect.create_connect_args(self._urls[None])
         connection = psycopg2.connect(**{**arguments, "client_encoding": CLIENT_ENCODING})
         try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
+            connection.commit()
             yield connection
         finally:
             connection.close()

@@ -291,6 +291,11 @@ class MatviewBusy(TurnAwaited):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
 
 
+class RecordHeld(TurnAwaited):
+    """Another session holds the rows of {table_name} in seeder_job_status or seeder_run_history, or a lock on
+    one of these tables; this run waits its turn."""
+
+
 class DatabaseFull(TurnAwaited):
     """{limit} refreshes run on the database of {table_name} already (SEEDER_MAX_PER_DATABASE); this run
     waits its turn."""

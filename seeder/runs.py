@@ -19,6 +19,7 @@ from seeder.errors import (
     ManifestMoved,
     MatviewBusy,
     QueryFailed,
+    RecordHeld,
     SeederError,
     UnknownDatabase,
     UnknownRun,
@@ -129,6 +130,9 @@ class Desk:
         except MatviewBusy as busy:
             self._drop_if_alive_elsewhere(message, busy)
             raise
+        except psycopg2.errors.LockNotAvailable:
+            # Nothing here waits for a lock but the record of the start.
+            raise RecordHeld(table_name=str(matview)) from None
         if row.status is None:
             raise UnknownRun(run_id=message.run_id)
         if row.status != RunStatus.RUNNING:
@@ -142,7 +146,8 @@ class Desk:
         limit = self._limit_of(message.database_id)
         name = lock.application_name(message.run_id, message.attempt)
         row = self.history.start_beside(
-            f"select * from ({lock.LOOK}) as look left join ({self.manifests.one}) as manifest on true",
+            f"select *, {lock.LIMITS} from ({lock.LOOK}) as look"
+            f" left join ({self.manifests.one}) as manifest on true",
             message.run_id,
             message.table_name,
             session,

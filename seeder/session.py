@@ -43,6 +43,14 @@ REPORT_NO_MORE = "reset client_min_messages; reset log_statement_stats"
 #: with the role's own (seeder.matviews.policy), so that `day::text` says what it says in psql.
 OWN_PATH = "set local search_path = pg_catalog, pg_temp; set local datestyle = 'ISO';\n"
 
+#: The longest a statement of ours waits for a lock that somebody else holds; PostgreSQL's own default is for
+#: ever. A refresh has SEEDER_LOCK_TIMEOUT instead.
+LOCK_TIMEOUT = "5s"
+
+#: The limits of our own statements: how a connection begins, and how each borrower that had others leaves it.
+#: The server's statement_timeout, or the role's, is the operator's business.
+OWN_LIMITS = f"set lock_timeout = '{LOCK_TIMEOUT}'; reset statement_timeout"
+
 
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
@@ -52,6 +60,7 @@ class Session:
         #: Where the connection came from.
         self.pool = pool
         self._driver: Any = connection.driver_connection
+        self._going_ahead = ""
         self._riding_along: list[tuple[str, dict[str, Any]]] = []
 
     @property
@@ -123,11 +132,14 @@ class Session:
 
     def run(self, sql: str | Prepared, **values: Any) -> int:
         """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
+        ahead, self._going_ahead = self._going_ahead, ""
         more, self._riding_along = self._riding_along, []
-        return int(self._execute(sql, values, lambda cursor: cursor.rowcount, more))
+        return int(self._execute(sql, values, lambda cursor: cursor.rowcount, ahead, more))
 
-    def with_next(self, sql: str, **values: Any) -> None:
-        """A statement that goes along with the next ``run``, in its round trip and its transaction."""
+    def with_next(self, sql: str, *, ahead: str = "", **values: Any) -> None:
+        """A statement that goes along with the next ``run``, in its round trip and its transaction; what goes
+        ``ahead`` of that is text without values."""
+        self._going_ahead += f"{ahead};\n" if ahead else ""
         self._riding_along.append((sql, values))
 
     def run_text(self, sql: str) -> int:
@@ -145,15 +157,16 @@ class Session:
         sql: str | Prepared,
         values: dict[str, Any],
         answer: Callable[[Any], Any],
+        ahead: str = "",
         more: Sequence[tuple[str, dict[str, Any]]] = (),
     ) -> Any:
-        """The answer of the statements and of those that ride along, all in one round trip."""
+        """The answer of the statements, sent in one round trip with the text ahead and those riding along."""
         encoding = self._server_encoding
         if encoding == CLIENT_ENCODING:
-            return self._executed(sql, values, answer, more)
+            return self._executed(sql, values, answer, ahead, more)
         values = {name: writable(value, encoding) for name, value in values.items()}
         try:
-            return self._executed(sql, values, answer, more)
+            return self._executed(sql, values, answer, ahead, more)
         except psycopg2.Error as error:
             # In the middle of a transaction nothing can be done anew. At rest all of it was rolled back; all
             # but a session's locks, which are taken by prepared statements only, and those would count twice.
@@ -163,7 +176,7 @@ class Session:
         read_leniently(encoding)
         self._driver.set_client_encoding(encoding)
         try:
-            return self._executed(sql, values, answer, more)
+            return self._executed(sql, values, answer, ahead, more)
         finally:
             if not self.closed:
                 self._driver.set_client_encoding(CLIENT_ENCODING)
@@ -173,13 +186,14 @@ class Session:
         sql: str | Prepared,
         values: dict[str, Any],
         answer: Callable[[Any], Any],
+        ahead: str,
         more: Sequence[tuple[str, dict[str, Any]]],
     ) -> Any:
         text = self._text(sql)
         with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
             if more:
                 parts = [cursor.mogrify(one, its_values) for one, its_values in ((text, values), *more)]
-                cursor.execute(b";\n".join(parts))
+                cursor.execute(ahead.encode() + b";\n".join(parts))
             else:
                 cursor.execute(text, values)
             return answer(cursor)

@@ -7,21 +7,13 @@ from typing import TypeVar
 
 from seeder.database import Databases
 from seeder.manifests import Manifest
-from seeder.matviews.lock import Limits
-from seeder.session import Session
+from seeder.matviews.lock import SET_LIMITS, Limits
+from seeder.session import OWN_LIMITS, Session
 
 T = TypeVar("T")
 
 #: So that round trips overlap; the server's processors are the limit then (docs/checking.md).
 CONNECTIONS = 4
-
-#: What a run's connection has (seeder.matviews.lock).
-AS_A_RUN = """
-select set_config('statement_timeout', %(statement_timeout_ms)s, false),
-       set_config('lock_timeout', %(lock_timeout_ms)s, false)
-"""
-#: The web's processes do other work on the same connections.
-AS_BEFORE = "reset statement_timeout; reset lock_timeout; reset search_path"
 
 
 @contextmanager
@@ -29,7 +21,7 @@ def looking(databases: Databases, database_id: int | None, limits: Limits) -> It
     """A connection with the time limits of a run."""
     with databases.session(database_id) as session:
         session.run(
-            AS_A_RUN,
+            SET_LIMITS,
             statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
             lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
         )
@@ -37,7 +29,8 @@ def looking(databases: Databases, database_id: int | None, limits: Limits) -> It
             yield session
         finally:
             if not session.closed:
-                session.run_text(AS_BEFORE)
+                # The web's processes do other work on the same connections.
+                session.run_text(OWN_LIMITS)
 
 
 def survey(ask: Callable[[Sequence[Manifest]], T], groups: Iterable[Sequence[Manifest]]) -> Iterator[T]:

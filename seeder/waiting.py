@@ -13,7 +13,7 @@ from celery import Celery
 
 from seeder.app import Equipment
 from seeder.deferral import Deferral, Ready
-from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, TurnAwaited
+from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
 from seeder.failures import one_line
 from seeder.matviews import lock, slots
 from seeder.queueing import TASK, TROUBLE, queued_messages, ready_again, usual_seconds
@@ -158,6 +158,9 @@ class WaitingRoom:
 
     def _is_free(self, message: Message, busy: TurnAwaited) -> bool:
         """Whether what the run found taken is free by now; yes where that can't be told."""
+        if isinstance(busy, RecordHeld):
+            # Whoever holds the record calls nobody: it is tried again unasked.
+            return False
         limit = self._equipment.settings.limit_of(message.database_id)
         try:
             with self._equipment.databases.session(message.database_id) as session:

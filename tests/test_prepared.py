@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seeder.database import Databases
 from seeder.prepared import Prepared
-from seeder.session import Session
+from seeder.session import LOCK_TIMEOUT, Session
 
 NAMES = ["a", "b_2", "table_name", "a1", "a"]
 #: Not the lowest integer: psycopg2 writes -2147483648::integer, and the cast binds tighter than the sign.
@@ -69,7 +69,7 @@ def test_all_go_in_one_transaction_after_what_comes_first(session: Session) -> N
         1,
         "77ms",
     )
-    assert session.row("show lock_timeout") == ("0",)
+    assert session.row("show lock_timeout") == (LOCK_TIMEOUT,)
 
 
 def test_the_generic_plan_is_for_the_prepared_statement_alone(session: Session) -> None:

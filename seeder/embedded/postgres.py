@@ -116,6 +116,7 @@ def failing(url: str, data: Path) -> str | None:
             password=target.password,
             dbname="postgres",
             connect_timeout=2,
+            options="-c lock_timeout=5s",
         )
     except psycopg2.Error as error:
         return str(error).strip()

@@ -136,7 +136,8 @@ class HistoryRepository:
     ) -> Any:
         """``start``, and in the same round trip a row of the query ``beside``.
 
-        The statements ``before`` go first, and the run only starts where the condition ``only_if`` then
+        The statements ``before`` go before the start, but after the status row is locked, so that they hold
+        nothing while that is waited for; and the run only starts where the condition ``only_if`` then
         holds. All take ``values``. Returns a row of ``status`` and the query's columns, null where it had no
         row.
         """
@@ -264,7 +265,7 @@ class HistoryRepository:
         read = transitions.STARTED.format(**self._tables, beside=beside)
         return Prepared(
             "start",
-            (*before, self.sql["LOCK_STATUS"], start, read),
+            (self.sql["LOCK_STATUS"], *before, start, read),
             first=self.sql["START_FIRST"],
         )
 

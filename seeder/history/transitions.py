@@ -68,9 +68,10 @@ FAILURES_SO_FAR = """\
 coalesce((select consecutive_failures from {status} s where s.table_name = h.table_name), 0)"""
 
 #: Its commit doesn't wait for the disk: a crash that loses it leaves the run pending, and its end is recorded
-#: from there just the same.
+#: from there just the same. Where somebody holds the rows of one table, the worker goes on to another soon.
 START_FIRST = """
 set local synchronous_commit to off;
+set local lock_timeout to '1s';
 """
 
 START = """

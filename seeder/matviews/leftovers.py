@@ -11,7 +11,7 @@ import structlog
 from seeder.errors import SeederError
 from seeder.matviews import lock
 from seeder.matviews.copies import discard
-from seeder.session import Session
+from seeder.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName, quoted
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,6 @@ order by c.oid
 
 #: A copy that somebody looks at can wait for the next time.
 PATIENCE = "set lock_timeout = '1s'"
-PATIENCE_NO_MORE = "reset lock_timeout"
 
 
 def discard_leftovers(session: Session) -> list[MatviewName]:
@@ -39,7 +38,7 @@ def discard_leftovers(session: Session) -> list[MatviewName]:
         return [name for row in session.rows(FIND) if (name := _discarded(session, row))]
     finally:
         if not session.closed:
-            session.run_text(PATIENCE_NO_MORE)
+            session.run_text(OWN_LIMITS)
 
 
 def _discarded(session: Session, row: Any) -> MatviewName | None:

@@ -18,7 +18,7 @@ from seeder.errors import DatabaseFull, MatviewBusy
 from seeder.matviews import slots
 from seeder.matviews.shape import SHAPE
 from seeder.prepared import Prepared
-from seeder.session import Session
+from seeder.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName
 
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).
@@ -31,10 +31,14 @@ COPY_PREFIX = "seeder:copy:"
 #: what it sees of the matview is what the last holder left.
 TRY = """
 select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
-       set_config('application_name', %(application_name)s, false),
-       set_config('statement_timeout', %(statement_timeout_ms)s, false),
-       set_config('lock_timeout', %(lock_timeout_ms)s, false)
+       set_config('application_name', %(application_name)s, false)
 """
+
+#: A refresh's limits, as columns of a query: that query's own locks are taken before they hold.
+LIMITS = """\
+set_config('statement_timeout', %(statement_timeout_ms)s, false) as statement_timeout,
+       set_config('lock_timeout', %(lock_timeout_ms)s, false) as lock_timeout"""
+SET_LIMITS = f"select {LIMITS}"
 
 #: What REFRESH … CONCURRENTLY asks of an index (matview.c, is_usable_unique_index).
 USABLE = """\
@@ -68,14 +72,16 @@ GLANCE = Prepared("glance", ("select set_config('seeder.locked', 'false', false)
 TAKEN = "current_setting('seeder.locked')::boolean"
 TAKEN_WITH_SLOT = f"{TAKEN} and current_setting('seeder.slot') <> ''"
 
-TAKE = Prepared("take", (TRY, LOOK))
-TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, LOOK))
+TAKE = Prepared("take", (TRY, SET_LIMITS, LOOK))
+TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, SET_LIMITS, LOOK))
 
 LIMIT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
 
+#: The connection's next borrower finds none of the run's limits.
 RELEASE = f"""
 select pg_advisory_unlock(%(key)s), {slots.UNLOCK},
-       set_config('application_name', %(application_name)s, false)
+       set_config('application_name', %(application_name)s, false);
+{OWN_LIMITS}
 """
 
 #: A bigint key is shown in two halves, and objsubid 1 tells it from a pair of integers (pg_locks' page).
@@ -185,12 +191,12 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
 
 
 def tries(most: int) -> tuple[str, ...]:
-    """The statements of `take`, to be sent with others: then LOOK tells, and `taken` reads it."""
+    """The first statements of `take`, to be sent with others: then LOOK beside LIMITS; `taken` reads it."""
     return (TRY, slots.TRY) if most else (TRY,)
 
 
 def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, Any]:
-    """What TRY, a slot's TRY and LOOK take."""
+    """What TRY, a slot's TRY, LIMITS and LOOK take."""
     return {
         "key": key_of(matview),
         "application_name": name,
@@ -252,8 +258,9 @@ def release(session: Session, matview: MatviewName) -> None:
 
 def release_with_next(session: Session, matview: MatviewName) -> None:
     """Let go of the lock by the next statement that is run. What is written there is not yet committed when
-    the lock goes; whoever takes the lock then waits for it at the status row."""
-    session.with_next(RELEASE, key=key_of(matview), application_name=IDLE_NAME)
+    the lock goes; who starts a run of that matview waits for it at the status row."""
+    # The record has our own limits, not the refresh's.
+    session.with_next(RELEASE, ahead=OWN_LIMITS, key=key_of(matview), application_name=IDLE_NAME)
 
 
 def _found(row: Any) -> Found:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from seeder.matviews import lock
 from seeder.matviews.leftovers import discard_leftovers
+from seeder.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
@@ -68,7 +69,7 @@ def test_the_lock_is_free_again_afterwards(platform: Platform) -> None:
         with platform.databases.session() as another:
             assert lock.hold(another, lock.key_of(SALES))
             lock.let_go(another, lock.key_of(SALES))
-        assert session.row("show lock_timeout").lock_timeout == "0"
+        assert session.row("show lock_timeout").lock_timeout == LOCK_TIMEOUT
 
 
 def test_somebody_elses_matview_of_a_like_name_stays(platform: Platform) -> None:
