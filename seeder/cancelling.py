@@ -66,9 +66,8 @@ class Cancellation:
         stopped = []
         for run in self._meant(name):
             when = "in the middle of the run" if run.status == RunStatus.RUNNING else "before it started"
-            words = f"Cancelled by {by} {when}."
             known, unreachable = self._databases_of(run)
-            if one := self.cancel(run.run_id, words, known):
+            if one := self.cancel(run.run_id, f"{by} {when}.", known):
                 if one.moved and unreachable:
                     one = replace(one, ended=False, unreachable=unreachable)
                 stopped.append(one)
@@ -101,13 +100,19 @@ class Cancellation:
         return [one for one in self._databases if one not in unreachable], tuple(unreachable)
 
     def cancel(
-        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+        self, run_id: str, by: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
     ) -> Stopped | None:
-        """→ error, with these words; None where there is no such run.
+        """→ error, as cancelled ``by`` whom and when; None where there is no such run.
 
         ``database_ids``: where its matview may be. Of several cancels one wins; the others find it over.
         Raises psycopg2.Error where a database can't be reached; the run is then as it was.
         """
+        return self._stop(run_id, database_ids, self._history.cancel, by, patience)
+
+    def fail(
+        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+    ) -> Stopped | None:
+        """``cancel`` for what is the run's own fault: → error, with these words."""
         return self._stop(run_id, database_ids, self._history.fail, words, patience)
 
     def hand_back(

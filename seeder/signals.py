@@ -17,7 +17,7 @@ from seeder.failures import one_line
 from seeder.queueing import TROUBLE
 from seeder.recording import CLOSING, insist
 from seeder.runs import Claim, Message, NotClaimed
-from seeder.stopping import ShutdownSteps, end_run, end_timed_out, hand_back
+from seeder.stopping import ShutdownSteps, end_revoked, end_timed_out, hand_back
 from seeder.tasks import refresh_manifest
 from seeder.waiting import WaitingRoom
 
@@ -96,8 +96,8 @@ def record_failure(
 @signals.task_revoked.connect(sender=refresh_manifest)
 def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
     """→ error, for a revoke from Flower or `celery control`. Fires in the worker's main process."""
-    how = "terminated" if terminated else "revoked before it started"
-    end_run(request.id, request.kwargs, f"The run was {how} through Celery (revoke).")
+    when = "in the middle of the run" if terminated else "before it started"
+    end_revoked(request.id, request.kwargs, f"a revoke through Celery {when}.")
 
 
 @signals.task_postrun.connect(sender=refresh_manifest)

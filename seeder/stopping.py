@@ -10,6 +10,7 @@ SEEDER_SHUTDOWN_GRACE seconds after the first signal, turn the shutdown cold too
 import os
 import signal
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg2
@@ -90,18 +91,29 @@ def hand_back(request: Any) -> None:
         fresh.databases.dispose()
 
 
-def end_run(run_id: str, kwargs: dict[str, Any], words: str) -> Stopped | None:
-    """→ error with these words, and the statement ended; what can't be done is left to the sweep."""
-    try:
-        return equipment().cancellation.cancel(run_id, words, [kwargs.get("database_id")])
-    except (psycopg2.Error, SeederError) as error:
-        log.error("run not ended; the sweep settles it", run_id=run_id, reason=one_line(error))
-        return None
+def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
+    """→ error, as cancelled, and the statement ended."""
+    _end(equipment().cancellation.cancel, run_id, kwargs, by)
 
 
 def end_timed_out(run_id: str, kwargs: dict[str, Any], seconds: float, *, soft: bool) -> None:
+    """→ error, and the statement ended."""
     which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
-    end_run(run_id, kwargs, TIMED_OUT.format(which=which, seconds=seconds, setting=setting))
+    words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
+    _end(equipment().cancellation.fail, run_id, kwargs, words)
+
+
+def _end(
+    stop: Callable[[str, str, Sequence[int | None]], Stopped | None],
+    run_id: str,
+    kwargs: dict[str, Any],
+    words: str,
+) -> None:
+    """What can't be done is left to the sweep."""
+    try:
+        stop(run_id, words, [kwargs.get("database_id")])
+    except (psycopg2.Error, SeederError) as error:
+        log.error("run not ended; the sweep settles it", run_id=run_id, reason=one_line(error))
 
 
 class ShutdownSteps:

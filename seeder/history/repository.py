@@ -12,6 +12,7 @@ import psycopg2
 from seeder.database import Databases
 from seeder.failures import expecting_contract
 from seeder.history import queries, transitions
+from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
 from seeder.history.inserting import Row, insert
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 from seeder.history.shortening import shortened
@@ -40,16 +41,19 @@ class HistoryRepository:
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases
         self._schema = schema
-        tables = {
+        tables: dict[str, Any] = {
             "history": f"{quoted(schema)}.seeder_run_history",
             "status": f"{quoted(schema)}.seeder_job_status",
             "dashboard": f"{quoted(schema)}.seeder_dashboard",
             "run_columns": queries.RUN_COLUMNS,
             "job_columns": queries.JOB_COLUMNS,
+            "window_days": WINDOW_DAYS,
+            "cancelled": CANCELLED,
+            "earlier": EARLIER,
         }
         pieces = {
             "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
-            "overtaken": transitions.OVERTAKEN.format(**tables),
+            "instead": transitions.INSTEAD.format(**tables),
             "shown": transitions.SHOWN.format(**tables),
             "show": transitions.SHOW.format(**tables),
         }
@@ -109,7 +113,7 @@ class HistoryRepository:
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold."""
         rows = [
-            (one.run, {**asdict(one.run), "errors": shortened(one.errors), "shown": one.shown})
+            (one.run, {**asdict(one.run), "errors": shortened(as_failure(one.errors)), "shown": one.shown})
             for one in refusals
         ]
         refused, _ = self._insert("REFUSE", session, rows)
@@ -178,7 +182,13 @@ class HistoryRepository:
 
     def fail(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
         """→ error, which counts as one more failure in a row."""
-        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=shortened(errors))
+        errors = shortened(as_failure(errors))
+        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+
+    def cancel(self, run_id: str, table_name: str, by: str, session: Session | None = None) -> None:
+        """→ error, of a run that somebody ended; ``by``: who, and when."""
+        errors = shortened(CANCELLED + by)
+        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
 
     @contextmanager
     def holding(self, table_name: str) -> Iterator[Session]:

@@ -21,29 +21,69 @@ LOCK_STATUSES = """
 select from {status} where table_name = any(%(tables)s) order by table_name for update
 """
 
-#: A run that a newer run of its table has overtaken still counts, but no longer shows.
-OVERTAKEN = """
-, overtaken as (
-    select m.run_id
+#: The run that the status row shows where that isn't the one that moved. Of a table's runs that is the one at
+#: work, else one that waits (unless the sweep has given up looking for it), else the newest. The others leave
+#: it there until it ends; then the next is looked for. What is still recorded as running when a run has ended
+#: that held the lock after it is dead, and not at work.
+INSTEAD = """
+, instead as (
+    select m.run_id as moved_run_id, other.*
     from moved m
     join {status} s on s.table_name = m.table_name
-    join {history} newer on newer.run_id = s.last_run_id and newer.id > m.id
-), counted as (
-    update {status} s
-    set consecutive_failures = m.consecutive_failures, updated_at = m.updated_at
-    from moved m join overtaken using (run_id)
-    where s.table_name = m.table_name
+    cross join lateral (
+        select h.*
+        from {history} h
+        where h.run_id = s.last_run_id and h.run_id <> m.run_id and m.status <> 'running'
+          and (h.status = 'running'
+               or h.status = 'pending' and h.start_time > now() - interval '{window_days} days'
+                  and (m.status <> 'pending' or h.id > m.id)
+               or h.status not in ('pending', 'running') and m.status <> 'pending' and h.id > m.id)
+        union all
+        (select h.*
+         from {history} h
+         where m.status in ('success', 'error') and s.last_run_id = m.run_id
+           and h.table_name = m.table_name and h.run_id <> m.run_id
+           and (h.status = 'running' and m.start_time <= m.created_at
+                or h.status = 'pending' and h.start_time > now() - interval '{window_days} days')
+         order by h.status = 'running' desc, h.id desc
+         limit 1)
+    ) other
 )
 """
 
+#: What the run that moved has counted, taken and failed with is told beside the one that shows.
 SHOWN = """
 insert into {status} as s
     (table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
      start_time, consecutive_failures, last_run_id, last_errors, updated_at)
-select table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
-       start_time, consecutive_failures, run_id, errors, updated_at
-from moved
-where run_id not in (select run_id from overtaken)
+select m.table_name,
+       coalesce(instead.manifest_id, m.manifest_id),
+       coalesce(instead.report_name, m.report_name),
+       coalesce(instead.report_type, m.report_type),
+       coalesce(instead.agency_id, m.agency_id),
+       coalesce(instead.agency_slug, m.agency_slug),
+       coalesce(instead.status, m.status),
+       -- Until a run has ended, the duration shown is that of the last one; one that never began took none.
+       case when instead.run_id is null or m.status = 'success'
+            then coalesce(m.duration_seconds, before.duration_seconds)
+            else before.duration_seconds end,
+       coalesce(instead.start_time, m.start_time),
+       m.consecutive_failures,
+       coalesce(instead.run_id, m.run_id),
+       -- What failed last stays in sight until something has succeeded, also beside a run that was cancelled.
+       case when instead.status in ('success', 'error') then before.last_errors
+            when m.status = 'success' then m.errors
+            when starts_with(m.errors, '{cancelled}') and before.consecutive_failures > 0 then
+                m.errors || coalesce(
+                    case when starts_with(before.last_errors, '{cancelled}')
+                         then substr(before.last_errors, nullif(strpos(before.last_errors, '{earlier}'), 0))
+                         else '{earlier}' || before.last_errors end,
+                    '')
+            else coalesce(m.errors, before.last_errors) end,
+       m.updated_at
+from moved m
+left join instead on instead.moved_run_id = m.run_id
+left join {status} before on before.table_name = m.table_name
 on conflict (table_name) do update
 set manifest_id = excluded.manifest_id,
     report_name = excluded.report_name,
@@ -51,18 +91,15 @@ set manifest_id = excluded.manifest_id,
     agency_id = excluded.agency_id,
     agency_slug = excluded.agency_slug,
     status = excluded.status,
-    -- Until a run has ended, the duration shown is that of the last one.
-    duration_seconds = coalesce(excluded.duration_seconds, s.duration_seconds),
+    duration_seconds = excluded.duration_seconds,
     start_time = excluded.start_time,
     consecutive_failures = excluded.consecutive_failures,
     last_run_id = excluded.last_run_id,
-    -- What failed last stays in sight until something has succeeded.
-    last_errors = case when excluded.status = 'success' then excluded.last_errors
-                       else coalesce(excluded.last_errors, s.last_errors) end,
+    last_errors = excluded.last_errors,
     updated_at = excluded.updated_at
 """
 
-SHOW = OVERTAKEN + SHOWN
+SHOW = INSTEAD + SHOWN
 
 FAILURES_SO_FAR = """\
 coalesce((select consecutive_failures from {status} s where s.table_name = h.table_name), 0)"""
@@ -206,7 +243,7 @@ with asked as (
     order by table_name
     on conflict (run_id) do nothing
     returning *
-){overtaken}, shown as ({shown})
+){instead}, shown as ({shown})
 select table_name, run_id from waiting
 """
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from seeder.history import Figures, Recorded, Refusal
+from seeder.history.cancelled import EARLIER, is_cancelled
 
 TABLES = st.sampled_from(["sales", "fleet"])
 NIGHTS = st.integers(1, 4)
@@ -23,6 +24,7 @@ class ModelRun:
     status: str
     failures: int
     errors: str | None = None
+    began: bool = False
 
 
 @dataclass
@@ -39,6 +41,8 @@ class Model:
     def __init__(self) -> None:
         self.runs: dict[str, ModelRun] = {}
         self.jobs: dict[str, ModelStatus] = {}
+        #: Of each table the run that began last: it has the lock, if any has.
+        self.latest: dict[str, str] = {}
 
     def add(self, run_id: str, table: str, status: str, errors: str | None = None) -> None:
         if run_id not in self.runs:
@@ -51,6 +55,8 @@ class Model:
         if run is None or run.status not in OPEN:
             return
         run.status = status
+        if status == "running":
+            run.began, self.latest[run.table] = True, run_id
         run.errors = run.errors if keep else errors
         run.failures = 0 if status == "success" else self.so_far(run.table) + (status == "error")
         self.show(run_id)
@@ -64,14 +70,40 @@ class Model:
         return sorted(found, key=lambda key: self.runs[key].number)
 
     def show(self, run_id: str) -> None:
-        run = self.runs[run_id]
-        job = self.jobs.get(run.table)
-        if job and self.runs[job.run].number > run.number:
+        run, job = self.runs[run_id], self.jobs.get(self.runs[run_id].table)
+        if job is None:
+            self.jobs[run.table] = ModelStatus(run_id, run.status, run.failures, run.errors)
+            return
+        job.run = self.instead_of(run_id, job.run)
+        if job.run != run_id and self.runs[job.run].status not in OPEN:
             job.failures = run.failures
             return
-        last_errors = job.errors if job else None
-        errors = run.errors if run.status == "success" else run.errors or last_errors
-        self.jobs[run.table] = ModelStatus(run_id, run.status, run.failures, errors)
+        if run.status == "success":
+            job.errors = run.errors
+        elif is_cancelled(run.errors) and job.failures:
+            failed = (job.errors or "").partition(EARLIER)[2] if is_cancelled(job.errors) else job.errors
+            job.errors = f"{run.errors}{EARLIER}{failed}" if failed else run.errors
+        else:
+            job.errors = run.errors or job.errors
+        job.status, job.failures = self.runs[job.run].status, run.failures
+
+    def instead_of(self, moved: str, shown: str) -> str:
+        """Which run shows, after one has moved."""
+        run, other = self.runs[moved], self.runs[shown]
+        if run.status == "running":
+            return moved
+        if shown != moved:
+            newer = other.number > run.number
+            stays = {"running": True, "pending": run.status != "pending" or newer}
+            ended = run.status != "pending" and newer
+            return shown if stays.get(other.status, ended) else moved
+        left = [
+            (one.status == "running", one.number, key)
+            for key, one in self.runs.items()
+            if one.table == run.table
+            and (one.status == "pending" or (one.status == "running" and not run.began))
+        ]
+        return moved if run.status in OPEN or not left else max(left)[2]
 
 
 class Record(RuleBasedStateMachine):
@@ -121,6 +153,11 @@ class Record(RuleBasedStateMachine):
         self.model.move(f"{night}.{table}", "error", words)
         self.platform.history.fail(f"{night}.{table}", table, words)
 
+    @rule(night=NIGHTS, table=TABLES)
+    def cancel(self, night: int, table: str) -> None:
+        self.model.move(f"{night}.{table}", "error", f"Cancelled by night {night}.")
+        self.platform.history.cancel(f"{night}.{table}", table, f"night {night}.")
+
     @rule(night=NIGHTS, table=TABLES, note=st.none() | st.just("Refreshed plain."))
     def succeed(self, night: int, table: str, note: str | None) -> None:
         self.model.move(f"{night}.{table}", "success", note)
@@ -144,6 +181,15 @@ class Record(RuleBasedStateMachine):
             (table, job.run, job.status, job.failures, job.errors)
             for table, job in sorted(self.model.jobs.items())
         ]
+
+    @invariant()
+    def who_is_at_work_shows_and_else_who_waits(self) -> None:
+        for table, job in self.model.jobs.items():
+            latest = self.model.latest.get(table)
+            if latest and self.model.runs[latest].status == "running":
+                assert job.run == latest
+            elif self.model.pending(table):
+                assert job.status == "pending"
 
 
 def test_the_record_agrees_with_the_model_whatever_is_reported(platform: Platform) -> None:

@@ -248,7 +248,7 @@ def test_two_runs_of_a_table_that_end_at_the_same_time_are_both_counted(platform
             after(platform, "queue", "start", run_id=run_id)
         waiting = list(ids)
         at_once(2, lambda: platform.history.fail(waiting.pop(), "sales", "no"))  # noqa: B023 - ends within the loop
-        assert platform.status("sales").last_run_id == ids[1]
+        assert platform.status("sales").last_run_id in ids
         assert platform.status("sales").consecutive_failures == 2 * (attempt + 1)
 
 

@@ -161,9 +161,7 @@ def test_a_queued_run_that_is_revoked_is_recorded_so(world: World, worker: Worke
     worker.wait_for_log(f"Tasks flagged as revoked: {run_id}")
     world.open_gates()
     world.wait_for(run_id, "error")
-    check_that_it_ended(
-        world, worker, run_id, "The run was revoked before it started through Celery (revoke)."
-    )
+    check_that_it_ended(world, worker, run_id, "Cancelled by a revoke through Celery before it started.")
     world.wait_for_end(busy)
 
 
@@ -174,7 +172,9 @@ def test_a_running_run_that_is_terminated_is_ended_and_recorded_so(
     run_id = held(world, table)
     world.app.control.revoke(run_id, terminate=True, signal=name)
     world.wait_for(run_id, "error")
-    check_that_it_ended(world, worker, run_id, "The run was terminated through Celery (revoke).")
+    check_that_it_ended(
+        world, worker, run_id, "Cancelled by a revoke through Celery in the middle of the run."
+    )
 
 
 def test_a_run_that_was_revoked_and_lost_its_message_ends_when_the_sweep_queues_it(
@@ -187,9 +187,7 @@ def test_a_run_that_was_revoked_and_lost_its_message_ends_when_the_sweep_queues_
     worker.wait_for_log(f"Tasks flagged as revoked: {run_id}")
     assert world.sweep()["requeued"] == 1
     world.wait_for(run_id, "error")
-    check_that_it_ended(
-        world, worker, run_id, "The run was revoked before it started through Celery (revoke)."
-    )
+    check_that_it_ended(world, worker, run_id, "Cancelled by a revoke through Celery before it started.")
 
 
 # --- Celery's time limits -----------------------------------------------------------------------------------
