@@ -19,7 +19,7 @@ from seeder.encoding import CLIENT_ENCODING
 from seeder.errors import DatabaseUnreachable
 from seeder.failures import one_line
 from seeder.session import LOCK_TIMEOUT, OWN_LIMITS, Session
-from seeder.urls import driver_url, masked, without_secrets
+from seeder.urls import driver_url, masked, same_place, without_secrets
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -84,11 +84,12 @@ class Databases:
 
     def same_database(self, database_id: int | None) -> bool:
         """Whether a number means the reporting database itself."""
-        return self._urls[database_id] == self._urls[None]
+        return self.first_name(database_id) is None
 
     def first_name(self, database_id: int | None) -> int | None:
         """Of the numbers that mean the same database the first, None before all."""
-        return next(number for number, url in self._urls.items() if url == self._urls[database_id])
+        place = same_place(self._urls[database_id])
+        return next(number for number, url in self._urls.items() if same_place(url) == place)
 
     def shut_for(self, database_id: int | None) -> float:
         """The seconds for which nobody in this process tries to connect, since the last try failed."""

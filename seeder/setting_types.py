@@ -10,11 +10,11 @@ from zoneinfo import available_timezones
 from cronsim import CronSim, CronSimError
 from kombu.connection import Connection
 from pydantic import AfterValidator, BeforeValidator, Field
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from seeder.errors import DirectiveRefused
 from seeder.sql.directives import read_expectations
+from seeder.urls import driver_url
 
 #: PostgreSQL keeps its time limits as milliseconds in an int: 24 days and 20 hours.
 LONGEST_SECONDS = 2_147_483
@@ -38,11 +38,14 @@ def _seconds(value: Any) -> Any:
 
 def _postgresql_url(value: str) -> str:
     try:
-        url = make_url(value)
+        url = driver_url(value)
     except (ArgumentError, ValueError):
         # The text is not repeated: it may hold a password.
-        raise ValueError("write a URL such as postgresql://user:password@host:5432/name") from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ValueError(
+            "write a URL such as postgresql://user:password@host:5432/name, several hosts as in "
+            "//user:password@one:5432,other:5432/name"
+        ) from None
+    if not re.match(r"postgres(ql)?(\+\w+)?://", value):
         raise ValueError("only PostgreSQL is supported, so the URL must begin with postgresql://")
     if "@" in f"{url.host}{url.database}":
         raise ValueError("in a URL, an @ of the user's name or password is written %40")
