@@ -1,17 +1,20 @@
 """A matview that was there before seeder: is it what its manifest asks for, in PostgreSQL's words?
 
 PostgreSQL stores a query as a parse tree. Printed back by ``pg_get_viewdef``, two texts of one meaning are
-equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html).
+equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html), and so are two
+of which one has been through a dump and a restore (seeder.sql.definitions).
 """
 
 from seeder.errors import ReadsItself
 from seeder.matviews.policy import Policy
-from seeder.matviews.probe import probe
+from seeder.matviews.probe import probe, rereading
 from seeder.session import Session
+from seeder.sql.definitions import same_definition
 from seeder.sql.guard import SafeQuery
 
 SAME = """
-select pg_get_viewdef('pg_temp.seeder_probe'::regclass) = pg_get_viewdef(%(oid)s::oid) as same,
+select pg_get_viewdef('pg_temp.seeder_probe'::regclass) as wanted,
+       pg_get_viewdef(%(oid)s::oid) as there,
        exists (
            select from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
            where r.ev_class = 'pg_temp.seeder_probe'::regclass
@@ -30,6 +33,8 @@ def same_meaning(
     """
     with probe(session, query, policy.as_manifest):
         found = session.row(SAME, oid=oid)
-    if found.reads_itself and not was_made_of_it:
+        if not found.reads_itself:
+            return same_definition(found.there, found.wanted, rereading(session))
+    if not was_made_of_it:
         raise ReadsItself()
-    return bool(found.same or found.reads_itself)
+    return True

@@ -1,12 +1,13 @@
 """A manifest's query as PostgreSQL understands it: a temporary view that is never executed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
 
 from seeder.failures import judged
 from seeder.session import OWN_PATH, Session
+from seeder.sql.definitions import Reread
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.
@@ -32,3 +33,24 @@ def probe(session: Session, query: SafeQuery, as_manifest: str = "") -> Iterator
                 session.run_text("rollback")
     except psycopg2.Error as error:
         raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+
+
+#: Names are printed with their schemas, since OWN_PATH holds; so what they mean is what they meant.
+REREAD = "savepoint before_rereading;\ncreate temporary view seeder_reread as\n{definition}"
+PRINTED = "select pg_get_viewdef('pg_temp.seeder_reread'::regclass) as definition"
+FORGET = "rollback to savepoint before_rereading"
+
+
+def rereading(session: Session) -> Reread:
+    """For `same_definition`, within a `probe`'s block: as the role that made the view."""
+
+    def reread(definition: str) -> str | None:
+        printed: str | None = None
+        # What the role may not look into isn't its own definition, whatever it is.
+        with suppress(psycopg2.ProgrammingError):
+            session.run_text(REREAD.format(definition=definition))
+            printed = session.row(PRINTED).definition
+        session.run_text(FORGET)
+        return printed
+
+    return reread

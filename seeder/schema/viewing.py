@@ -1,10 +1,10 @@
-"""The dashboard view that is there against the one that would be made now."""
+"""The dashboard view that is there, perhaps from a dump, against the one that would be made now."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from seeder.models import Contract
 from seeder.schema.catalogue import LiveSchema
@@ -21,14 +21,17 @@ from seeder.schema.dashboard import (
 )
 from seeder.schema.difference import Difference, reason
 from seeder.schema.writing import literal
+from seeder.sql.definitions import same_definition
 
 _PROBE = f"{VIEW}_probe"
+_REREAD = f"{VIEW}_reread"
+_PRINTED = f"select pg_get_viewdef('pg_temp.{_REREAD}'::regclass)"
 
 #: SQLSTATEs on which nothing can be compared, which is not to say that anything differs.
 _NO_TEMPORARY_RIGHT = "42501"
 _READ_ONLY = "25006"
 
-#: Whether the two views are the same, and if not, whether "create or replace" can turn one into the other: it
+#: How PostgreSQL prints the two views, and whether "create or replace" can turn one into the other: it
 #: only adds columns at the end.
 _COMPARISON = """
 with columns as (
@@ -38,7 +41,8 @@ with columns as (
     group by attrelid
 )
 select
-    pg_get_viewdef({view}::regclass) = pg_get_viewdef({probe}::regclass) as same,
+    pg_get_viewdef({view}::regclass) as there,
+    pg_get_viewdef({probe}::regclass) as wanted,
     old.list = new.list[1:cardinality(old.list)] as replaceable
 from columns old, columns new
 where old.view = {view}::regclass and new.view = {probe}::regclass
@@ -93,7 +97,19 @@ def _compared(connection: Connection, wanted: Contract, agency_table: str) -> tu
     query = select(wanted).replace(AGENCY_NAME, agency_name(agency) if agency else NO_AGENCY_NAME)
     _run(connection, f"create temporary view {_PROBE} as {query}")
     row = _run(connection, _COMPARISON.format(view=view, probe=literal(f"pg_temp.{_PROBE}"))).one()
-    return row.same, row.replaceable
+    same = same_definition(row.there, row.wanted, lambda definition: _reread(connection, definition))
+    return same, row.replaceable
+
+
+def _reread(connection: Connection, definition: str) -> str | None:
+    try:
+        with connection.begin_nested() as savepoint:
+            _run(connection, f"create temporary view {_REREAD} as {definition}")
+            printed: str = _run(connection, _PRINTED).scalar_one()
+            savepoint.rollback()
+    except ProgrammingError:
+        return None
+    return printed
 
 
 def _run(connection: Connection, sql: str) -> CursorResult[Any]:

