@@ -245,6 +245,12 @@ class PartUnfit(ManifestError):
     Drop it, or change the manifest's SQL so that it fits again."""
 
 
+class CopyUnlike(ManifestError):
+    """The new build of {table_name} can't be made like the old matview: {what} differs each time, however
+    often it is carried over. The old rows were kept. Take that off the old matview, or set it to what it is
+    by default, and refresh again; mode=plain or concurrently needs no new build."""
+
+
 class ManifestMoved(ManifestError):
     """The manifest {identity} was queued as {queued} but is {now} by now. Refresh it again."""
 

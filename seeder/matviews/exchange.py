@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.errors import DependentsInTheWay, MatviewChanged, MatviewInUse
+from seeder.errors import CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse
 from seeder.failures import judged, one_line
 from seeder.matviews.copies import OWN_ROLE, Matview, Pair, read
 from seeder.matviews.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
@@ -30,6 +30,9 @@ from seeder.sql.names import MatviewName, quoted
 LOCK_WAIT_MS = 100
 TRIES = 30
 PAUSE_SECONDS = 1.0
+
+#: A difference that comes back so often in a row isn't somebody's who works on the matview just now.
+SAME_EACH_TIME = 5
 
 #: What the old matview is called between the first rename and its drop; never committed.
 OLD_PREFIX = "seeder:old:"
@@ -81,6 +84,11 @@ class Moved(Exception):
     """Something was changed between the look and the lock; a new look may help."""
 
 
+class Unlike(Moved):
+    """The copy, just made the old one's like, isn't; said is in what. Somebody has changed the old one since,
+    or PostgreSQL doesn't let the two be the same."""
+
+
 def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
     """Put the copies in the old ones' places; `restamp` makes the comment of the first.
 
@@ -115,6 +123,7 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
 def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> None:
     """Try until the locks can be had and nothing has moved meanwhile."""
     table_name = str(old.name)
+    differed: list[str] = []
     for last in [False] * (TRIES - 1) + [True]:
         try:
             return attempt()
@@ -124,6 +133,10 @@ def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> No
             if last:
                 raise MatviewInUse(table_name=table_name, tries=TRIES, reason=one_line(error)) from error
         except Moved as moved:
+            if isinstance(moved, Unlike):
+                differed.append(str(moved))
+                if differed[-SAME_EACH_TIME:] == [str(moved)] * SAME_EACH_TIME:
+                    raise CopyUnlike(table_name=table_name, what=str(moved)) from None
             if last:
                 raise MatviewChanged(table_name=table_name, what=str(moved)) from None
         _pause(session)
@@ -197,7 +210,7 @@ def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
     session.run_text(session.row(SEIZE, oid=pair.old.oid).statements)
     model, what = compared(session, pair)
     if what is not None:
-        raise Moved(what)
+        raise Unlike(what)
     rename(session, pair.role, copy, old)
     return model.renames
 

@@ -1,12 +1,17 @@
 """A copy is given what the old matview has: set arithmetic over their portraits."""
 
+from functools import cache
+
 import psycopg2
+import structlog
 
 from seeder.errors import PartUnfit
 from seeder.failures import one_line
 from seeder.matviews.copies import Pair
 from seeder.matviews.portrait import Line, Portrait, portrait
 from seeder.session import Session
+
+log = structlog.get_logger(__name__)
 
 
 def difference(old: Portrait, copy: Portrait) -> tuple[list[Line], list[Line]]:
@@ -29,6 +34,8 @@ def dress(session: Session, pair: Pair) -> Portrait:
     """
     old, copy = pair.old, pair.copy
     model = portrait(session, old.oid, copy.name, pair.role)
+    for option in model.unknown:
+        say_left_alone(option)
     # The owner first: with it the privileges on the copy become others.
     session.run_text(model.lines["owner"].make)
     wrong, lacking = difference(model, portrait(session, copy.oid, copy.name, pair.role))
@@ -44,6 +51,12 @@ def dress(session: Session, pair: Pair) -> Portrait:
             reason = model.own_words(error.diag.message_primary or one_line(error))
             raise PartUnfit(part=part, table_name=str(old.name), reason=reason) from error
     return model
+
+
+@cache
+def say_left_alone(option: str) -> None:
+    """Once in a process: it may be at each column of each matview."""
+    log.warning("an option that seeder doesn't know isn't carried over to a new build", option=option)
 
 
 def compared(session: Session, pair: Pair) -> tuple[Portrait, str | None]:

@@ -1,6 +1,7 @@
 """How many rows a refresh left and changed, and how large the matview is; scanned only where it must be."""
 
 from seeder.matviews.tally import STATE
+from seeder.session import Session
 from seeder.sql.names import MatviewName
 
 # Every oid is cast: psycopg2 writes a number, and for an integer a function that somebody put into a schema
@@ -70,6 +71,14 @@ select case when %(trusted)s and carried is not null then carried
 from known
 """
 )
+
+
+TOTAL_BYTES = "select pg_total_relation_size(cast(%(oid)s as oid)) as total_bytes"
+
+
+def total_bytes(session: Session, oid: int) -> int:
+    """The size of a relation just now, its indexes and TOAST table included."""
+    return int(session.row(TOTAL_BYTES, oid=oid).total_bytes)
 
 
 def hold(matview: MatviewName) -> str:

@@ -8,6 +8,7 @@ What a run that dies between them leaves behind is dropped by the next one (seed
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import psycopg2
 
@@ -18,6 +19,7 @@ from seeder.matviews.build import CREATE, FIND, Built, build, fill, made, rehear
 from seeder.matviews.copies import OWN_ROLE, Matview, Pair, discard, read
 from seeder.matviews.dependents import matviews, refuse_hindrances
 from seeder.matviews.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
+from seeder.matviews.measure import total_bytes
 from seeder.matviews.policy import Policy
 from seeder.session import Session
 from seeder.sql.guard import SafeQuery
@@ -52,6 +54,8 @@ def swap(
         built = build(session, old, query, policy)
         try:
             before_exchange(session, built.pair.copy.name.quoted)
+            # With the indexes that were made just now.
+            built = replace(built, total_bytes=total_bytes(session, built.pair.copy.oid))
             pairs = [built.pair, *_built_on_top(session, built.pair, on_top, policy)]
             exchange(session, pairs, lambda now: comment(now, built.records))
         except BaseException:

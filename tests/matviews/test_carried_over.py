@@ -4,10 +4,13 @@ import difflib
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from furniture import dump, furnished, roles
 from workbench import Bench
 
-from seeder.errors import KeyNotUnique, PartUnfit, QueryFailed
+from seeder.errors import CopyUnlike, KeyNotUnique, PartUnfit, QueryFailed
+from seeder.matviews import exchange
+from seeder.matviews.likeness import say_left_alone
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
 from seeder.settings import RefreshMode
@@ -224,6 +227,71 @@ def test_a_security_label_that_can_not_be_carried_over_is_not_lost(bench: Bench)
     with pytest.raises(QueryFailed, match='security label provider "nobody" is not loaded'):
         bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP))
     assert bench.rewritten() == file
+
+
+#: As Debian's PostgreSQL 15.20 does with the columns' options, and another server may with others.
+KEPT_BY_THE_SERVER = """
+set allow_system_table_mods = on;
+update pg_attribute set attoptions = array['n_distinct=-0.5', 'invented=' || attnum]
+where attrelid = 'reporting.sales'::regclass and attnum = 1;
+update pg_class set reloptions = array['fillfactor=70', 'invented=1'] where oid = 'reporting.sales'::regclass;
+update pg_class set reloptions = array['invented=2', 'autovacuum_enabled=false']
+where oid = (select reltoastrelid from pg_class where oid = 'reporting.sales'::regclass);
+reset allow_system_table_mods
+"""
+
+
+def test_options_that_only_the_server_knows_are_left_alone_and_told_once(
+    bench: Bench,
+) -> None:
+    say_left_alone.cache_clear()
+    bench.refresh(bench.manifest(REBUILT.replace("note", "'a note'::text as note")))
+    swapped = bench.policy(refresh_mode=RefreshMode.SWAP)
+    manifest = bench.manifest(REBUILT.replace("note", "'a note'::text as note"))
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            bench.sql(KEPT_BY_THE_SERVER)
+            assert bench.refresh(manifest, swapped).outcome is Outcome.SWAPPED
+    options = bench.sql("""
+        select c.reloptions, t.reloptions, array(select one from unnest(attoptions) one where one !~ '^pg_')
+        from pg_class c join pg_class t on t.oid = c.reltoastrelid
+        join pg_attribute on attrelid = c.oid and attnum = 1
+        where c.oid = 'reporting.sales'::regclass
+    """)
+    assert options == [(["fillfactor=70"], ["autovacuum_enabled=false"], ["n_distinct=-0.5"])]
+    told = [line["option"] for line in lines if "isn't carried over" in line["event"]]
+    assert {"invented of a table", "invented of a TOAST table", "invented of a column"} <= set(told)
+    assert len(told) == len(set(told))
+
+
+#: Somebody, or something, writes another value each time the copy is touched.
+NEVER_ALIKE = """
+create function public.never_alike() returns event_trigger language plpgsql set allow_system_table_mods = on
+as $$ begin
+    update pg_attribute set attoptions = array['n_distinct=' || -random()]
+    where attnum = 1 and attrelid in (select oid from pg_class where relname like 'seeder:copy:%');
+end $$;
+create event trigger never_alike on ddl_command_end when tag in ('ALTER MATERIALIZED VIEW')
+execute function public.never_alike()
+"""
+
+
+def test_a_difference_that_comes_back_each_time_is_final(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.001)
+    bench.refresh()
+    file = bench.rewritten()
+    bench.sql(NEVER_ALIKE)
+    try:
+        with pytest.raises(
+            CopyUnlike, match=r"sales can't be made like .*: option n_distinct of column id diff"
+        ):
+            bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP))
+    finally:
+        bench.sql("drop event trigger never_alike")
+    assert bench.rewritten() == file
+    assert bench.refresh(policy=bench.policy(refresh_mode=RefreshMode.SWAP)).outcome is Outcome.SWAPPED
 
 
 MODES = {

@@ -404,3 +404,19 @@ def test_a_name_fits_and_tells_the_matview(name: str, columns: tuple[str, ...], 
     assert made.startswith(name[:50])
     assert made != name_of(matview, 2, wanted)
     assert made != name_of(matview, 1, Index((*columns, "more"), unique))
+
+
+@pytest.mark.parametrize("mode", list(RefreshMode))
+@pytest.mark.parametrize("query", ["select * from sale", "select id, amount + 1 as amount from sale"])
+def test_an_index_that_a_run_makes_counts_among_its_bytes(
+    bench: Bench, mode: RefreshMode, query: str
+) -> None:
+    """Whether its matview is refreshed meanwhile, swapped or rebuilt."""
+    size = "select pg_total_relation_size('reporting.sales')"
+    policy = bench.policy(refresh_mode=mode)
+    asked = "-- seeder: unique=(id) index=(amount)\n"
+    for manifest in (bench.manifest(), bench.manifest(asked + query), bench.manifest(query)):
+        done = bench.refresh(manifest, policy)
+        assert done.figures.total_bytes == bench.value(size)
+    bench.sql("drop materialized view reporting.sales")
+    assert bench.refresh(bench.manifest(asked + query), policy).figures.total_bytes == bench.value(size)
