@@ -56,7 +56,7 @@ def dress(session: Session, pair: Pair) -> Portrait:
 @cache
 def say_left_alone(option: str) -> None:
     """Once in a process: it may be at each column of each matview."""
-    log.warning("an option that seeder doesn't know isn't carried over to a new build", option=option)
+    log.info("an option that seeder doesn't know isn't carried over to a new build", option=option)
 
 
 def compared(session: Session, pair: Pair) -> tuple[Portrait, str | None]:

@@ -7,6 +7,7 @@ from company import after_the_build
 from contract import Platform
 from workbench import Bench
 
+from seeder import logs
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.session import Session
 
@@ -17,6 +18,8 @@ def stay(session: Session, copy: str) -> None:
 
 
 if __name__ == "__main__":
+    # Nothing but the copy's name goes to the standard output.
+    logs.configure()
     bench = Bench.__new__(Bench)
     bench.platform = Platform(sys.argv[1])
     manifest, policy = bench.manifest(sys.argv[2]), bench.policy()
