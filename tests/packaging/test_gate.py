@@ -4,8 +4,12 @@ It is run here beside a Makefile that only says what was asked of it, and withou
 """
 
 import os
+import platform
+import re
 import shutil
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -61,6 +65,44 @@ def test_the_gate_stops_at_the_first_failure(clone: Path, failing: str) -> None:
     last = failed.stdout.splitlines()[-1]
     assert last.startswith("=== FAILED after ")
     assert f"(make {failing})" in last
+
+
+def test_the_gate_says_which_versions_it_runs_on_before_it_tests(clone: Path) -> None:
+    python = clone / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!{shutil.which("bash")}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    lines = run(clone, ":").stdout.splitlines()
+    before = lines[: lines.index("CI=true make test")]
+    assert f"{'Python':22} Python {platform.python_version()}" in before
+    assert f"{'celery':22} {version('celery')}" in before
+    (wheel,) = [line for line in before if line.startswith("PostgreSQL (wheel)")]
+    assert re.search(r"\(PostgreSQL\) 1[89]\.\d+$", wheel)
+    (bouncer,) = [line for line in before if line.startswith("PgBouncer")]
+    assert bouncer.endswith(" missing"), "it isn't on this PATH"
+
+
+def test_the_gate_upgrades_the_packages_that_are_there_already(clone: Path) -> None:
+    """apt-get leaves the newest as it is; that a package is installed says nothing of its version."""
+    asked_for = clone / "apt-get.log"
+    programs = clone.parent / "programs"
+    for name, script in {
+        "apt-get": f'echo "$@" >>"{asked_for}"',
+        "sudo": '[ "$1" = --non-interactive ] && shift; exec "$@"',
+        "npm": ":",
+        # This machine's own policy stays as it is.
+        "tee": "while read -r; do :; done",
+        "chmod": ":",
+        "rm": ":",
+    }.items():
+        (programs / name).write_text(f"#!{programs}/bash\n{script}\n")
+        (programs / name).chmod(0o755)
+    (programs / "env").symlink_to(shutil.which("env") or "")
+    assert run(clone, ":").returncode == 0
+    update, install = asked_for.read_text().splitlines()
+    assert update.endswith("update")
+    assert {"install", "postgresql-15", "redis-server", "pgbouncer"} < set(install.split())
+    assert "npm" not in install.split()
 
 
 def test_the_gate_can_be_started_as_a_program() -> None:
