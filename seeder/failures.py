@@ -53,13 +53,17 @@ CONNECTION = "The connection to the database"
 Locate = Callable[[int], tuple[int, int] | None]
 
 
+#: `lock table` looks for the schema by itself, other statements for the relation.
+ABSENT = (errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN, errorcodes.INVALID_SCHEMA_NAME)
+
+
 @contextmanager
 def expecting_contract() -> Iterator[None]:
     """Around statements over the contract's tables: what is missing there, whoever runs seeder mends."""
     try:
         yield
     except psycopg2.Error as error:
-        if error.pgcode not in (errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN):
+        if error.pgcode not in ABSENT:
             raise
         missing = (error.diag.message_primary or "").removesuffix(" does not exist")
         raise SchemaIncomplete(missing=missing) from error

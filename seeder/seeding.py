@@ -10,6 +10,8 @@ from celery import Celery
 
 from seeder.app import Equipment, refresh_queues
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
+from seeder.history import Refusal
+from seeder.history.held import settle
 from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
 from seeder.queueing import not_on_their_way, publish
 
@@ -28,6 +30,8 @@ class Seeding:
     not_recorded: dict[str, str]
     #: Tables of which a run waits to begin, which does the work: table_name → its run_id.
     already_queued: dict[str, str]
+    #: Tables whose status row another session holds: table_name → the run, which shows once they let go.
+    held: dict[str, str]
     #: The runs that were queued.
     run_ids: tuple[str, ...]
 
@@ -43,6 +47,7 @@ class Seeding:
             "refused": self.refused,
             "not_recorded": self.not_recorded,
             "already_queued": self.already_queued,
+            "held": self.held,
         }
 
 
@@ -84,6 +89,7 @@ def _seed(
         publish(app, waiting)
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
+    held = settle(history, recorded.held, _pending(equipment, made.refusals))
     unheld = {run.run_id: reason for run, reason in not_recorded}
     run_ids = tuple(
         one.run.run_id
@@ -96,6 +102,7 @@ def _seed(
         refused={one.run.run_id: one.errors for one in made.refusals},
         not_recorded=unheld,
         already_queued=recorded.waiting,
+        held={run.table_name: run.run_id for run in held},
         run_ids=run_ids,
     )
     log.info(
@@ -105,6 +112,12 @@ def _seed(
         already_queued=len(seeding.already_queued),
         refused=len(seeding.refused),
     )
+    for table_name, run_id in seeding.held.items():
+        log.warning(
+            "another session holds the table's status row; the run shows once they let go",
+            table_name=table_name,
+            run_id=run_id,
+        )
     for run_id, reason in seeding.not_recorded.items():
         log.error("run not recorded, so not queued", run_id=run_id, reason=reason)
     return seeding
@@ -114,6 +127,14 @@ def _waiting(equipment: Equipment, planned: tuple[Planned, ...]) -> list[Planned
     """Those recorded and not yet taken: of a repeated fan-out most are over by now."""
     pending = equipment.history.still_pending(_ids(planned))
     return [one for one in planned if one.run.run_id in pending]
+
+
+def _pending(equipment: Equipment, refusals: tuple[Refusal, ...]) -> list[Refusal]:
+    """Those that couldn't be ended at once."""
+    if not refusals:
+        return []
+    pending = equipment.history.still_pending([one.run.run_id for one in refusals])
+    return [one for one in refusals if one.run.run_id in pending]
 
 
 def _ids(planned: tuple[Planned, ...]) -> list[str]:

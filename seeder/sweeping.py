@@ -1,6 +1,7 @@
 """Runs that can't settle themselves: whose worker died, or whose message was lost."""
 
 import re
+import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 #: A row that was written this recently is somebody's business already. It also covers the moment between
 #: the record of a fan-out and its messages.
 QUIET_SECONDS = 60.0
+
+#: A sweep that has waited so long for rows that somebody holds waits for no more of them: it has others.
+WAIT_SECONDS = 5.0
 
 DIED = "Try {count} was lost: the worker or its connection died in the middle of the run; it is tried again."
 GONE = "Try {count} was lost with its message (a worker or Redis died with it); it is queued again."
@@ -69,20 +73,45 @@ class Sweep:
         lost = [
             run for run in waiting if run.run_id not in on_its_way and not self._is_at_work(run, database_of)
         ]
-        requeue, ended = [], []
+        requeue, ended, held, waited = [], [], [], 0.0
         for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
             count = tries(run.errors) + 1
             told = words.format(count=count)
-            if not self._history.requeue(run, told, self._quiet_seconds):
+            given_up = GIVEN_UP.format(count=count) if count > self._max_retries else None
+            began = time.monotonic()
+            try:
+                moved = self._moved(run, told, given_up, patient=waited < WAIT_SECONDS)
+            except psycopg2.errors.LockNotAvailable:
+                waited += time.monotonic() - began
+                held.append(run.run_id)
+                continue
+            if not moved:
                 # It has moved meanwhile: it lives, or another sweep was first.
                 continue
-            if count > self._max_retries:
-                self._history.fail(run.run_id, run.table_name, GIVEN_UP.format(count=count))
+            if given_up:
                 ended.append(run)
             else:
                 requeue.append(replace(run, status=RunStatus.PENDING, errors=told))
             log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
+        if held:
+            log.warning(
+                "not settled: another session holds their rows in the record; the next sweep comes back",
+                runs=len(held),
+                first=held[0],
+            )
         return Swept(tuple(requeue), tuple(ended))
+
+    def _moved(self, run: Run, told: str, given_up: str | None, *, patient: bool) -> bool:
+        """→ pending with these words, or → error with the others; whether it was still as it was seen.
+
+        Raises psycopg2.errors.LockNotAvailable where somebody holds one of its rows.
+        """
+        with self._history.soon() if patient else self._history.soon(milliseconds=1) as session:
+            if not self._history.requeue(run, told, self._quiet_seconds, session):
+                return False
+            if given_up:
+                self._history.fail(run.run_id, run.table_name, given_up, session)
+            return True
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
         """Whether somebody holds the matview's lock in this run's name; None where a database that may have

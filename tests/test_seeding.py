@@ -55,7 +55,7 @@ def test_each_run_is_recorded_and_queued_and_the_rest_are_errors(
     assert waiting(app) == set(told.run_ids) == good
     assert told.as_dict() == {
         "seeding_id": told.seeding_id, "queued": 2, "refused": told.refused, "not_recorded": {},
-        "already_queued": {},
+        "already_queued": {}, "held": {},
     }  # fmt: skip
     assert list(told.refused) == [bad]
     assert "can't be used" in told.refused[bad]

@@ -1,6 +1,7 @@
 """Runs and their status: the only writer of the contract's two tables, and their reader."""
 
-from seeder.history.repository import WINDOW_DAYS, HistoryRepository
+from seeder.history.inserting import WINDOW_DAYS
+from seeder.history.repository import HistoryRepository
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 
 __all__ = [

@@ -84,7 +84,8 @@ where (%(agency_slug)s::text is null or agency_slug = %(agency_slug)s)
 order by agency_slug, table_name, report_type, manifest_id
 """
 
-#: A table's last run is never pruned: the status row points at it.
+#: A table's last run is never pruned: the status row points at it. A row that somebody holds is left to the
+#: next time.
 PRUNE = """
 with old as (
     select h.id
@@ -94,6 +95,7 @@ with old as (
       and not exists (select from {status} s where s.last_run_id = h.run_id)
     order by h.start_time
     limit %(batch)s
+    for update of h skip locked
 )
 delete from {history} h using old where h.id = old.id
 """

@@ -1,19 +1,17 @@
 """``HistoryRepository``: the only writer of runs and status, and their reader."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-import psycopg2
-
 from seeder.database import Databases
 from seeder.failures import expecting_contract
-from seeder.history import queries, transitions
+from seeder.history import fan_outs, queries, transitions
 from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
-from seeder.history.inserting import Row, insert
+from seeder.history.inserting import WINDOW_DAYS, ManyRuns
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
 from seeder.history.shortening import shortened
 from seeder.prepared import Prepared
@@ -25,9 +23,6 @@ NOTHING = "select"
 
 #: Rows per deletion when pruning: short transactions, and nobody waits for them.
 PRUNE_BATCH = 5000
-
-#: Runs queued longer ago than this are past help; their rows are still settled by hand.
-WINDOW_DAYS = 7
 
 
 class HistoryRepository:
@@ -59,7 +54,7 @@ class HistoryRepository:
         }
         self.sql = {
             name: text.format(**tables, **pieces)
-            for module in (transitions, queries)
+            for module in (transitions, fan_outs, queries)
             for name, text in vars(module).items()
             if name.isupper() and name not in ("START", "STARTED")
         }
@@ -67,6 +62,7 @@ class HistoryRepository:
             name: Prepared(name.lower(), (self.sql["LOCK_STATUS"], self.sql[name]))
             for name in ("RETRY", "SUCCEED", "FAIL")
         }
+        self._many = ManyRuns(self.sql, schema)
         self._start_beside = cache(self._prepared_start)
         self._tables, self._pieces = tables, pieces
 
@@ -80,22 +76,9 @@ class HistoryRepository:
 
     @contextmanager
     def one_fan_out(self, seeding_id: str) -> Iterator[None]:
-        """Of several fan-outs of one seeding, one at a time: each would queue all that isn't begun yet.
-
-        Who has waited for long goes on nevertheless; that costs messages and doubles no run.
-        """
-        with self._session(None) as session:
-            try:
-                session.run(self.sql["LOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
-            except psycopg2.errors.LockNotAvailable:
-                yield
-                return
-            try:
-                yield
-            finally:
-                with suppress(psycopg2.Error):
-                    # Where the connection is gone, so is the lock.
-                    session.run(self.sql["UNLOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+        """Of several fan-outs of one seeding, one at a time."""
+        with self._session(None) as session, self._many.alone(session, seeding_id):
+            yield
 
     def queue(
         self, runs: Sequence[NewRun], *, scheduled: bool = False, session: Session | None = None
@@ -104,20 +87,26 @@ class HistoryRepository:
 
         ``scheduled``: for a tick of the schedule, where only the run of another tick counts as one. A refusal
         comes from a constraint the schema's owners added, such as a foreign key on agency_id, or from a value
-        that no row can hold; it costs only the rows it is about.
+        that no row can hold; it costs only the rows it is about. A status row that somebody holds costs
+        nothing: its run is recorded and queued like all others, but doesn't show yet.
         """
-        rows = [(run, asdict(run)) for run in runs]
-        refused, found = self._insert("QUEUE", session, rows, scheduled=scheduled, days=WINDOW_DAYS)
-        return Recorded(refused, {row.table_name: row.run_id for row in found})
+        with self._session(session) as open_session:
+            return self._many.queue(open_session, runs, scheduled=scheduled)
 
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
-        """Record runs that end as error before they begin. Returns those the database refuses to hold."""
-        rows = [
-            (one.run, {**asdict(one.run), "errors": shortened(as_failure(one.errors)), "shown": one.shown})
-            for one in refusals
-        ]
-        refused, _ = self._insert("REFUSE", session, rows)
-        return refused
+        """Record runs that end as error before they begin. Returns those the database refuses to hold.
+
+        Where somebody holds the table's status row, the run is pending for now: `fail` ends it once they let
+        go, and if that never comes the sweep has it begun, which ends it too.
+        """
+        with self._session(session) as open_session:
+            return self._many.refuse(open_session, refusals)
+
+    def show(self, runs: Sequence[NewRun]) -> list[NewRun]:
+        """Show runs that were queued while somebody held their table's status row; returns those of which
+        somebody still does."""
+        with self._session(None) as session:
+            return self._many.show(session, runs)
 
     def start(self, run_id: str, table_name: str, session: Session | None = None) -> str | None:
         """pending → running, by a caller that holds the matview's advisory lock.
@@ -154,11 +143,11 @@ class HistoryRepository:
         """running → pending: the run will be tried again; what failed is kept."""
         self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=shortened(errors))
 
-    def requeue(self, run: Run, errors: str, quiet_seconds: float) -> bool:
+    def requeue(self, run: Run, errors: str, quiet_seconds: float, session: Session | None = None) -> bool:
         """→ pending, if the run is still in the status it was seen in and nobody has written it for that
         long; says whether it was."""
-        with self._session(None) as session:
-            row = session.row(
+        with self._session(session) as open_session:
+            row = open_session.row(
                 f"{self.sql['LOCK_STATUS']};\n{self.sql['REQUEUE']};\n{self.sql['REQUEUED']}",
                 run_id=run.run_id,
                 table_name=run.table_name,
@@ -189,6 +178,13 @@ class HistoryRepository:
         """→ error, of a run that somebody ended; ``by``: who, and when."""
         errors = shortened(CANCELLED + by)
         self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+
+    @contextmanager
+    def soon(self, milliseconds: int = 100) -> Iterator[Session]:
+        """A transaction that waits no longer than that for a lock, for who has more to do than this."""
+        with self.at_once() as session:
+            session.run_text(f"set local lock_timeout = {milliseconds}")
+            yield session
 
     @contextmanager
     def holding(self, table_name: str) -> Iterator[Session]:
@@ -282,15 +278,6 @@ class HistoryRepository:
     def _runs(self, name: str, **values: Any) -> list[Run]:
         with self._session(None) as session:
             return [Run(*row) for row in session.rows(self.sql[name], **values)]
-
-    def _insert(
-        self, name: str, session: Session | None, rows: Sequence[tuple[NewRun, Row]], **values: Any
-    ) -> tuple[list[tuple[NewRun, str]], list[Any]]:
-        if not rows:
-            return [], []
-        sql = f"{self.sql['LOCK_QUEUEING']};\n{self.sql['LOCK_STATUSES']};\n{self.sql[name]}"
-        with self._session(session) as open_session, open_session.transaction():
-            return insert(open_session, sql, rows, schema=self._schema, **values)
 
     @contextmanager
     def _session(self, session: Session | None) -> Iterator[Session]:

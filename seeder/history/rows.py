@@ -25,6 +25,8 @@ class Recorded:
     refused: list[tuple[NewRun, str]]
     #: Those for which another run waits already: table_name → that run's id.
     waiting: dict[str, str]
+    #: Those that are recorded but don't show yet, since somebody holds their table's status row.
+    held: tuple[NewRun, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,6 @@ LOCK_STATUS = """
 select from {status} where table_name = %(table_name)s for update
 """
 
-#: Many at once. The locks are taken in one order by everyone, so that two fan-outs can't deadlock.
-LOCK_STATUSES = """
-select from {status} where table_name = any(%(tables)s) order by table_name for update
-"""
-
 #: The run that the status row shows where that isn't the one that moved. Of a table's runs that is the one at
 #: work, else one that waits (unless the sweep has given up looking for it), else the newest. The others leave
 #: it there until it ends; then the next is looked for. What is still recorded as running when a run has ended
@@ -196,79 +191,4 @@ with moved as (
     where run_id = %(run_id)s and status in ('pending', 'running')
     returning h.*
 ){show}
-"""
-
-#: One fan-out at a time: a table that has never run has no status row that could be locked.
-LOCK_QUEUEING = """
-select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
-"""
-
-#: Held by a session for as long as a fan-out lasts. SET LOCAL ends with this text, which is one transaction.
-LOCK_FAN_OUT = """
-set local lock_timeout = '30s';
-select pg_advisory_lock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
-"""
-
-UNLOCK_FAN_OUT = """
-select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
-"""
-
-#: After both locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
-#: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
-#: back is past help. For a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md).
-#: A run_id that is there already is left as it is: a fan-out may be repeated after a crash half-way.
-QUEUE = """
-with asked as (
-    select *
-    from jsonb_to_recordset(%(runs)s) as h
-        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
-         agency_slug text, report_type text)
-), waiting as (
-    select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id
-    from asked
-    join {history} h using (table_name, report_type, manifest_id)
-    where h.table_name = any(%(tables)s) and h.status = 'pending' and h.run_id <> asked.run_id
-      and h.start_time > now() - make_interval(days => %(days)s)
-      and (not %(scheduled)s or right(split_part(h.run_id, '.', 1), 1) = 'Z')
-      and not exists (select from {history} own where own.run_id = asked.run_id)
-    order by asked.run_id, h.id
-), moved as (
-    insert into {history}
-        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
-         records_processed, bytes_processed, consecutive_failures)
-    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
-           null, null, {failures_so_far}
-    from asked as h
-    where run_id not in (select asked_run_id from waiting)
-    order by table_name
-    on conflict (run_id) do nothing
-    returning *
-){instead}, shown as ({shown})
-select table_name, run_id from waiting
-"""
-
-#: Runs whose manifest can't be used are born terminal. The failures in a row of a manifest whose table
-#: belongs to another are counted over its own history rows.
-REFUSE = """
-with recorded as (
-    insert into {history}
-        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
-         finish_time, duration_seconds, records_processed, bytes_processed, errors, consecutive_failures)
-    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'error',
-           now(), 0, null, null, errors,
-           1 + case when shown then {failures_so_far}
-               else coalesce((select own.consecutive_failures from {history} own
-                              where own.table_name = h.table_name and own.report_type = h.report_type
-                                and own.manifest_id = h.manifest_id
-                              order by own.id desc limit 1), 0) end
-    from jsonb_to_recordset(%(runs)s) as h
-        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
-         agency_slug text, report_type text, errors text, shown boolean)
-    order by table_name
-    on conflict (run_id) do nothing
-    returning *
-), moved as (
-    select * from recorded where run_id = any(%(shown)s)
-){show}
-returning last_run_id
 """

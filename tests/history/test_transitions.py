@@ -395,7 +395,8 @@ def test_each_transition_is_one_round_trip(
     monkeypatch.setattr("seeder.database.Session", CountingSession)
     monkeypatch.setattr(CountingSession, "sent", 0)
     MOVES[move](platform, "n1.custom-1")
-    assert CountingSession.sent == 1
+    # A fan-out takes its locks one by one: who waits for one must not hold the others' rows.
+    assert CountingSession.sent == (3 if move in ("queue", "refuse") else 1)
 
 
 @pytest.mark.parametrize("move", MOVES)
@@ -416,6 +417,8 @@ def test_a_transition_is_in_both_tables_or_in_neither(platform: Platform, move: 
 def test_missing_tables_are_told_as_such(postgres_url: str, database_url: str) -> None:
     platform = Platform(database_url)
     for move in MOVES.values():
-        with pytest.raises(SchemaIncomplete, match=r'lacks relation "reporting\.seeder_'):
+        with pytest.raises(
+            SchemaIncomplete, match=r'lacks (relation "reporting\.seeder_|schema "reporting")'
+        ):
             move(platform, "n1.custom-1")
     platform.databases.dispose()

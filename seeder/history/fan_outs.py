@@ -1,0 +1,114 @@
+"""The statements of a fan-out: the locks that it takes, and how it records many runs at once.
+
+The pieces are those of seeder.history.transitions.
+"""
+
+#: One fan-out at a time: a table that has never run has no status row that could be locked.
+LOCK_QUEUEING = """
+select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
+"""
+
+#: Many at once, but none that somebody else holds: these are what it returns. A run that moves holds its row
+#: for a millisecond, a person in psql for as long as they like. The locks are taken in one order by everyone.
+LOCK_STATUSES = """
+with locked as (
+    select table_name from {status}
+    where table_name = any(%(tables)s)
+    order by table_name
+    for update skip locked
+)
+select table_name from {status}
+where table_name = any(%(tables)s) and table_name not in (select table_name from locked)
+"""
+
+#: What writing takes anyway. With this in hand, whatever is still waited for is about single rows.
+LOCK_TABLES = """
+lock table {status}, {history} in row exclusive mode
+"""
+
+#: Held by a session for as long as a fan-out lasts. SET LOCAL ends with this text, which is one transaction.
+LOCK_FAN_OUT = """
+set local lock_timeout = '30s';
+select pg_advisory_lock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+"""
+
+UNLOCK_FAN_OUT = """
+select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+"""
+
+#: After these locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
+#: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
+#: back is past help. For a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md).
+#: A run_id that is there already is left as it is: a fan-out may be repeated after a crash half-way.
+#:
+#: Where somebody holds the status row the run is recorded all the same and shown later, at the latest when it
+#: starts. Another run that is pending there, as far as can be seen without the lock, will do too: it reads
+#: nothing before this statement, whatever its start is recorded as.
+QUEUE = """
+with asked as (
+    select *
+    from jsonb_to_recordset(%(runs)s) as h
+        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
+         agency_slug text, report_type text)
+), waiting as (
+    select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id
+    from asked
+    join {history} h using (table_name, report_type, manifest_id)
+    where h.table_name = any(%(tables)s) and h.status = 'pending' and h.run_id <> asked.run_id
+      and h.start_time > now() - make_interval(days => %(days)s)
+      and (not %(scheduled)s or right(split_part(h.run_id, '.', 1), 1) = 'Z')
+      and not exists (select from {history} own where own.run_id = asked.run_id)
+    order by asked.run_id, h.id
+), recorded as (
+    insert into {history}
+        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
+         records_processed, bytes_processed, consecutive_failures)
+    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
+           null, null, {failures_so_far}
+    from asked as h
+    where run_id not in (select asked_run_id from waiting)
+    order by table_name
+    on conflict (run_id) do nothing
+    returning *
+), moved as (
+    select * from recorded where run_id = any(%(shown)s)
+){instead}, shown as ({shown})
+select table_name, run_id from waiting
+"""
+
+#: Runs that were recorded while somebody held their status row, and haven't begun since. After LOCK_STATUSES.
+SHOW_QUEUED = """
+with moved as (
+    update {history} h
+    set consecutive_failures = {failures_so_far},
+        updated_at = clock_timestamp()
+    where run_id = any(%(run_ids)s) and status = 'pending' and table_name <> all(%(held)s)
+    returning h.*
+){show}
+"""
+
+#: Runs whose manifest can't be used are born terminal. The failures in a row of a manifest whose table
+#: belongs to another are counted over its own history rows.
+REFUSE = """
+with recorded as (
+    insert into {history}
+        (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
+         finish_time, duration_seconds, records_processed, bytes_processed, errors, consecutive_failures)
+    select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'error',
+           now(), 0, null, null, errors,
+           1 + case when shown then {failures_so_far}
+               else coalesce((select own.consecutive_failures from {history} own
+                              where own.table_name = h.table_name and own.report_type = h.report_type
+                                and own.manifest_id = h.manifest_id
+                              order by own.id desc limit 1), 0) end
+    from jsonb_to_recordset(%(runs)s) as h
+        (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
+         agency_slug text, report_type text, errors text, shown boolean)
+    order by table_name
+    on conflict (run_id) do nothing
+    returning *
+), moved as (
+    select * from recorded where run_id = any(%(shown)s)
+){show}
+returning last_run_id
+"""
