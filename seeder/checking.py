@@ -1,6 +1,7 @@
 """Everything that can be known to be wrong with the manifests, without running any of them."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -31,6 +32,13 @@ ABOUT_A_VALUE = "22"
 STRANGER = (
     "{manifest.identity} {manifest.table_name}: {stranger} The next run puts the manifest's in its place. "
     "Rename it or the manifest's table_name, or set SEEDER_ON_QUERY_CHANGE to error or keep."
+)
+
+#: A warning: nothing fails by it.
+SUPERUSER = (
+    "Manifests ({count}) run with the rights of {reader}, a superuser{place}: whoever writes one can read "
+    "everything there. Set SEEDER_MANIFEST_ROLE to a role of their own (docs/security.md), and have it own "
+    "the matviews that are there already."
 )
 
 
@@ -96,7 +104,13 @@ def check_manifests(
     groups = _of_one_shape([one for one, _ in readable if one.identity in allowed], allowed)
     answers = list(chain(*survey(ask, groups)))
     problems += chain(*(found for found, _ in answers))
-    warnings = dict.fromkeys(chain(*map(_missed_directives, owners), *(found for _, found in answers)))
+    warnings = dict.fromkeys(
+        chain(
+            _superusers(readable, allowed),
+            *map(_missed_directives, owners),
+            *(found for _, found in answers),
+        )
+    )
     order = {one.identity: number for number, one in enumerate(manifests)}
     problems.sort(key=lambda one: order.get(one.where.partition(" ")[0], -1))
     return Findings(len(selected), tuple(problems), tuple(warnings))
@@ -214,6 +228,18 @@ def _of_one_shape(manifests: Sequence[Manifest], allowed: dict[str, Rights]) -> 
 def _type_of(number: int | None) -> tuple[bool, bool]:
     """A number below zero is an operator's result; one of more than 31 bits is a bigint."""
     return (number or 0) < 0, (number or 0).bit_length() > 31
+
+
+def _superusers(readable: Sequence[tuple[Manifest, Policy]], allowed: dict[str, Rights]) -> Iterator[str]:
+    """Said once for each superuser and database, however many manifests it is about."""
+    readers = Counter(
+        (one.database_id, allowed[one.identity].reader)
+        for one, _ in readable
+        if one.identity in allowed and allowed[one.identity].superuser
+    )
+    for (database_id, reader), count in readers.items():
+        where = named_elsewhere(database_id)
+        yield SUPERUSER.format(count=count, reader=reader, place=f" of {where}" if where else "")
 
 
 def _missed_directives(manifest: Manifest) -> list[str]:

@@ -194,6 +194,12 @@ class FunctionRefused(ManifestError):
     declared STABLE or add it to SEEDER_ALLOWED_FUNCTIONS."""
 
 
+class TextFunctionRefused(FunctionRefused):
+    """The query calls {function} ({why}), which may run SQL, or read what is named, in a text that it is
+    given, or change the session. Write into the query itself what it is to read, or vouch for the function in
+    SEEDER_ALLOWED_FUNCTIONS."""
+
+
 class FunctionUnresolved(ManifestError):
     """The query calls {function}, whose body can't be resolved during a refresh: {reason}. From PostgreSQL 17
     on a refresh runs with the search_path pg_catalog, pg_temp. Write the schemas before the names in it, or

@@ -156,7 +156,8 @@ class Settings(BaseSettings):
     )
     allowed_functions: tuple[str, ...] = _setting(
         (),
-        "Volatile functions outside pg_catalog that manifests may call nevertheless, as JSON: "
+        "Functions outside pg_catalog that manifests may call though they are volatile or are given SQL as "
+        "text, as JSON: "
         '["public.exchange_rate"].',
     )
     refresh_mode: RefreshMode = _setting(

@@ -10,7 +10,7 @@ import psycopg2
 
 from seeder.failures import judged
 from seeder.matviews.confinement import explained
-from seeder.matviews.functions import refuse_volatile_of_probe
+from seeder.matviews.functions import refuse_functions_of_probe
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
 from seeder.matviews.publishing import PROBE, refuse_unfit_to
@@ -28,7 +28,7 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
     """
     with probe(session, query, policy.as_manifest):
         refuse_unfit_to(session, PROBE, policy)
-        refuse_volatile_of_probe(session, policy.allowed_functions)
+        refuse_functions_of_probe(session, policy.allowed_functions)
         # Before EXPLAIN, which would come upon the same names and say less about them.
         warnings = unresolved_functions(session) if session.server_version >= SINCE else []
         if as_role:

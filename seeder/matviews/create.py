@@ -6,7 +6,7 @@ import psycopg2
 
 from seeder.failures import judged
 from seeder.matviews import stamp as stamps
-from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.functions import refuse_functions
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, settle
 from seeder.matviews.stamp import Stamp
@@ -38,7 +38,7 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
     Raises ManifestError or TemporaryError, and then nothing is left of it.
     """
     refuse_unfit(session, query, policy)
-    refuse_volatile(session, query, policy.allowed_functions, policy.as_manifest)
+    refuse_functions(session, query, policy.allowed_functions, policy.as_manifest)
     try:
         with session.transaction():
             session.run_text(policy.as_manifest)

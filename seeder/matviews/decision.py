@@ -12,7 +12,7 @@ from seeder.matviews import indexes as indexing
 from seeder.matviews import stamp
 from seeder.matviews import swap as swapping
 from seeder.matviews.alteration import SQL_CHANGED, Stranger
-from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.functions import refuse_functions
 from seeder.matviews.indexes import Difference
 from seeder.matviews.lock import Found
 from seeder.matviews.meaning import compare, new_stamp
@@ -132,7 +132,7 @@ def refuse_hopeless(
         refuse_unfit_as_it_is(session, manifest, found.oid, decision, policy)
     if decision.deed is not Deed.REFRESH:
         refuse_unfit(session, manifest.query, policy)
-        refuse_volatile(session, manifest.query, policy.allowed_functions, policy.as_manifest)
+        refuse_functions(session, manifest.query, policy.allowed_functions, policy.as_manifest)
     if found.oid is not None and (decision.deed is Deed.REBUILD or decision.how is How.SWAP):
         query = manifest.query if decision.deed is Deed.REBUILD else None
         try:

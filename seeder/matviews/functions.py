@@ -1,10 +1,14 @@
-"""Volatile functions that a query would run: the guard can't know them, the catalogue does.
+"""Functions that a query would run and nobody vouches for: the guard can't know them, the catalogue does.
 
 A volatile function may write (https://www.postgresql.org/docs/current/xfunc-volatility.html). Which functions
 a query calls isn't guessed from names: PostgreSQL itself resolves them, for a view that is made of the query
 and never executed, and notes in ``pg_depend`` what that view needs. So overloads and the search_path count as
 they will for the matview, and calls are seen that no function's name in the text shows: by operators, casts
 and aggregates, as a column (``t.f`` calls ``f(t)``), and in the views the query reads, at any depth.
+
+Volatile ones are refused, and those that take SQL or a name as text and so reach what the query doesn't show:
+of the extensions that were looked at by name (seeder.sql.extensions), of others by what can be known of them,
+their extension, language, label and arguments (docs/decisions/sql-as-text.md).
 
 Left to the database's own permissions: pg_catalog (PostgreSQL doesn't note its own functions; the guard
 refuses the dangerous ones by name, but a view may call them), what a function does behind a label that isn't
@@ -13,9 +17,10 @@ true, and functions in row security policies, domain checks and the input of typ
 
 from collections.abc import Sequence
 
-from seeder.errors import FunctionRefused
+from seeder.errors import FunctionRefused, TextFunctionRefused
 from seeder.matviews.probe import probe
 from seeder.session import Session
+from seeder.sql.extensions import KNOWN, REFUSED
 from seeder.sql.guard import SafeQuery
 
 #: From the probe over its rule, views' rules, operators, aggregates and SQL-standard function bodies to all
@@ -54,28 +59,62 @@ with recursive reached (class, object, relation) as (
 )
 """
 
-VOLATILE = (
+#: A type in which SQL or a name can be handed over: strings, the aliases of OIDs (regclass …), documents,
+#: whatever is made of text, and the pseudo-types that take anything.
+TAKES_TEXT = """
+exists (
+    select from unnest(function.proargtypes) as argument (oid)
+    join pg_type as given on given.oid = argument.oid
+    join pg_type as base on base.oid = coalesce(nullif(given.typbasetype, 0), given.oid)
+    join pg_type as type on type.oid = case base.typcategory when 'A' then base.typelem else base.oid end
+    where type.typcategory = 'S'
+       or type.typname ~ '^reg'
+       or type.typname in ('cstring', 'json', 'jsonb', 'xml', 'refcursor')
+       or type.typtype = 'p' and type.typname ~ '^any'
+)"""
+
+JUDGED = (
     REACHED
-    + """
-select schema.nspname || '.' || function.proname as name,
-       case when reached.relation <> cast('pg_temp.seeder_probe' as regclass)
-            then cast(cast(reached.relation as regclass) as text) end as view
-from reached
-join pg_proc as function on function.oid = reached.object
-join pg_namespace as schema on schema.oid = function.pronamespace
-where reached.class = cast('pg_proc' as regclass)
-  and function.provolatile = 'v'
-  and schema.nspname <> 'pg_catalog'
+    + f"""
+, judged as (
+    select schema.nspname || '.' || function.proname as name,
+           extension.extname as extension,
+           case when reached.relation <> cast('pg_temp.seeder_probe' as regclass)
+                then cast(cast(reached.relation as regclass) as text) end as view,
+           case
+               when function.provolatile = 'v' then 'volatile'
+               when extension.extname || '.' || function.proname = any (cast(%(refused)s as text[]))
+                   then 'refused'
+               when function.provolatile = 's'
+                    and (extension.extname is null or extension.extname <> all (cast(%(known)s as text[])))
+                    and (language.lanname in ('c', 'internal')
+                         or extension.extname is not null and language.lanname <> 'sql')
+                    and {TAKES_TEXT}
+                   then 'unknown'
+           end as verdict
+    from reached
+    join pg_proc as function on function.oid = reached.object
+    join pg_namespace as schema on schema.oid = function.pronamespace
+    join pg_language as language on language.oid = function.prolang
+    left join pg_depend as part on part.classid = cast('pg_proc' as regclass)
+                               and part.objid = function.oid
+                               and part.deptype = 'e'
+    left join pg_extension as extension on extension.oid = part.refobjid
+    where reached.class = cast('pg_proc' as regclass)
+      and schema.nspname <> 'pg_catalog'
+)
+select * from judged where verdict is not null
 order by view nulls first, name
 limit 1
 """
 )
 
 
-def refuse_volatile(
+def refuse_functions(
     session: Session, query: SafeQuery, allowed: Sequence[str], as_manifest: str = ""
 ) -> None:
-    """Raise FunctionRefused where the query calls a volatile function that isn't in `allowed`.
+    """Raise FunctionRefused where the query calls a function that isn't in `allowed` and that is volatile or
+    may run SQL given as text.
 
     `allowed` holds names as ``schema.function``, all overloads alike; what an allowed function calls is
     allowed. `as_manifest` is what the matview's creation begins with, if anything (Policy). Nothing stays
@@ -83,12 +122,20 @@ def refuse_volatile(
     QueryFailed here already. Three round trips: meant for a creation, not for each refresh.
     """
     with probe(session, query, as_manifest):
-        refuse_volatile_of_probe(session, allowed)
+        refuse_functions_of_probe(session, allowed)
 
 
-def refuse_volatile_of_probe(session: Session, allowed: Sequence[str]) -> None:
+def refuse_functions_of_probe(session: Session, allowed: Sequence[str]) -> None:
     """The same inside a probe's block."""
-    found = session.row(VOLATILE, allowed=list(allowed))
-    if found is not None:
-        function = found.name if found.view is None else f"{found.name} (in the view {found.view})"
-        raise FunctionRefused(function=function)
+    found = session.row(JUDGED, allowed=list(allowed), refused=sorted(REFUSED), known=sorted(KNOWN))
+    if found is None:
+        return
+    function = found.name if found.view is None else f"{found.name} (in the view {found.view})"
+    match found.verdict:
+        case "volatile":
+            raise FunctionRefused(function=function)
+        case "refused":
+            raise TextFunctionRefused(function=function, why=f"of the extension {found.extension}")
+        case _:
+            whose = f"of the extension {found.extension}" if found.extension else "in C of no extension"
+            raise TextFunctionRefused(function=function, why=f"{whose}, unknown to seeder and given text")

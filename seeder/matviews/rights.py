@@ -22,6 +22,8 @@ select wanted.schema, wanted.name, current_user as role,
        pg_get_userbyid(c.relowner) as owner,
        pg_has_role(c.relowner, 'usage') as owns,
        pg_has_role(session_user, c.relowner, %(becoming)s) as may_become,
+       (select rolsuper from pg_roles
+        where rolname = coalesce(pg_get_userbyid(c.relowner), current_user)) as superuser,
        %(knows_maintain)s and has_table_privilege(c.oid, %(maintain)s) as may_maintain
 from unnest(cast(%(schemas)s as text[]), cast(%(names)s as text[])) as wanted (schema, name)
 left join pg_namespace as n on n.nspname = wanted.schema
@@ -43,6 +45,8 @@ class Rights:
     reader: str
     #: The reader is another than the role, and the connection may become it to ask.
     ask_reader: bool
+    #: The reader may do everything, and so may what the query calls.
+    superuser: bool
 
 
 def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> dict[str, Rights]:
@@ -66,6 +70,7 @@ def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> 
             as_role=not row.there or row.owns,
             reader=row.owner if row.there else row.role,
             ask_reader=row.there and row.owner != row.role and row.may_become,
+            superuser=bool(row.superuser),
         )
         for row in found
     }

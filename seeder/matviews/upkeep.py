@@ -15,7 +15,7 @@ from seeder.matviews import keys, lock, stamp
 from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.decision import Decision, Deed, decide, refuse_unfit_as_it_is
-from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.functions import refuse_functions
 from seeder.matviews.lock import Found
 from seeder.matviews.meaning import new_stamp
 from seeder.matviews.policy import Policy
@@ -111,7 +111,7 @@ class _Upkeep:
     def _rebuild(self, oid: int, decision: Decision) -> RefreshResult:
         query, policy = self.manifest.query, self.policy
         refuse_unfit(self.session, query, policy)
-        refuse_volatile(self.session, query, policy.allowed_functions, policy.as_manifest)
+        refuse_functions(self.session, query, policy.allowed_functions, policy.as_manifest)
         return self._swap(Outcome.REBUILT, oid, query, decision, self._missing_indexes(decision))
 
     def _refresh(self, oid: int, decision: Decision) -> RefreshResult:

@@ -1,6 +1,7 @@
 """What is wrong with manifests is found without running them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from contract import Platform
@@ -33,6 +34,14 @@ def analyst(world: Platform) -> Iterator[str]:
 
 
 def check(
+    world: Platform, selection: Selection | None = None, databases: Databases | None = None, **settings
+) -> Findings:
+    """The findings, but for the warning that all of it runs as a superuser, as it does here."""
+    found = check_as_it_is(world, selection, databases, **settings)
+    return replace(found, warnings=tuple(one for one in found.warnings if "a superuser" not in one))
+
+
+def check_as_it_is(
     world: Platform, selection: Selection | None = None, databases: Databases | None = None, **settings
 ) -> Findings:
     made = Settings(**settings)
@@ -404,3 +413,31 @@ def test_a_directive_whose_colon_was_forgotten_is_warned_of(world: Platform) -> 
     assert found.warnings == (
         "custom-1 report_1: the comment in line 2 of its SQL is no directive; write -- seeder: with a colon.",
     )
+
+
+def test_manifests_that_run_as_a_superuser_are_warned_of_once(world: Platform, analyst: str) -> None:
+    world.sql(f"grant select on sale to {analyst}")
+    world.custom(1, query="select * from sale")
+    world.custom(2, query="select id from sale")
+    databases = Databases(world.url, {7: f"{world.url}?application_name=other"})
+    world.custom(3, query="select id from sale", database_id=7)
+    owner = world.value("select current_user")
+    try:
+        ours, theirs = check_as_it_is(world, databases=databases).warnings
+    finally:
+        databases.dispose()
+    assert ours.startswith(f"Manifests (2) run with the rights of {owner}, a superuser: whoever")
+    assert (
+        f"Manifests (1) run with the rights of {owner}, a superuser of database 7 (SEEDER_DATABASES)"
+        in theirs
+    )
+    world.sql("delete from reporting.seeder_custom_report_manifest where id = 3")
+    assert check_as_it_is(world, manifest_role=analyst).warnings == ()
+
+
+def test_a_superusers_matview_is_warned_of_though_the_role_is_another(world: Platform, analyst: str) -> None:
+    """A refresh runs with the rights of its owner."""
+    world.sql("create materialized view reporting.report_1 as select id from sale")
+    world.custom(1, query="select id from sale")
+    (warning,) = check_as_it_is(world, manifest_role=analyst, on_query_change=OnQueryChange.KEEP).warnings
+    assert "a superuser" in warning

@@ -13,7 +13,7 @@ from seeder.demo import EXPECTED_FAILURES, put_manifests
 from seeder.demo.manifests import CannedReport, CustomReport, canned_reports, custom_reports
 from seeder.errors import QueryRefused
 from seeder.matviews.create import create as create_matview
-from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.functions import refuse_functions
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import policy_of
 from seeder.matviews.refresh import How, refresh
@@ -94,7 +94,7 @@ def test_every_report_calls_only_functions_that_are_not_volatile(loaded_url: str
     databases = Databases(loaded_url)
     with databases.session() as session:
         for report in [*CANNED, *WORKING]:
-            refuse_volatile(session, safe(report.query, "ua"), ())
+            refuse_functions(session, safe(report.query, "ua"), ())
     databases.dispose()
 
 

@@ -7,7 +7,7 @@ from emptied import fresh_database
 
 from seeder.database import Databases
 from seeder.errors import FunctionRefused, QueryFailed
-from seeder.matviews.functions import refuse_volatile
+from seeder.matviews.functions import refuse_functions
 from seeder.session import Session
 from seeder.sql.guard import check
 from seeder.sql.placeholders import render_query
@@ -46,7 +46,7 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 
 def refuse(session: Session, sql: str, *allowed: str) -> None:
-    refuse_volatile(session, check(render_query(sql, {})), allowed)
+    refuse_functions(session, check(render_query(sql, {})), allowed)
 
 
 VOLATILE = {
@@ -111,7 +111,7 @@ def test_nothing_is_executed_and_nothing_stays_behind(session: Session) -> None:
 def test_a_query_over_a_missing_table_says_where_in_the_manifest(session: Session) -> None:
     query = check(render_query("select :agency_slug,\n  *\nfrom missing", {"agency_slug": "a longer value"}))
     with pytest.raises(QueryFailed, match=r'relation "missing" does not exist\nAt line 3, column 6'):
-        refuse_volatile(session, query, ())
+        refuse_functions(session, query, ())
     assert session.row("select 1 as alive").alive == 1
 
 
@@ -120,7 +120,7 @@ def test_names_are_resolved_as_the_role_that_will_own_the_matview(session: Sessi
     session.run_text("create role seeder_test_reader")
     try:
         with pytest.raises(QueryFailed, match="function writes"):
-            refuse_volatile(
+            refuse_functions(
                 session,
                 check(render_query("select writes(1)", {})),
                 (),
