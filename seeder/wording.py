@@ -1,5 +1,7 @@
 """Numbers as people read them, on the pages and in a terminal."""
 
+from datetime import datetime
+
 
 def number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
@@ -31,6 +33,19 @@ def duration(seconds: int | None) -> str:
     if minutes:
         return f"{minutes} min {left:02} s"
     return f"{left} s"
+
+
+def lasted(seconds: int | None, start: datetime | None, finish: datetime | None) -> float | None:
+    """The whole seconds that the record has of a run, rounded up; less than one where its moments tell so."""
+    if seconds == 1 and start is not None and finish is not None:
+        return min(1.0, (finish - start).total_seconds())
+    return seconds
+
+
+def took(seconds: int | None, start: datetime | None, finish: datetime | None) -> str:
+    """``lasted`` in words."""
+    known = lasted(seconds, start, finish)
+    return "" if known is None else brief(known)
 
 
 def brief(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """``seeder history TABLE``: its runs, newest first, each failure in full."""
 
 from seeder.app import equipment
-from seeder.cli.printing import console, moment, number, print_json, size, status_text, table, text
+from seeder.cli.printing import console, moment, number, print_json, size, status_text, table, text, took
 from seeder.errors import UnknownTable
 
 
@@ -22,9 +22,9 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
     for one in runs:
         rows.add_row(
             one.run_id,
-            status_text(one.status),
+            status_text(one.status, one.errors),
             moment(one.start_time),
-            "" if one.duration_seconds is None else f"{one.duration_seconds} s",
+            took(one.duration_seconds, one.start_time, one.finish_time),
             number(one.records_processed),
             size(one.bytes_processed),
             "" if one.cpu_percentage is None else f"{one.cpu_percentage} %",

@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from seeder.history.cancelled import is_cancelled
 from seeder.wording import first_line as first_line
 from seeder.wording import number as number
 from seeder.wording import size as size
+from seeder.wording import took as took
 
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
 
@@ -62,9 +64,12 @@ def progress(what: str, out: Console) -> Iterator[tuple[Callable[[int], object],
         yield lambda total: bar.update(task, total=total), lambda count: bar.advance(task, count)
 
 
-def status_text(status: str | None) -> str:
+def status_text(status: str | None, errors: str | None = None) -> str:
+    """Of a run, with what its errors say; None is never run."""
     if status is None:
         return "[dim]never run[/]"
+    if status == "error" and is_cancelled(errors):
+        return "[dim]cancelled[/]"
     return f"[{STYLES[status]}]{status}[/]"
 
 

@@ -17,9 +17,11 @@ from seeder.cli.printing import (
     status_text,
     table,
     text,
+    took,
 )
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
+from seeder.history.cancelled import has_failed
 from seeder.overdue import LateTick
 from seeder.planning import Selection
 
@@ -42,7 +44,10 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
         show(console(), jobs)
         if late:
             console().print(f"[red]{told(late)}[/]")
-    failed = any(job.status == "error" and job.enabled for job in jobs)
+    failed = any(
+        job.status == "error" and job.enabled and has_failed(job.consecutive_failures, job.last_errors)
+        for job in jobs
+    )
     return 1 if failed or (late and late.missed) else 0
 
 
@@ -69,9 +74,9 @@ def show(out: Console, jobs: Sequence[Job]) -> None:
             text(job.agency_slug),
             text(job.table_name),
             text(job.report_name),
-            status_text(job.status) if job.enabled else "[dim]disabled[/]",
+            status_text(job.status, job.last_errors) if job.enabled else "[dim]disabled[/]",
             moment(job.start_time),
-            "" if job.duration_seconds is None or job.status is None else f"{job.duration_seconds} s",
+            took(job.duration_seconds, job.start_time, job.finish_time) if job.status else "",
             number(job.records_processed),
             size(job.bytes_processed),
             number(job.consecutive_failures or None),

@@ -69,27 +69,33 @@ where h.id > %(newest_id)s
   and h.run_id is distinct from s.last_run_id
 """
 
-#: A short range of the index on start_time.
+#: A short range of the index on start_time. Of each manifest its own: what was refused because its table is
+#: another's has nothing of that one's.
 SUCCESSES = """
-select table_name, max(finish_time) as last,
-       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds,
+select table_name, report_type, manifest_id, max(finish_time) as last,
+       (array_agg({lasted} order by id desc))[1:{kept}] as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
 where start_time >= %(since)s and status = 'success'
-group by table_name
+group by table_name, report_type, manifest_id
 """
 
 #: The same of some tables, through their own index.
 SUCCESSES_OF_TABLES = """
-select table_name, max(finish_time) as last,
-       (array_agg(coalesce(duration_seconds, 0) order by id desc))[1:{kept}] as seconds,
+select table_name, report_type, manifest_id, max(finish_time) as last,
+       (array_agg({lasted} order by id desc))[1:{kept}] as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
 where table_name = any(%(tables)s) and start_time >= %(since)s and status = 'success'
-group by table_name
+group by table_name, report_type, manifest_id
 """
+
+#: seeder.wording.lasted
+LASTED = """
+case when duration_seconds = 1 then least(1.0, extract(epoch from finish_time - start_time))::float8
+     else coalesce(duration_seconds, 0) end"""
 
 #: How many of a table's last successes say what is usual.
 KEPT = 10
@@ -128,7 +134,7 @@ class RecordWatch:
             }.items()
         }
         self._sql = {
-            name: text.format(**pieces, job_columns=JOB_COLUMNS, kept=KEPT)
+            name: text.format(**pieces, job_columns=JOB_COLUMNS, kept=KEPT, lasted=LASTED)
             for name, text in globals().items()
             if name.isupper() and isinstance(text, str)
         }
@@ -159,8 +165,8 @@ class RecordWatch:
         return session.rows(self._sql["SUCCESSES_OF_TABLES"], tables=tables, since=since)
 
     def successes(self, session: Session, since: datetime) -> list[Any]:
-        """Of runs begun since: ``table_name``, the ``last`` finish and, newest first, the ``seconds`` and the
-        ``sizes`` (rows and bytes of the last two)."""
+        """Of runs begun since, by table and manifest: the ``last`` finish and, newest first, the ``seconds``
+        and the ``sizes`` (rows and bytes of the last two)."""
         return session.rows(self._sql["SUCCESSES"], since=since)
 
     def _jobs(self, rows: list[Any]) -> list[WatchedJob]:

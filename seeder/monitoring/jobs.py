@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from statistics import median_low
 
+from seeder.history.cancelled import has_failed, is_cancelled
 from seeder.history.watching import WatchedJob
 from seeder.models import RunStatus
 
@@ -33,15 +35,15 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Successes:
-    """A table's last successful runs: when the latest ended, how long each took, and what the last two of
+    """A manifest's last successful runs: when the latest ended, how long each took, and what the last two of
     them left, newest first."""
 
     last: datetime | None = None
-    seconds: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
     sizes: tuple[Size, ...] = ()
 
     @property
-    def usual_seconds(self) -> int | None:
+    def usual(self) -> float | None:
         return median_low(self.seconds) if self.seconds else None
 
 
@@ -62,7 +64,8 @@ class MonitoredJob:
     """A job with its flags, as of a look."""
 
     job: WatchedJob
-    usual_seconds: int | None
+    #: How long its runs usually take, in seconds.
+    usual: float | None
     last_success: datetime | None
     #: After the last success, and after the one before it.
     size: Size | None
@@ -70,6 +73,8 @@ class MonitoredJob:
     #: When its run, if one is at work, becomes long.
     long_after: datetime | None
     is_failing: bool
+    #: Its run was ended by somebody.
+    is_cancelled: bool
     is_long_running: bool
     is_stale: bool
     never_run: bool
@@ -81,6 +86,11 @@ class MonitoredJob:
     @property
     def identity(self) -> str:
         return f"{self.job.report_type}-{self.job.manifest_id}"
+
+    @property
+    def usual_seconds(self) -> int | None:
+        """Rounded up, as the record's durations are."""
+        return None if self.usual is None else ceil(self.usual)
 
     @property
     def attention(self) -> int:
@@ -96,7 +106,8 @@ class MonitoredJob:
 
 def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJob:
     """The flags of a job. What is switched off is neither failing nor stale: nobody expects it to run."""
-    usual = successes.usual_seconds
+    usual = None if successes.usual is None else ceil(successes.usual)
+    failing = has_failed(job.consecutive_failures, job.last_errors)
     succeeded = job.status == RunStatus.SUCCESS
     last_success = max(filter(None, (successes.last, job.finish_time if succeeded else None)), default=None)
     sizes = successes.sizes
@@ -112,14 +123,15 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
         long_after = job.start_time + timedelta(seconds=limit)
     return MonitoredJob(
         job=job,
-        usual_seconds=usual,
+        usual=successes.usual,
         last_success=last_success,
         size=sizes[0] if sizes else None,
         size_before=sizes[1] if len(sizes) > 1 else None,
         long_after=long_after,
-        is_failing=job.enabled and job.consecutive_failures > 0,
+        is_failing=job.enabled and failing,
+        is_cancelled=job.status == RunStatus.ERROR and is_cancelled(job.last_errors),
         is_long_running=long_after is not None and clock.now > long_after,
-        is_stale=job.enabled and _is_stale(job, last_success, clock),
+        is_stale=job.enabled and _is_stale(last_success, clock, failing=failing),
         never_run=never_run,
         enabled=job.enabled,
         next_run=clock.next_run if job.enabled else None,
@@ -127,8 +139,8 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
     )
 
 
-def _is_stale(job: WatchedJob, last_success: datetime | None, clock: Clock) -> bool:
+def _is_stale(last_success: datetime | None, clock: Clock, *, failing: bool) -> bool:
     if last_success is not None:
         return last_success < clock.stale_before
     # What never succeeded is stale once it has failed; a first run that isn't over is still awaited.
-    return job.consecutive_failures > 0
+    return failing

@@ -21,6 +21,7 @@ from seeder.monitoring.snapshot import Look, Snapshot
 from seeder.session import Session
 from seeder.settings import Settings
 from seeder.ticks import latest_ticks, next_tick
+from seeder.wording import lasted
 
 #: How far behind the last look a look goes back: a transition is written and visible within this time.
 MARGIN = timedelta(seconds=3)
@@ -49,7 +50,8 @@ class Monitor:
         self._long_running_seconds = settings.long_running_seconds
         self._lock = Lock()
         self._snapshot: Snapshot | None = None
-        self._successes: dict[str, Successes] = {}
+        #: By a table's name and who refreshed it: what a job shows is of whoever's run it shows.
+        self._successes: dict[tuple[str, str], Successes] = {}
         self._last: State | None = None
         self._loaded: datetime | None = None
         self._manifests: str | None = None
@@ -83,7 +85,7 @@ class Monitor:
         clock = self._clock(state.now)
         if self._loaded is None or state.now - self._loaded >= RELOAD_EVERY:
             self._successes = {
-                row.table_name: _successes(row)
+                (row.table_name, _identity(row)): _successes(row)
                 for row in self._watch.successes(session, self._usual_since(state.now))
             }
             self._loaded = state.now
@@ -170,7 +172,7 @@ class Monitor:
         if ended_unseen:
             since = self._usual_since(state.now)
             for row in self._watch.successes_of(session, sorted(ended_unseen), since):
-                self._successes[row.table_name] = _successes(row)
+                self._successes[row.table_name, _identity(row)] = _successes(row)
         if through_view:
             for job in self._watch.jobs_of(session, sorted(through_view)):
                 fresh[f"{job.report_type}-{job.manifest_id}"] = job
@@ -179,11 +181,12 @@ class Monitor:
     def _note_success(self, row: Any) -> None:
         if row.status != RunStatus.SUCCESS or row.finish_time is None:
             return
-        known = self._successes.get(row.table_name, Successes())
+        known = self._successes.get((row.table_name, _identity(row)), Successes())
         if known.last is None or row.finish_time > known.last:
-            seconds = (row.duration_seconds or 0, *known.seconds)[:KEPT]
+            took = lasted(row.duration_seconds, row.start_time, row.finish_time) or 0
+            seconds = (took, *known.seconds)[:KEPT]
             sizes = (Size(row.records_processed, row.bytes_processed), *known.sizes[:1])
-            self._successes[row.table_name] = Successes(row.finish_time, seconds, sizes)
+            self._successes[row.table_name, _identity(row)] = Successes(row.finish_time, seconds, sizes)
 
     # --- how ----------------------------------------------------------------------------------------
 
@@ -195,10 +198,15 @@ class Monitor:
         return Clock(now, last, before_that, next_tick(*self._schedule, now), self._long_running_seconds)
 
     def _monitored(self, job: WatchedJob, clock: Clock) -> MonitoredJob:
-        return monitored(job, self._successes.get(job.table_name, Successes()), clock)
+        runner = (job.last_run_id or "").partition(".")[2]
+        return monitored(job, self._successes.get((job.table_name, runner), Successes()), clock)
 
     def _next_version(self) -> int:
         return self._snapshot.version + 1 if self._snapshot else 1
+
+
+def _identity(row: Any) -> str:
+    return f"{row.report_type}-{row.manifest_id}"
 
 
 def _successes(row: Any) -> Successes:

@@ -4,7 +4,7 @@ Times are seconds since the seeding was recorded. Nothing here asks a database.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ class Bar:
     waited: float
     start: float
     end: float
-    usual_seconds: int | None
+    usual_seconds: float | None
 
     @property
     def seconds(self) -> float:
@@ -72,7 +72,7 @@ class Night:
         return max(self.worked_seconds / self.lane_count, *(bar.seconds for bar in self.bars))
 
 
-def night_of(runs: Sequence[NightRun], usual: dict[str, int | None], now: datetime) -> Night | None:
+def night_of(runs: Sequence[NightRun], usual: Mapping[str, float | None], now: datetime) -> Night | None:
     """None for a seeding without runs. ``usual`` has a table's usual duration."""
     if not runs:
         return None

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from seeder.history.cancelled import is_cancelled
 from seeder.history.pages import DatedRun
+from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob
 from seeder.web.wire.history import HistoryRow, RunRow
 from seeder.web.wire.jobs import JobChange, JobRow
@@ -31,6 +33,7 @@ def job_row(one: MonitoredJob) -> JobRow:
         usual_seconds=one.usual_seconds,
         last_success=one.last_success,
         is_failing=one.is_failing,
+        is_cancelled=one.is_cancelled,
         is_long_running=one.is_long_running,
         is_stale=one.is_stale,
         never_run=one.never_run,
@@ -51,6 +54,7 @@ def job_change(one: MonitoredJob) -> JobChange:
         duration_seconds=job.duration_seconds,
         consecutive_failures=job.consecutive_failures,
         is_failing=one.is_failing,
+        is_cancelled=one.is_cancelled,
         is_long_running=one.is_long_running,
         is_stale=one.is_stale,
     )
@@ -85,4 +89,5 @@ def run_row(run: DatedRun) -> RunRow:
         table_name=what.table_name,
         agency_slug=what.agency_slug,
         consecutive_failures=what.consecutive_failures or 0,
+        is_cancelled=run.status == RunStatus.ERROR and is_cancelled(run.errors),
     )

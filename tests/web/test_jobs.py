@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeder.history import Figures, Refusal
+from seeder.history.shortening import shortened
 from seeder.monitoring.listing import Listing
 from seeder.web.cursors import cursor, place
 
@@ -234,11 +235,11 @@ def test_whatever_stands_in_a_name_or_an_error_comes_out_as_it_went_in(
     platform.history.queue([new_run(run_id, "sales", report_name=text, agency_slug=short)])
     platform.history.fail(run_id, "sales", text)
     (row,) = rows(client)
-    assert (row["reportName"], row["agencySlug"], row["lastErrors"]) == (text, short, text)
+    assert (row["reportName"], row["agencySlug"], row["lastErrors"]) == (text, short, shortened(text))
     assert client.get("/api/jobs", params={"agency": short, "q": short}).json()["total"] == 1
-    assert client.get("/api/jobs/sales/history").json()["items"][0]["errors"] == text
+    assert client.get("/api/jobs/sales/history").json()["items"][0]["errors"] == shortened(text)
     (found,) = client.get("/api/history", params={"agency": short, "q": short}).json()["items"]
-    assert (found["reportName"], found["errors"]) == (text, text)
+    assert (found["reportName"], found["errors"]) == (text, shortened(text))
 
 
 def test_numbers_are_numbers(platform: Platform, client: TestClient) -> None:

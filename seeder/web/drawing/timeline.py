@@ -8,7 +8,7 @@ from datetime import UTC
 from seeder.models import RunStatus
 from seeder.monitoring.night import Bar, Night, load_of
 from seeder.web.drawing.scales import Scale, ticks, whole
-from seeder.wording import brief, duration
+from seeder.wording import brief
 
 WIDTH = 960
 #: How many ran side by side, on top.
@@ -168,7 +168,7 @@ def title_of(bar: Bar) -> str:
     """A run in one line of text."""
     run = bar.run
     took = f"{'at work for' if bar.is_running else 'took'} {brief(bar.seconds)}"
-    usual = f", usually {duration(bar.usual_seconds)}" if bar.usual_seconds is not None else ""
+    usual = f", usually {brief(bar.usual_seconds)}" if bar.usual_seconds is not None else ""
     return (
         f"{run.table_name} ({run.agency_slug}): {run.status}, {took}{usual}; "
         f"began {run.start_time.astimezone(UTC):%H:%M:%S} UTC, {brief(bar.waited)} in the queue"

@@ -6,9 +6,10 @@ from datetime import datetime
 from statistics import median_low
 
 from seeder.history import Run
+from seeder.history.cancelled import is_cancelled
 from seeder.models import RunStatus
 from seeder.web.drawing.scales import Scale, round_up_seconds, whole
-from seeder.wording import duration, number
+from seeder.wording import brief, lasted, number, took
 
 #: The plot, in the picture's own units; it is stretched to the width there is.
 HEIGHT = 100
@@ -66,19 +67,31 @@ def durations(newest_first: Sequence[Run]) -> Chart | None:
             y=HEIGHT - max(scale.at(run.duration_seconds or 0), 1.0),
             height=max(scale.at(run.duration_seconds or 0), 1.0),
             status=run.status,
-            title=f"{_when(run)}: {duration(run.duration_seconds)}, {run.status}",
+            title=f"{_when(run)}: {took(run.duration_seconds, run.start_time, run.finish_time)}, {_end(run)}",
         )
         for x, run in zip(_places(len(runs)), runs, strict=True)
     )
-    failed = sum(run.status == RunStatus.ERROR for run in runs)
-    good = [run.duration_seconds or 0 for run in runs if run.status == RunStatus.SUCCESS]
+    failed = sum(_end(run) == RunStatus.ERROR for run in runs)
+    good = [_seconds(run) for run in runs if run.status == RunStatus.SUCCESS]
     words = [f"{_count(len(runs), 'run')}, {failed or 'none'} failed."]
     if good:
+        least, most = brief(min(good)), brief(max(good))
         words.append(
-            f"Those that succeeded took {duration(min(good))} to {duration(max(good))}, "
-            f"{duration(median_low(good))} in the middle, {duration(good[-1])} last."
+            f"Those that succeeded took {least}."
+            if least == most
+            else f"Those that succeeded took {least} to {most}, "
+            f"{brief(median_low(good))} in the middle, {brief(good[-1])} last."
         )
     return _chart(runs, columns, whole(top), "0", " ".join(words))
+
+
+def _seconds(run: Run) -> float:
+    return lasted(run.duration_seconds, run.start_time, run.finish_time) or 0
+
+
+def _end(run: Run) -> str:
+    """Its status, or that somebody ended it."""
+    return "cancelled" if run.status == RunStatus.ERROR and is_cancelled(run.errors) else run.status
 
 
 def rows(newest_first: Sequence[Run]) -> Chart | None:

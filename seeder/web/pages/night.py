@@ -116,7 +116,7 @@ async def nights(request: Request, asked: Annotated[NightsAsked, Query()]) -> Re
 async def night(request: Request, seeding_id: SeedingId, asked: Annotated[NightAsked, Query()]) -> Response:
     here = services(request)
     snapshot = await here.live.fresh()
-    usual = {one.job.table_name: one.usual_seconds for one in snapshot.jobs}
+    usual = {one.job.table_name: one.usual for one in snapshot.jobs}
     view = await here.read(_viewed, here, seeding_id, usual, snapshot.clock.now)
     if view is None:
         raise HTTPException(
@@ -213,7 +213,7 @@ def _sentences(found: Night) -> list[str]:
 
 
 def _usually(bar: Bar) -> str:
-    return "" if bar.usual_seconds is None else f" (usually {duration(bar.usual_seconds)})"
+    return "" if bar.usual_seconds is None else f" (usually {brief(bar.usual_seconds)})"
 
 
 def _waited(found: Night) -> str:

@@ -45,6 +45,7 @@ class RunRow(HistoryRow):
     consecutive_failures: int = value(
         description="Runs in a row that ended in error, with this one.", example=0
     )
+    is_cancelled: bool = value(description="Somebody ended it; its status is error.", example=False)
 
 
 class RunPage(Wire):

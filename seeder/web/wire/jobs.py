@@ -22,7 +22,9 @@ class JobRow(Wire):
         description="When the last run began, or was queued where it hasn't.",
         example="2026-11-24T02:00:03.120000+00:00",
     )
-    consecutive_failures: int = value(description="Runs in a row that ended in error.", example=0)
+    consecutive_failures: int = value(
+        description="Runs in a row that ended in error, or were cancelled.", example=0
+    )
     agency_id: int | None = value(description="The agency's id.", example=7)
     agency_name: str | None = value(
         description="The agency's name, where there is an agency table.", example="North Port"
@@ -49,7 +51,12 @@ class JobRow(Wire):
         description="When a run last succeeded; null where none did within ten ticks of the schedule.",
         example="2026-11-24T02:00:45.007000+00:00",
     )
-    is_failing: bool = value(description="The last run that ended was an error.", example=False)
+    is_failing: bool = value(
+        description="The last run that ended, and wasn't cancelled, was an error.", example=False
+    )
+    is_cancelled: bool = value(
+        description="The last run is over because somebody cancelled it; its status is error.", example=False
+    )
     is_long_running: bool = value(
         description="At work for longer than SEEDER_LONG_RUNNING_SECONDS, or three times as long as usual.",
         example=False,
@@ -89,6 +96,7 @@ class JobChange(Wire):
     duration_seconds: int | None = value(example=42)
     consecutive_failures: int = value(example=0)
     is_failing: bool = value(example=False)
+    is_cancelled: bool = value(example=False)
     is_long_running: bool = value(example=False)
     is_stale: bool = value(example=False)
 
