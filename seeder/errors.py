@@ -68,6 +68,11 @@ class Unanswered(UserError):
     once it does: see whether the report is queued before you ask again."""
 
 
+class TooMuchAtOnce(UserError):
+    """Nothing was done: {count} refreshes and cancels that were asked for here are under way already, and
+    wait for the reporting database. Ask again in {seconds} s."""
+
+
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
     SEEDER_BROKER_URL is right."""

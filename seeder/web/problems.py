@@ -18,6 +18,7 @@ from seeder.errors import (
     DatabaseUnreachable,
     NotPublished,
     SchemaIncomplete,
+    TooMuchAtOnce,
     Unanswered,
     UnknownAgency,
     UnknownReportType,
@@ -68,6 +69,7 @@ STATUSES: tuple[tuple[type[UserError], int], ...] = (
     (DatabaseUnreachable, 503),
     (DatabaseSilent, 503),
     (Unanswered, 503),
+    (TooMuchAtOnce, 503),
     (BrokerUnreachable, 503),
     (NotPublished, 503),
     (SchemaIncomplete, 503),
@@ -143,7 +145,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _user(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
-    return problem(status, str(error), page=wants_page(request))
+    headers = {"Retry-After": str(error.facts["seconds"])} if isinstance(error, TooMuchAtOnce) else None
+    return problem(status, str(error), headers=headers, page=wants_page(request))
 
 
 async def _database(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from celery import Celery
 from starlette.requests import HTTPConnection
 
 from seeder.app import Equipment
-from seeder.errors import DatabaseSilent, Unanswered
+from seeder.errors import DatabaseSilent, TooMuchAtOnce, Unanswered
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
@@ -29,6 +29,12 @@ Made = TypeVar("Made")
 #: get in each other's way, and each has a connection of its own.
 READERS = 6
 
+#: What changes something has threads of its own, so that however many click while the record is locked, the
+#: pages keep theirs; and a wish that gets no turn for so long is refused, before anything of it is done.
+ACTORS = 4
+TURN_SECONDS = 1.0
+RETRY_SECONDS = 5
+
 #: Nobody waits longer for an answer; the thread that asks does, and keeps its turn.
 PATIENCE_SECONDS = 20.0
 
@@ -45,6 +51,7 @@ class Services:
     nights: Nights
     waiting: WaitingRoom
     readers: CapacityLimiter
+    turns: CapacityLimiter
     readiness: Readiness
 
     async def read(self, ask: Callable[..., Made], *arguments: Any) -> Made:
@@ -60,10 +67,17 @@ class Services:
             raise
 
     async def act(self, do: Callable[..., Made], *arguments: Any) -> Made:
-        """What ``do`` returns, which changes something: called in a thread at once.
+        """What ``do`` returns, which changes something: called in a thread once it is this request's turn.
 
-        Raises Unanswered, and then it may still be done."""
-        doing = to_thread.run_sync(do, *arguments)
+        Raises TooMuchAtOnce, before anything is done; and Unanswered, and then it may still be done."""
+        turn = object()
+        try:
+            await asyncio.wait_for(self.turns.acquire_on_behalf_of(turn), TURN_SECONDS)
+        except TimeoutError:
+            raise TooMuchAtOnce(count=ACTORS, seconds=RETRY_SECONDS) from None
+        # Whoever has a turn has a thread.
+        doing = asyncio.ensure_future(to_thread.run_sync(do, *arguments, limiter=CapacityLimiter(1)))
+        doing.add_done_callback(lambda _: self.turns.release_on_behalf_of(turn))
         return await in_time(doing, PATIENCE_SECONDS, Unanswered(seconds=round(PATIENCE_SECONDS)))
 
 
@@ -80,6 +94,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         nights=Nights(databases, settings.db_schema),
         waiting=WaitingRoom(celery, equipment),
         readers=CapacityLimiter(READERS),
+        turns=CapacityLimiter(ACTORS),
         readiness=Readiness(equipment, celery),
     )
 
