@@ -4,6 +4,9 @@ The record comes first. Under the lock of the table's status row the run is move
 backend that holds the matview's lock in this run's name is told to end its statement. A run records its end
 before it lets go of the matview's lock, and for that it needs the same status row, so the cancel can't reach
 the next run of that backend. What the worker says later of a run that is over changes nothing.
+
+A person ends a run, whoever works on it. A worker ends its own attempt: it may have been given up for dead,
+and another may be at work on the run by now.
 """
 
 import time
@@ -15,12 +18,12 @@ import structlog
 
 from seeder.database import Databases
 from seeder.errors import DatabaseUnreachable, NameRefused, UnknownRunOrTable
-from seeder.history import HistoryRepository, Run
+from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
 from seeder.models import RunStatus
 from seeder.session import Session
-from seeder.sql.names import matview_name
+from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
 
@@ -107,26 +110,42 @@ class Cancellation:
         ``database_ids``: where its matview may be. Of several cancels one wins; the others find it over.
         Raises psycopg2.Error where a database can't be reached; the run is then as it was.
         """
-        return self._stop(run_id, database_ids, self._history.cancel, by, patience)
+        return self._stop(run_id, database_ids, self._history.cancel, by, None, patience)
 
     def fail(
-        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+        self,
+        run_id: str,
+        words: str,
+        database_ids: Sequence[int | None],
+        *,
+        attempt: int | None = None,
+        patience: float = ENDING_SECONDS,
     ) -> Stopped | None:
-        """``cancel`` for what is the run's own fault: → error, with these words."""
-        return self._stop(run_id, database_ids, self._history.fail, words, patience)
+        """``cancel`` for what is the run's own fault: → error, with these words.
+
+        ``attempt``: only if no session works on another one; None is whichever.
+        """
+        return self._stop(run_id, database_ids, self._history.fail, words, attempt, patience)
 
     def hand_back(
-        self, run_id: str, words: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+        self,
+        run_id: str,
+        words: str,
+        database_ids: Sequence[int | None],
+        *,
+        attempt: int | None = None,
+        patience: float = ENDING_SECONDS,
     ) -> Stopped | None:
         """→ pending, to be queued again by the caller once no session works on it."""
-        return self._stop(run_id, database_ids, self._history.retry, words, patience)
+        return self._stop(run_id, database_ids, self._history.retry, words, attempt, patience)
 
     def _stop(
         self,
         run_id: str,
         database_ids: Sequence[int | None],
-        move: Callable[[str, str, str, Session], None],
+        move: Callable[[Seen, str, Session], object],
         words: str,
+        attempt: int | None,
         patience: float,
     ) -> Stopped | None:
         run = self._history.run(run_id)
@@ -136,7 +155,10 @@ class Cancellation:
             run = self._history.run(run_id, session) or run
             if run.status in TERMINAL:
                 return Stopped(run, moved=False, ended=True)
-            move(run_id, run.table_name, words, session)
+            if attempt is not None and self._is_anothers(run, attempt, database_ids, session):
+                log.warning("not stopped: another worker has it by now", run_id=run_id, words=words)
+                return Stopped(run, moved=False, ended=False)
+            move(run.seen, words, session)
             busy = self._tell(run, database_ids, session)
         deadline = time.monotonic() + patience
         while busy and time.monotonic() < deadline:
@@ -148,16 +170,33 @@ class Cancellation:
 
     def _tell(self, run: Run, database_ids: Sequence[int | None], reporting: Session) -> bool:
         """Cancel the statement of whoever works on the run; whether there was somebody."""
+        busy = False
+        for session, matview in self._places(run, database_ids, reporting):
+            busy |= lock.cancel_holder(session, matview, run.run_id)
+        return busy
+
+    def _is_anothers(
+        self, run: Run, attempt: int, database_ids: Sequence[int | None], reporting: Session
+    ) -> bool:
+        """Whether a session works on another attempt of the run."""
+        for session, matview in self._places(run, database_ids, reporting):
+            at_work = lock.read_application_name(lock.holder(session, matview) or "")
+            if at_work and at_work[0] == run.run_id and at_work[1] != attempt:
+                return True
+        return False
+
+    def _places(
+        self, run: Run, database_ids: Sequence[int | None], reporting: Session
+    ) -> Iterator[tuple[Session, MatviewName]]:
+        """Where its matview may be, each with a session."""
         try:
             matview = matview_name(run.table_name, self._schema)
         except NameRefused:
-            return False
-        busy = False
+            return
         for database_id in database_ids:
             if database_id in self._databases:
                 with self._session(database_id, reporting) as session:
-                    busy |= lock.cancel_holder(session, matview, run.run_id)
-        return busy
+                    yield session, matview
 
     @contextmanager
     def _session(self, database_id: int | None, reporting: Session) -> Iterator[Session]:

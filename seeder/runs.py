@@ -2,7 +2,8 @@
 
 ``Desk.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
 exactly one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of
-it, so that at any moment the record says running if and only if somebody is at work.
+it, so that at any moment the record says running if and only if somebody is at work. A worker that was given
+up for dead, and whose run another has begun since, moves nothing: its claim knows its own attempt alone.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import psycopg2
+import structlog
 
 from seeder.database import Databases, named_elsewhere
 from seeder.errors import (
@@ -25,7 +27,7 @@ from seeder.errors import (
     UnknownRun,
 )
 from seeder.failures import in_place, judged
-from seeder.history import HistoryRepository, Run
+from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock
 from seeder.matviews.lock import Found
@@ -35,6 +37,8 @@ from seeder.models import RunStatus
 from seeder.recording import insist
 from seeder.session import Session
 from seeder.sql.names import MatviewName, matview_name
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,8 @@ class Desk:
             raise UnknownRun(run_id=message.run_id)
         if row.status != RunStatus.RUNNING:
             raise Duplicate(run_id=message.run_id)
-        return Claim(self, message, matview, session, found, self._manifest(message, row))
+        seen = Seen(message.run_id, message.table_name, row.status, row.start_time)
+        return Claim(self, message, matview, session, found, seen, row)
 
     def _started_with_lock(
         self, message: Message, matview: MatviewName, session: Session
@@ -186,7 +191,7 @@ class Desk:
         if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
             raise Duplicate(run_id=message.run_id) from None
 
-    def _manifest(self, message: Message, row: Any) -> Manifest:
+    def manifest(self, message: Message, row: Any) -> Manifest:
         """The manifest as it is now, which must still be what was queued."""
         identity = f"{message.report_type}-{message.manifest_id}"
         if row.manifest_id is None:
@@ -209,43 +214,57 @@ class Desk:
 
 @dataclass
 class Claim:
-    """A run that this worker alone works on: the lock is held by ``session``."""
+    """A run that this worker alone works on: the lock is held by ``session``.
+
+    It may lose the lock with the connection, and then the run to another worker, without noticing either.
+    """
 
     desk: Desk
     message: Message
     matview: MatviewName
     session: Session
     found: Found
-    manifest: Manifest
+    #: The attempt that this is.
+    seen: Seen
+    #: Of the manifest, as the start found it.
+    row: Any
     result: RefreshResult | None = None
     unlocked: bool = False
     released: bool = False
 
     def refresh(self) -> RefreshResult:
         policy = self.desk.policy
+        manifest = self.desk.manifest(self.message, self.row)
         try:
-            self.result = bring_up_to_date(self.session, self.manifest, self.found, policy)
+            self.result = bring_up_to_date(self.session, manifest, self.found, policy)
         except (QueryFailed, DatabaseTrouble) as error:
             where = named_elsewhere(self.message.database_id)
-            raise in_place(
-                error, where, policy.of_manifest(self.manifest.directives).limits.directive
-            ) from error
+            raise in_place(error, where, policy.of_manifest(manifest.directives).limits.directive) from error
         return self.result
 
     def succeed(self) -> None:
         result = self.result
         if result is None:
             raise SeederError(what=f"{self.message.run_id} succeeded without a result")
-        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
-        self._record(lambda session: history.succeed(*run, result.figures, result.note, session), "success")
+        history, seen = self.desk.history, self.seen
+        self._record(lambda session: history.succeed(seen, result.figures, result.note, session), "success")
 
-    def retry(self, errors: str) -> None:
-        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
-        self._record(lambda session: history.retry(*run, errors, session), "retry")
+    def retry(self, errors: str) -> bool:
+        """Says whether the next try is this worker's to see to; not where another has the run by now."""
+        own = True
+
+        def write(session: Session | None) -> None:
+            nonlocal own
+            own = self.desk.history.retry(self.seen, errors, session)
+
+        self._record(write, "retry", with_release=False)
+        if not own:
+            log.warning("given up for dead meanwhile; the run is another's", run_id=self.message.run_id)
+        return own
 
     def fail(self, errors: str) -> None:
-        history, run = self.desk.history, (self.message.run_id, self.message.table_name)
-        self._record(lambda session: history.fail(*run, errors, session), "error")
+        history, seen = self.desk.history, self.seen
+        self._record(lambda session: history.fail(seen, errors, session), "error")
 
     def release(self) -> None:
         """Let go of the lock and of the connection, if that hasn't happened."""
@@ -257,19 +276,23 @@ class Claim:
         else:
             self.desk.abandon(self.session, self.matview, self.message.database_id)
 
-    def _record(self, write: Callable[[Session | None], None], what: str) -> None:
-        """Record the end and let go; in one round trip where the lock is on the reporting database."""
+    def _record(
+        self, write: Callable[[Session | None], None], what: str, *, with_release: bool = True
+    ) -> None:
+        """Record the end and let go; in one round trip where the lock is on the reporting database, unless
+        what the write returns is of interest."""
 
         def attempt() -> None:
             if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
                 write(None)
                 return
-            lock.release_with_next(self.session, self.matview)
+            if with_release:
+                lock.release_with_next(self.session, self.matview)
             write(self.session)
-            self.unlocked = True
+            self.unlocked = with_release
 
         def in_plain_words(words: str) -> None:
-            self.desk.history.fail(self.message.run_id, self.message.table_name, words)
+            self.desk.history.fail(self.seen, words)
 
         try:
             insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)

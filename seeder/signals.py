@@ -14,10 +14,12 @@ from celery import signals
 from seeder.app import app, equipment
 from seeder.errors import Duplicate, SeederError, TurnAwaited
 from seeder.failures import one_line
+from seeder.history import Run
+from seeder.models import RunStatus
 from seeder.queueing import TROUBLE
 from seeder.recording import CLOSING, insist
 from seeder.runs import Claim, Message, NotClaimed
-from seeder.stopping import ShutdownSteps, end_revoked, end_timed_out, hand_back
+from seeder.stopping import ShutdownSteps, end_revoked, hand_back
 from seeder.tasks import refresh_manifest
 from seeder.waiting import WaitingRoom
 
@@ -57,31 +59,26 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
         # The shutdown hands it back.
         return
     if isinstance(error, TurnAwaited):
-        if isinstance(request.run, Claim):
-            # It had begun: what it waits for came to light on the way.
-            request.run.retry(_told(error))
+        # If it had begun, what it waits for came to light on the way.
+        if isinstance(request.run, Claim) and not request.run.retry(_told(error)):
+            return
         waiting_room().wait_for_turn(request, request.message, error)
         return
     words = f"Try {request.retries + 1} failed; it is tried again.\n{_told(error)}"
     run = request.run
-    if isinstance(run, Claim):
-        run.retry(words)
-    else:
+    if not isinstance(run, Claim):
         _record_unclaimed("retry", request.message, words)
+    elif not run.retry(words):
+        return
     # After the record, so that the next try can't overtake it.
     waiting_room().wait_for_next_try(request, reason.when)
 
 
 @signals.task_failure.connect(sender=refresh_manifest)
-def record_failure(
-    sender: Any, task_id: str, exception: BaseException, kwargs: dict[str, Any], **_: Any
-) -> None:
+def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     """→ error. What ended a pool process is told in the worker's main process."""
-    if isinstance(exception, TimeLimitExceeded):
-        end_timed_out(task_id, kwargs, exception.args[0], soft=False)
-        return
-    if CLOSING.is_set():
-        # The shutdown has it in hand.
+    if isinstance(exception, TimeLimitExceeded) or CLOSING.is_set():
+        # The request ends it, or the shutdown has it in hand (seeder.stopping).
         return
     if isinstance(exception, WorkerLostError):
         log.error("the process of a run died; the sweep takes the run up", run_id=task_id)
@@ -133,13 +130,17 @@ def waiting_room() -> WaitingRoom:
 
 
 def _record_unclaimed(move: str, message: Message, words: str) -> None:
-    """For a run that holds no lock, through a connection of its own. A message that bears the id of another
-    run than it is about isn't that run's failure."""
+    """For a run that holds no lock, through a connection of its own: only while it is pending, and as it was
+    when it could first be read. A message that bears the id of another run than it is about isn't that run's
+    failure."""
     history = equipment().history
+    read: Run | None = None
 
     def write(move: str, words: str) -> None:
-        if (run := history.run(message.run_id)) and message.is_of(run):
-            getattr(history, move)(run.run_id, run.table_name, words)
+        nonlocal read
+        read = read or history.run(message.run_id)
+        if read and message.is_of(read) and read.status == RunStatus.PENDING:
+            getattr(history, move)(read.seen, words)
 
     what = "error" if move == "fail" else move
     insist(

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -49,8 +50,7 @@ class RunRequest(Request):  # type: ignore[misc]
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
         # Celery tells only of the hard one by a signal. The soft one reaches the child when its query ends.
-        if soft:
-            end_timed_out(self.id, self.kwargs, timeout, soft=True)
+        end_timed_out(self._context, timeout, soft=soft)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         super().on_accepted(pid, time_accepted)
@@ -80,8 +80,8 @@ def hand_back(request: Any) -> None:
     run_id = request.id
     fresh = new_equipment()
     try:
-        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, [request.kwargs.get("database_id")])
-        # A refresh that had just been committed is recorded as the success it is.
+        databases = [request.kwargs.get("database_id")]
+        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, databases, attempt=request.retries)
         if stopped and stopped.moved and stopped.ended and fresh.history.still_pending([run_id]):
             with app.connection_for_write() as connection:
                 publish_again(app, request, connection)
@@ -92,22 +92,23 @@ def hand_back(request: Any) -> None:
 
 
 def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
-    """→ error, as cancelled, and the statement ended."""
-    _end(equipment().cancellation.cancel, run_id, kwargs, by)
+    """→ error, as cancelled, and the statement ended, whoever works on the run."""
+    _end(equipment().cancellation.cancel, run_id, by, kwargs)
 
 
-def end_timed_out(run_id: str, kwargs: dict[str, Any], seconds: float, *, soft: bool) -> None:
-    """→ error, and the statement ended."""
+def end_timed_out(request: Any, seconds: float, *, soft: bool) -> None:
+    """→ error, and the statement ended, if it is this worker's."""
     which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
     words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
-    _end(equipment().cancellation.fail, run_id, kwargs, words)
+    fail = partial(equipment().cancellation.fail, attempt=request.retries)
+    _end(fail, request.id, words, request.kwargs)
 
 
 def _end(
     stop: Callable[[str, str, Sequence[int | None]], Stopped | None],
     run_id: str,
-    kwargs: dict[str, Any],
     words: str,
+    kwargs: dict[str, Any],
 ) -> None:
     """What can't be done is left to the sweep."""
     try:

@@ -91,7 +91,7 @@ class Sweep:
             if given_up:
                 ended.append(run)
             else:
-                requeue.append(replace(run, status=RunStatus.PENDING, errors=told))
+                requeue.append(_put_back(run, told))
             log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
         if held:
             log.warning(
@@ -107,10 +107,10 @@ class Sweep:
         Raises psycopg2.errors.LockNotAvailable where somebody holds one of its rows.
         """
         with self._history.soon() if patient else self._history.soon(milliseconds=1) as session:
-            if not self._history.requeue(run, told, self._quiet_seconds, session):
+            if not self._history.requeue(run.seen, told, self._quiet_seconds, session):
                 return False
             if given_up:
-                self._history.fail(run.run_id, run.table_name, given_up, session)
+                self._history.fail(_put_back(run, told).seen, given_up, session)
             return True
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
@@ -148,6 +148,10 @@ class Sweep:
             return None
         at_work = lock.read_application_name(holder or "")
         return at_work is not None and at_work[0] == run_id
+
+
+def _put_back(run: Run, errors: str) -> Run:
+    return replace(run, status=RunStatus.PENDING, errors=errors)
 
 
 def tries(errors: str | None) -> int:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
@@ -11,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from seeder import schema
 from seeder.database import Databases
-from seeder.history import HistoryRepository, NewRun
+from seeder.history import HistoryRepository, NewRun, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.urls import driver_url
 
@@ -145,6 +146,12 @@ def platform_on(url: str) -> Iterator[Platform]:
     platform = Platform(url)
     yield platform
     platform.close()
+
+
+def as_it_is(history: HistoryRepository, run_id: str) -> Seen:
+    """The run as it is, for a move that is its mover's; one that was never recorded as if it were at work."""
+    run = history.run(run_id)
+    return run.seen if run else Seen(run_id, "sales", "running", datetime.now(UTC))
 
 
 def new_run(run_id: str, table_name: str = "sales", **columns: Any) -> NewRun:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from contract import Platform
+from contract import Platform, as_it_is
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from seeder import pruning, schema
@@ -130,7 +130,7 @@ def test_a_message_that_is_dropped_leaves_no_limits_either(
 ) -> None:
     platform.custom(1)
     (message,) = messages(app, equipment)
-    equipment.history.fail(message.run_id, message.table_name, "over")
+    equipment.history.fail(as_it_is(equipment.history, message.run_id), "over")
     with pytest.raises(Exception, match="is over"):
         equipment.desk.claim(message)
     assert limits(equipment) == ("0", LOCK_TIMEOUT)

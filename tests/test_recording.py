@@ -2,7 +2,7 @@
 
 import psycopg2
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 
 from seeder import recording
 from seeder.recording import CLOSING_SECONDS, LONGEST_PAUSE_SECONDS, insist
@@ -101,7 +101,7 @@ def test_the_record_survives_a_connection_that_is_cut_under_it(platform: Platfor
         with platform.databases.session() as session:
             if not clock.pauses:
                 session.run("select pg_terminate_backend(pg_backend_pid())")
-            platform.history.fail("n1.custom-1", "sales", "division by zero", session)
+            platform.history.fail(as_it_is(platform.history, "n1.custom-1"), "division by zero", session)
 
     assert insist(fail, "the end")
     run = platform.run("n1.custom-1")
@@ -117,11 +117,11 @@ def test_a_failure_whose_words_cant_be_written_is_recorded_all_the_same(
     platform.sql("alter table reporting.seeder_run_history add constraint brief check (length(errors) < 200)")
     try:
         platform.history.queue([new_run("n1.custom-1")])
-        fail = platform.history.fail
+        fail, seen = platform.history.fail, as_it_is(platform.history, "n1.custom-1")
         assert insist(
-            lambda: fail("n1.custom-1", "sales", words),
+            lambda: fail(seen, words),
             "error of n1.custom-1",
-            otherwise=lambda plain: fail("n1.custom-1", "sales", plain),
+            otherwise=lambda plain: fail(seen, plain),
         )
         row = platform.run("n1.custom-1")
         assert (row.status, row.errors) == (

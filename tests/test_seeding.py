@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from contract import Platform
+from contract import Platform, as_it_is
 from redis import Redis
 
 from seeder import seeding
@@ -172,7 +172,7 @@ def test_a_manifest_whose_table_is_anothers_stays_refused_when_the_other_alone_r
     everything, owners = seed(app, equipment, Selection()), None
     for _ in range(2):
         (run_id,) = (owners or everything).run_ids
-        equipment.history.succeed(run_id, "can_a_b", Figures(1, 8192))
+        equipment.history.succeed(as_it_is(equipment.history, run_id), Figures(1, 8192))
         owner, other = sorted(equipment.history.jobs(), key=lambda job: job.manifest_id)
         assert (owner.status, owner.last_run_id) == ("success", run_id)
         assert (other.status, other.last_run_id) == ("error", f"{everything.seeding_id}.canned-2")

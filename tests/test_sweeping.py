@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from emptied import fresh_database
 from structlog.testing import capture_logs
 
@@ -150,7 +150,7 @@ def test_a_run_that_is_lost_too_often_is_given_up(
 
 def test_a_run_that_is_over_is_none_of_the_sweeps_business(platform: Platform) -> None:
     running(platform)
-    platform.history.succeed(RUN, "sales", Figures(1, 1))
+    platform.history.succeed(as_it_is(platform.history, RUN), Figures(1, 1))
     assert sweep(platform) == Swept((), ())
     assert platform.run(RUN).status == "success"
 
@@ -180,7 +180,9 @@ def test_the_queues_are_not_looked_through_when_nothing_waits(platform: Platform
 
 def test_tries_that_failed_and_tries_that_were_lost_count_together(platform: Platform) -> None:
     running(platform)
-    platform.history.retry(RUN, "sales", f"Try {MAX_RETRIES} failed; it is tried again.\n40P01: deadlock")
+    platform.history.retry(
+        as_it_is(platform.history, RUN), f"Try {MAX_RETRIES} failed; it is tried again.\n40P01: deadlock"
+    )
     platform.history.start(RUN, "sales")
     assert [run.run_id for run in sweep(platform).ended] == [RUN]
     assert platform.run(RUN).errors.startswith(f"Given up after {MAX_RETRIES + 1} tries")

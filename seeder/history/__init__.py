@@ -2,7 +2,7 @@
 
 from seeder.history.inserting import WINDOW_DAYS
 from seeder.history.repository import HistoryRepository
-from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
+from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
 
 __all__ = [
     "WINDOW_DAYS",
@@ -13,4 +13,5 @@ __all__ = [
     "Recorded",
     "Refusal",
     "Run",
+    "Seen",
 ]

@@ -37,9 +37,10 @@ select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' 
 """
 
 #: After these locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
-#: pending run does the same work if it is of the same manifest; one queued longer ago than the sweep looks
-#: back is past help. For a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md).
-#: A run_id that is there already is left as it is: a fan-out may be repeated after a crash half-way.
+#: pending run has yet to begin its reading, as a success is recorded of a running one only; so it does the
+#: same work if it is of the same manifest. One queued longer ago than the sweep looks back is past help. For
+#: a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md). A run_id that is there
+#: already is left as it is: a fan-out may be repeated after a crash half-way.
 #:
 #: Where somebody holds the status row the run is recorded all the same and shown later, at the latest when it
 #: starts. Another run that is pending there, as far as can be seen without the lock, will do too: it reads

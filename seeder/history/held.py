@@ -11,6 +11,7 @@ import psycopg2
 
 from seeder.history.repository import HistoryRepository
 from seeder.history.rows import NewRun, Refusal
+from seeder.models import RunStatus
 
 #: Before each try; whoever asked for the seeding waits for their sum at most.
 PAUSES = (0.01, 0.05, 0.2, 0.6)
@@ -35,7 +36,10 @@ def _left(history: HistoryRepository, refusals: Sequence[Refusal]) -> Sequence[R
     for number, one in enumerate(refusals):
         try:
             with history.soon() as session:
-                history.fail(one.run.run_id, one.run.table_name, one.errors, session)
+                run = history.run(one.run.run_id, session)
+                # One that the sweep has had begun meanwhile ends by itself.
+                if run and run.status == RunStatus.PENDING:
+                    history.fail(run.seen, one.errors, session)
         except psycopg2.errors.LockNotAvailable:
             # One wait a round is enough.
             return [*refusals[number + 1 :], one]

@@ -12,7 +12,7 @@ from seeder.failures import expecting_contract
 from seeder.history import fan_outs, queries, transitions
 from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
 from seeder.history.inserting import WINDOW_DAYS, ManyRuns
-from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run
+from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
 from seeder.history.shortening import shortened
 from seeder.prepared import Prepared
 from seeder.session import Session
@@ -29,8 +29,9 @@ class HistoryRepository:
     """The record of all runs, in the reporting database.
 
     Every method that moves a run takes the session to write through, or opens one of its own; each is one
-    round trip and one transaction, and harmless when repeated. Errors are shortened where they are long
-    (seeder.history.shortening).
+    round trip and one transaction, and harmless when repeated. What moves a run that is at work, or might be,
+    takes it as it was seen, and does nothing where it isn't so any more. Errors are shortened where they are
+    long (seeder.history.shortening).
     """
 
     def __init__(self, databases: Databases, schema: str) -> None:
@@ -46,7 +47,10 @@ class HistoryRepository:
             "cancelled": CANCELLED,
             "earlier": EARLIER,
         }
+        as_seen = {"as_seen": transitions.AS_SEEN}
         pieces = {
+            **as_seen,
+            "as_seen_or_before": transitions.AS_SEEN_OR_BEFORE.format(**as_seen),
             "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
             "instead": transitions.INSTEAD.format(**tables),
             "shown": transitions.SHOWN.format(**tables),
@@ -108,13 +112,13 @@ class HistoryRepository:
         with self._session(None) as session:
             return self._many.show(session, runs)
 
-    def start(self, run_id: str, table_name: str, session: Session | None = None) -> str | None:
+    def start(self, run_id: str, table_name: str, session: Session | None = None) -> Seen | None:
         """pending → running, by a caller that holds the matview's advisory lock.
 
-        Returns the status the run has now: a terminal one is left as it is; None is no such run.
+        Returns the run as it is now: a terminal one is left as it is; None is no such run.
         """
-        status: str | None = self.start_beside(NOTHING, run_id, table_name, session).status
-        return status
+        row = self.start_beside(NOTHING, run_id, table_name, session)
+        return Seen(run_id, table_name, row.status, row.start_time) if row.status else None
 
     def start_beside(
         self,
@@ -131,53 +135,45 @@ class HistoryRepository:
 
         The statements ``before`` go before the start, but after the status row is locked, so that they hold
         nothing while that is waited for; and the run only starts where the condition ``only_if`` then
-        holds. All take ``values``. Returns a row of ``status`` and the query's columns, null where it had no
-        row.
+        holds. All take ``values``. Returns a row of ``status``, ``start_time`` and the query's columns, null
+        where it had no row.
         """
         with self._session(session) as open_session:
             return open_session.row(
                 self._start_beside(beside, before, only_if), run_id=run_id, table_name=table_name, **values
             )
 
-    def retry(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
-        """running → pending: the run will be tried again; what failed is kept."""
-        self._move("RETRY", session, run_id=run_id, table_name=table_name, errors=shortened(errors))
+    def retry(self, seen: Seen, errors: str, session: Session | None = None) -> bool:
+        """running → pending: the run will be tried again; what failed is kept. Says whether it was the
+        mover's to say so."""
+        return bool(self._move("RETRY", seen, session, errors=shortened(errors)))
 
-    def requeue(self, run: Run, errors: str, quiet_seconds: float, session: Session | None = None) -> bool:
-        """→ pending, if the run is still in the status it was seen in and nobody has written it for that
-        long; says whether it was."""
+    def requeue(self, seen: Seen, errors: str, quiet_seconds: float, session: Session | None = None) -> bool:
+        """→ pending, if the run is still as it was seen and nobody has written it for that long; says whether
+        it was."""
         with self._session(session) as open_session:
             row = open_session.row(
                 f"{self.sql['LOCK_STATUS']};\n{self.sql['REQUEUE']};\n{self.sql['REQUEUED']}",
-                run_id=run.run_id,
-                table_name=run.table_name,
-                seen=run.status,
+                **asdict(seen),
                 errors=shortened(errors),
                 quiet_seconds=quiet_seconds,
             )
         return bool(row and row.done)
 
     def succeed(
-        self,
-        run_id: str,
-        table_name: str,
-        figures: Figures,
-        note: str | None = None,
-        session: Session | None = None,
+        self, seen: Seen, figures: Figures, note: str | None = None, session: Session | None = None
     ) -> None:
         """running → success; ``note`` is what a person should know nevertheless."""
         note = None if note is None else shortened(note)
-        self._move("SUCCEED", session, run_id=run_id, table_name=table_name, note=note, **asdict(figures))
+        self._move("SUCCEED", seen, session, note=note, **asdict(figures))
 
-    def fail(self, run_id: str, table_name: str, errors: str, session: Session | None = None) -> None:
+    def fail(self, seen: Seen, errors: str, session: Session | None = None) -> None:
         """→ error, which counts as one more failure in a row."""
-        errors = shortened(as_failure(errors))
-        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+        self._move("FAIL", seen, session, errors=shortened(as_failure(errors)))
 
-    def cancel(self, run_id: str, table_name: str, by: str, session: Session | None = None) -> None:
+    def cancel(self, seen: Seen, by: str, session: Session | None = None) -> None:
         """→ error, of a run that somebody ended; ``by``: who, and when."""
-        errors = shortened(CANCELLED + by)
-        self._move("FAIL", session, run_id=run_id, table_name=table_name, errors=errors)
+        self._move("FAIL", seen, session, errors=shortened(CANCELLED + by))
 
     @contextmanager
     def soon(self, milliseconds: int = 100) -> Iterator[Session]:
@@ -262,9 +258,9 @@ class HistoryRepository:
 
     # --- how --------------------------------------------------------------------------------------
 
-    def _move(self, name: str, session: Session | None, **values: Any) -> None:
+    def _move(self, name: str, seen: Seen, session: Session | None, **values: Any) -> int:
         with self._session(session) as open_session:
-            open_session.run(self._moves[name], **values)
+            return open_session.run(self._moves[name], **asdict(seen), **values)
 
     def _prepared_start(self, beside: str, before: tuple[str, ...], only_if: str) -> Prepared:
         start = transitions.START.format(**self._tables, **self._pieces, only_if=only_if)
@@ -272,7 +268,7 @@ class HistoryRepository:
         return Prepared(
             "start",
             (self.sql["LOCK_STATUS"], *before, start, read),
-            first=self.sql["START_FIRST"],
+            first=self.sql["START_SOON"] + (self.sql["START_UNFLUSHED"] if before else ""),
         )
 
     def _runs(self, name: str, **values: Any) -> list[Run]:

@@ -56,6 +56,20 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A run as whoever moves it knows it: the attempt that it makes, or what it last read of it.
+
+    A move counts only while the record still says so. That keeps a worker that was given up for dead from its
+    successor's run: each attempt has a ``start_time`` of its own.
+    """
+
+    run_id: str
+    table_name: str
+    status: str
+    start_time: datetime
+
+
+@dataclass(frozen=True)
 class Run:
     """One row of the run history."""
 
@@ -75,6 +89,10 @@ class Run:
     cpu_percentage: int | None
     consecutive_failures: int
     errors: str | None
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.run_id, self.table_name, self.status, self.start_time)
 
 
 @dataclass(frozen=True, slots=True)

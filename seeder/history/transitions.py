@@ -6,7 +6,9 @@ COMMITTED only the *next* statement sees what the lock's last holder wrote. In a
 twin, makes `moved` empty, and with it nothing else happens. That is what makes every transition safe to
 repeat, and what counts a failure once.
 
-`start_time` is when the run was queued until it starts, then when its latest attempt did.
+`start_time` is when the run was queued until it starts, then when its latest attempt did. So it names the
+attempt, for which the contract has no column: whoever moves a run says in which status and of which
+`start_time` it knows it, and what isn't so any more isn't its own to move.
 
 The contract's columns for rows and bytes are 0 by default; here they are null until a run has succeeded, as a
 run that failed says nothing of what lies in the matview.
@@ -99,11 +101,23 @@ SHOW = INSTEAD + SHOWN
 FAILURES_SO_FAR = """\
 coalesce((select consecutive_failures from {status} s where s.table_name = h.table_name), 0)"""
 
-#: Its commit doesn't wait for the disk: a crash that loses it leaves the run pending, and its end is recorded
-#: from there just the same. Where somebody holds the rows of one table, the worker goes on to another soon.
-START_FIRST = """
-set local synchronous_commit to off;
+#: Where somebody holds the rows of one table, the worker goes on to another soon.
+START_SOON = """
 set local lock_timeout to '1s';
+"""
+
+#: The run as its mover knows it.
+AS_SEEN = """\
+status in ('pending', 'running') and status = %(status)s and start_time = %(start_time)s"""
+
+#: An attempt may be unknown to the record: a crash or a failover that loses START leaves what was before.
+AS_SEEN_OR_BEFORE = """\
+({as_seen} or status = 'pending' and %(status)s = 'running' and start_time < %(start_time)s)"""
+
+#: The commit of START doesn't wait for the disk where the refresh is in the same database: a crash that loses
+#: START ends the refresh, too, and a refresh that is committed has brought START to the disk.
+START_UNFLUSHED = """
+set local synchronous_commit to off;
 """
 
 START = """
@@ -119,14 +133,16 @@ with moved as (
 ){show}
 """
 
-#: The status that the run has now, and beside it a row of something else that its start needs.
+#: The run as it is now, and beside it a row of something else that its start needs.
 STARTED = """
-select h.status, beside.*
+select h.status, h.start_time, beside.*
 from (values (1)) as always_one_row
 left join {history} h on h.run_id = %(run_id)s and h.table_name = %(table_name)s
 left join lateral ({beside}) as beside on true
 """
 
+#: Returns a row if the run is the mover's: it has moved now, or did when this was said before and the
+#: connection was lost over the answer.
 RETRY = """
 with moved as (
     update {history} h
@@ -134,9 +150,13 @@ with moved as (
         errors = %(errors)s,
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status in ('pending', 'running')
+    where run_id = %(run_id)s and {as_seen_or_before}
     returning h.*
-){show}
+){instead}, shown as ({shown})
+select from moved
+union all
+select from {history}
+where run_id = %(run_id)s and status = 'pending' and start_time = %(start_time)s and errors = %(errors)s
 """
 
 #: By the sweep: only if the run is still as it was seen, and nobody has written it since.
@@ -147,7 +167,7 @@ with moved as (
         errors = %(errors)s,
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status = %(seen)s
+    where run_id = %(run_id)s and {as_seen}
       and updated_at < clock_timestamp() - make_interval(secs => %(quiet_seconds)s)
     returning h.*
 ){show}
@@ -157,6 +177,7 @@ REQUEUED = """
 select status = 'pending' and updated_at >= now() as done from {history} where run_id = %(run_id)s
 """
 
+#: Where START was lost this doesn't count: who asked meanwhile was told of a run that had yet to begin.
 SUCCEED = """
 with moved as (
     update {history} h
@@ -170,7 +191,7 @@ with moved as (
         consecutive_failures = 0,
         errors = %(note)s,
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status in ('pending', 'running')
+    where run_id = %(run_id)s and {as_seen}
     returning h.*
 ){show}
 """
@@ -188,7 +209,7 @@ with moved as (
         consecutive_failures = {failures_so_far} + 1,
         errors = %(errors)s,
         updated_at = clock_timestamp()
-    where run_id = %(run_id)s and status in ('pending', 'running')
+    where run_id = %(run_id)s and {as_seen_or_before}
     returning h.*
 ){show}
 """

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from homes import serving
 from redis import Redis
 
@@ -116,7 +116,7 @@ def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: P
     assert "never run" in out
     command("refresh")
     (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
-    platform.history.fail(run.run_id, "sales", "42P01: no such [red]table[/]\nHint: none")
+    platform.history.fail(as_it_is(platform.history, run.run_id), "42P01: no such [red]table[/]\nHint: none")
     code, out, _ = command("status")
     assert code == 1
     assert "42P01: no such [red]table[/]" in out
@@ -135,7 +135,7 @@ def test_status_tells_of_a_tick_that_nothing_ran(
     seeder_app.equipment.cache_clear()
     run = new_run("20261101T0200Z.custom-1", table_name="sales")
     platform.history.queue([run])
-    platform.history.succeed(run.run_id, "sales", Figures(1, 1))
+    platform.history.succeed(as_it_is(platform.history, run.run_id), Figures(1, 1))
     platform.sql(
         "update reporting.seeder_run_history"
         " set created_at = now() - interval '5 days', start_time = now() - interval '5 days'"
@@ -151,7 +151,7 @@ def test_history_shows_the_whole_error(command, platform: Platform, sales) -> No
     assert "never been refreshed" in command("history", "sales")[1]
     command("refresh")
     (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
-    platform.history.fail(run.run_id, "sales", "42P01: missing\nHint: make it")
+    platform.history.fail(as_it_is(platform.history, run.run_id), "42P01: missing\nHint: make it")
     code, out, _ = command("history", "sales")
     assert code == 0
     assert "Hint: make it" in out
@@ -340,8 +340,8 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
 
     seeding = seed(seeder_app.app, seeder_app.equipment(), Selection())
     good, bad = sorted(seeding.run_ids)
-    platform.history.succeed(good, "sales", Figures(1, 8192))
-    platform.history.fail(bad, "broken", "22012: division by zero\nmore")
+    platform.history.succeed(as_it_is(platform.history, good), Figures(1, 8192))
+    platform.history.fail(as_it_is(platform.history, bad), "22012: division by zero\nmore")
     again = replace(seeding, run_ids=(good,), already_queued={"broken": bad})
     for one in (seeding, again):
         ended = watch(console(), platform.history, one)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import psycopg2
 import pytest
-from contract import Platform, new_run, platform_on
+from contract import Platform, as_it_is, new_run, platform_on
 from emptied import fresh_database
 from homes import ask_postgres
 from running import run
@@ -88,7 +88,7 @@ def test_a_connection_speaks_utf8_whatever_says_otherwise(
 
 def test_what_a_database_cant_hold_is_recorded_with_a_question_mark(latin1: Platform) -> None:
     latin1.history.queue([new_run("n2.custom-1", "sum")])
-    latin1.history.fail("n2.custom-1", "sum", "größer als 5 € … 日本")
+    latin1.history.fail(as_it_is(latin1.history, "n2.custom-1"), "größer als 5 € … 日本")
     assert latin1.run("n2.custom-1").errors == "größer als 5 ? ? ??"
     refusal = Refusal(new_run("n3.custom-2", "other"), "near „größe…“")
     assert latin1.history.refuse([refusal]) == []

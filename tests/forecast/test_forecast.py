@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform
+from contract import Platform, as_it_is
 
 from seeder.database import Databases
 from seeder.errors import SeederError
@@ -246,7 +246,7 @@ def test_the_last_duration_is_told(world: Platform) -> None:
     queued: NewRun = new_run("n1", manifest)
     world.history.queue([queued])
     world.history.start(queued.run_id, "sales")
-    world.history.succeed(queued.run_id, "sales", Figures(1, 8192))
+    world.history.succeed(as_it_is(world.history, queued.run_id), Figures(1, 8192))
     world.sql("update reporting.seeder_job_status set duration_seconds = 17")
     assert only(world).last_seconds == 17
 

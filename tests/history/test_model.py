@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from seeder.history import Figures, Recorded, Refusal
+from seeder.history import Figures, Recorded, Refusal, Seen
 from seeder.history.cancelled import EARLIER, is_cancelled
 
 TABLES = st.sampled_from(["sales", "fleet"])
@@ -25,6 +31,7 @@ class ModelRun:
     failures: int
     errors: str | None = None
     began: bool = False
+    attempts: int = 0
 
 
 @dataclass
@@ -60,6 +67,15 @@ class Model:
         run.errors = run.errors if keep else errors
         run.failures = 0 if status == "success" else self.so_far(run.table) + (status == "error")
         self.show(run_id)
+
+    def start(self, run_id: str) -> None:
+        self.move(run_id, "running", None, keep=True)
+        if run_id in self.runs and self.runs[run_id].status == "running":
+            self.runs[run_id].attempts += 1
+
+    def is_at_work(self, run_id: str, attempt: int) -> bool:
+        run = self.runs[run_id]
+        return run.status == "running" and run.attempts == attempt
 
     def so_far(self, table: str) -> int:
         return self.jobs[table].failures if table in self.jobs else 0
@@ -115,6 +131,8 @@ class Record(RuleBasedStateMachine):
         super().__init__()
         self.platform.empty()
         self.model = Model()
+        #: All that ever began: the run, its how many attempt, and how that knows the run.
+        self.attempts: list[tuple[str, int, Seen]] = []
 
     @rule(nights=st.lists(st.tuples(NIGHTS, TABLES), min_size=1, max_size=4, unique_by=lambda one: one[1]))
     def queue(self, nights: list[tuple[int, str]]) -> None:
@@ -139,29 +157,48 @@ class Record(RuleBasedStateMachine):
 
     @rule(night=NIGHTS, table=TABLES)
     def start(self, night: int, table: str) -> None:
-        self.model.move(f"{night}.{table}", "running", None, keep=True)
+        self.model.start(f"{night}.{table}")
         run = self.model.runs.get(f"{night}.{table}")
-        assert self.platform.history.start(f"{night}.{table}", table) == (run and run.status)
+        started = self.platform.history.start(f"{night}.{table}", table)
+        assert (started and started.status) == (run and run.status)
+        if started and run and started.status == "running":
+            self.attempts.append((f"{night}.{table}", run.attempts, started))
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), said=st.sampled_from(["retry", "fail", "succeed"]), words=WORDS)
+    def say_of_any_attempt(self, data: st.DataObject, said: str, words: str) -> None:
+        run_id, attempt, seen = data.draw(st.sampled_from(self.attempts))
+        if self.model.is_at_work(run_id, attempt):
+            status, errors = {
+                "retry": ("pending", words), "fail": ("error", words), "succeed": ("success", None)
+            }[said]  # fmt: skip
+            self.model.move(run_id, status, errors)
+        if said == "succeed":
+            self.platform.history.succeed(seen, Figures(1, 1))
+        else:
+            getattr(self.platform.history, said)(seen, words)
 
     @rule(night=NIGHTS, table=TABLES, words=WORDS)
     def retry(self, night: int, table: str, words: str) -> None:
         self.model.move(f"{night}.{table}", "pending", words)
-        self.platform.history.retry(f"{night}.{table}", table, words)
+        self.platform.history.retry(as_it_is(self.platform.history, f"{night}.{table}"), words)
 
     @rule(night=NIGHTS, table=TABLES, words=WORDS)
     def fail(self, night: int, table: str, words: str) -> None:
         self.model.move(f"{night}.{table}", "error", words)
-        self.platform.history.fail(f"{night}.{table}", table, words)
+        self.platform.history.fail(as_it_is(self.platform.history, f"{night}.{table}"), words)
 
     @rule(night=NIGHTS, table=TABLES)
     def cancel(self, night: int, table: str) -> None:
         self.model.move(f"{night}.{table}", "error", f"Cancelled by night {night}.")
-        self.platform.history.cancel(f"{night}.{table}", table, f"night {night}.")
+        self.platform.history.cancel(as_it_is(self.platform.history, f"{night}.{table}"), f"night {night}.")
 
     @rule(night=NIGHTS, table=TABLES, note=st.none() | st.just("Refreshed plain."))
     def succeed(self, night: int, table: str, note: str | None) -> None:
         self.model.move(f"{night}.{table}", "success", note)
-        self.platform.history.succeed(f"{night}.{table}", table, Figures(1, 1), note)
+        self.platform.history.succeed(
+            as_it_is(self.platform.history, f"{night}.{table}"), Figures(1, 1), note
+        )
 
     @invariant()
     def the_tables_say_what_the_model_says(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform, new_run, platform_on
+from contract import Platform, as_it_is, new_run, platform_on
 from emptied import fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ def test_seedings_come_latest_first_and_page_by_page(platform: Platform, nights:
     for one in ids:
         record(platform, one)
         for n in (1, 2):
-            platform.history.succeed(f"{one}.custom-{n}", f"t{n}", Figures(1, 1))
+            platform.history.succeed(as_it_is(platform.history, f"{one}.custom-{n}"), Figures(1, 1))
     assert nights.seeding_ids() == ids[::-1]
     seen: list[str] = []
     while page := nights.seeding_ids(seen[-1] if seen else None, 4):
@@ -54,9 +54,11 @@ def test_the_runs_of_a_seeding_are_counted_and_listed(platform: Platform, nights
     record(platform, "20261124T0200Z", 3)
     platform.history.queue([new_run("20261124T020000Z-k3f9.custom-9", "t9", manifest_id=9)])
     platform.history.start("20261124T0200Z.custom-1", "t1")
-    platform.history.succeed("20261124T0200Z.custom-1", "t1", Figures(12, 1))
+    platform.history.succeed(as_it_is(platform.history, "20261124T0200Z.custom-1"), Figures(12, 1))
     platform.history.start("20261124T0200Z.custom-2", "t2")
-    platform.history.fail("20261124T0200Z.custom-2", "t2", "22012: division by zero\nContext: line 2")
+    platform.history.fail(
+        as_it_is(platform.history, "20261124T0200Z.custom-2"), "22012: division by zero\nContext: line 2"
+    )
     counts = nights.counts(["20261124T0200Z", "20261124T020000Z-k3f9"])
     assert [(one.runs, one.pending, one.success, one.error) for one in counts.values()] == [
         (3, 1, 1, 1), (1, 1, 0, 0),

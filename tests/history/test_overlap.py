@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, NewRun, Recorded, Run
 
@@ -33,7 +33,7 @@ def test_a_running_one_gets_one_follow_up_and_no_more(platform: Platform) -> Non
     platform.history.start("a.custom-1", "sales")
     assert platform.history.queue([new_run("b.custom-1")]).waiting == {}
     assert platform.history.queue([new_run("c.custom-1")]).waiting == {"sales": "b.custom-1"}
-    platform.history.succeed("a.custom-1", "sales", Figures(1, 1))
+    platform.history.succeed(as_it_is(platform.history, "a.custom-1"), Figures(1, 1))
     assert platform.history.queue([new_run("d.custom-1")]).waiting == {"sales": "b.custom-1"}
     assert ids(platform) == ["a.custom-1", "b.custom-1"]
 
@@ -42,7 +42,7 @@ def test_a_run_that_waits_for_its_next_try_is_one_that_waits(platform: Platform)
     platform.history.queue([new_run("a.custom-1")])
     platform.history.start("a.custom-1", "sales")
     platform.history.queue([new_run("b.custom-1")])
-    platform.history.retry("a.custom-1", "sales", "lost the connection")
+    platform.history.retry(as_it_is(platform.history, "a.custom-1"), "lost the connection")
     platform.history.start("b.custom-1", "sales")
     # The status row shows b, which runs.
     assert platform.history.queue([new_run("c.custom-1")]).waiting == {"sales": "a.custom-1"}
@@ -113,8 +113,8 @@ def test_of_many_seedings_at_once_one_queues_each_table(platform: Platform, know
 
     if known:
         platform.history.queue(runs("before"))
-        for n, name in enumerate(tables):
-            platform.history.succeed(f"before.custom-{n}", name, Figures(1, 1))
+        for n in range(len(tables)):
+            platform.history.succeed(as_it_is(platform.history, f"before.custom-{n}"), Figures(1, 1))
     barrier = threading.Barrier(3)
     found: dict[str, Recorded] = {}
 
@@ -148,7 +148,7 @@ def seen(platform: Platform) -> Run:
 
 def test_a_run_that_was_lost_is_pending_again_and_says_so(platform: Platform) -> None:
     platform.history.queue([new_run("a.custom-1")])
-    assert platform.history.requeue(seen(platform), "Its message was lost", 0) is True
+    assert platform.history.requeue(seen(platform).seen, "Its message was lost", 0) is True
     assert platform.run("a.custom-1").errors == "Its message was lost"
     assert platform.status("sales").last_errors == "Its message was lost"
 
@@ -158,7 +158,7 @@ def test_a_run_that_has_moved_since_it_was_seen_is_left_alone(platform: Platform
     run = seen(platform)
     platform.history.start("a.custom-1", "sales")
     before = platform.run("a.custom-1")
-    assert platform.history.requeue(run, "Its message was lost", 0) is False
+    assert platform.history.requeue(run.seen, "Its message was lost", 0) is False
     assert platform.run("a.custom-1") == before
 
 
@@ -166,12 +166,12 @@ def test_of_two_sweeps_one_settles_a_run(platform: Platform) -> None:
     platform.history.queue([new_run("a.custom-1")])
     platform.sql("update reporting.seeder_run_history set updated_at = now() - interval '2 minutes'")
     run = seen(platform)
-    assert [platform.history.requeue(run, "Its message was lost", 60) for _ in range(2)] == [True, False]
+    assert [platform.history.requeue(run.seen, "Its message was lost", 60) for _ in range(2)] == [True, False]
 
 
 def test_a_lost_run_that_a_newer_one_has_overtaken_is_settled_too(platform: Platform) -> None:
     platform.history.queue([new_run("a.custom-1")])
     run = seen(platform)
     platform.history.queue([new_run("b.custom-2", manifest_id=2)])
-    assert platform.history.requeue(run, "Its message was lost", 0) is True
+    assert platform.history.requeue(run.seen, "Its message was lost", 0) is True
     assert platform.status("sales").last_run_id == "b.custom-2"

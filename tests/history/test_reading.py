@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from contract import Platform, new_run, platform_on
+from contract import Platform, as_it_is, new_run, platform_on
 from emptied import fresh_database
 
 from seeder.history import Figures, HistoryRepository, Refusal
@@ -19,7 +19,7 @@ def queued(history: HistoryRepository, *run_ids: str) -> None:
 def finished(history: HistoryRepository, run_id: str, table_name: str = "sales") -> None:
     history.queue([new_run(run_id, table_name)])
     history.start(run_id, table_name)
-    history.succeed(run_id, table_name, FIGURES)
+    history.succeed(as_it_is(history, run_id), FIGURES)
 
 
 def aged(platform: Platform, days: int, *run_ids: str) -> None:
@@ -67,7 +67,9 @@ def test_runs_that_have_ended_and_runs_that_wait_are_told_from_the_others(platfo
     for n, run_id in enumerate(names[1:], start=1):
         history.start(run_id, f"t{n}")
     for n, run_id in enumerate(names[3:], start=3):
-        history.fail(run_id, f"t{n}", "no") if n > 5 else history.succeed(run_id, f"t{n}", FIGURES)
+        history.fail(as_it_is(history, run_id), "no") if n > 5 else history.succeed(
+            as_it_is(history, run_id), FIGURES
+        )
     queued(history, "n2.custom-1")
     assert {run.run_id for run in history.ended(names)} == set(names[3:])
     assert history.still_pending(names) == {names[0]}
@@ -84,7 +86,7 @@ def test_the_usual_time_of_a_table_is_its_last_finished_runs(platform: Platform)
 def test_only_unfinished_runs_that_were_quiet_for_a_while_are_found(platform: Platform) -> None:
     queued(platform.history, "n1.custom-1", "n1.custom-2", "n1.custom-3", "n1.custom-4")
     platform.history.start("n1.custom-2", "table_n1.custom-2")
-    platform.history.fail("n1.custom-3", "table_n1.custom-3", "no")
+    platform.history.fail(as_it_is(platform.history, "n1.custom-3"), "no")
     platform.sql("update reporting.seeder_run_history set updated_at = now() - interval '90 s'")
     platform.history.start("n1.custom-4", "table_n1.custom-4")
     found = platform.history.unfinished(days=7, quiet_seconds=60)

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,22 +23,22 @@ LONG = (
 
 def record_error(platform: Platform, words: str) -> None:
     platform.history.start("n1.custom-1", "sales")
-    platform.history.fail("n1.custom-1", "sales", words)
+    platform.history.fail(as_it_is(platform.history, "n1.custom-1"), words)
 
 
 def record_retry(platform: Platform, words: str) -> None:
     platform.history.start("n1.custom-1", "sales")
-    platform.history.retry("n1.custom-1", "sales", words)
+    platform.history.retry(as_it_is(platform.history, "n1.custom-1"), words)
 
 
 def record_loss(platform: Platform, words: str) -> None:
     run = platform.history.run("n1.custom-1")
     assert run is not None
-    assert platform.history.requeue(run, words, 0)
+    assert platform.history.requeue(run.seen, words, 0)
 
 
 def record_note(platform: Platform, words: str) -> None:
-    platform.history.succeed("n1.custom-1", "sales", Figures(1, 8192), words)
+    platform.history.succeed(as_it_is(platform.history, "n1.custom-1"), Figures(1, 8192), words)
 
 
 def record_refusal(platform: Platform, words: str) -> None:
@@ -73,7 +73,8 @@ def test_the_error_of_a_value_of_a_megabyte_keeps_its_code_and_its_place(platfor
         platform.sql(query)
     platform.history.queue([new_run("n1.custom-1")])
     platform.history.fail(
-        "n1.custom-1", "sales", f"{judged(raised.value)}\nAt line 1, column 8 of the manifest's query"
+        as_it_is(platform.history, "n1.custom-1"),
+        f"{judged(raised.value)}\nAt line 1, column 8 of the manifest's query",
     )
     words = platform.run("n1.custom-1").errors
     assert words.startswith('22P02: invalid input syntax for type integer: "xyyy')
@@ -84,7 +85,8 @@ def test_the_error_of_a_value_of_a_megabyte_keeps_its_code_and_its_place(platfor
 def test_a_place_at_the_end_of_one_long_line_is_kept_too(platform: Platform) -> None:
     platform.history.queue([new_run("n1.custom-1")])
     platform.history.fail(
-        "n1.custom-1", "sales", f"The function {'f' * 100_000} is refused (line 7, column 2)."
+        as_it_is(platform.history, "n1.custom-1"),
+        f"The function {'f' * 100_000} is refused (line 7, column 2).",
     )
     words = platform.run("n1.custom-1").errors
     assert words.startswith("The function fff")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Refusal
 from seeder.history.cancelled import has_failed, is_cancelled
@@ -25,9 +25,9 @@ def at_work_and_queued(platform: Platform) -> None:
 def test_who_is_at_work_is_shown_whatever_becomes_of_who_waits(platform: Platform) -> None:
     at_work_and_queued(platform)
     assert shown(platform) == (A, "running")
-    platform.history.cancel(B, "sales", "anna before it started.")
+    platform.history.cancel(as_it_is(platform.history, B), "anna before it started.")
     assert shown(platform) == (A, "running")
-    platform.history.succeed(A, "sales", Figures(1, 8192))
+    platform.history.succeed(as_it_is(platform.history, A), Figures(1, 8192))
     assert shown(platform) == (A, "success")
     assert platform.status("sales").last_errors is None
 
@@ -37,11 +37,11 @@ def test_who_waits_is_shown_once_who_was_at_work_has_ended(platform: Platform, e
     at_work_and_queued(platform)
     platform.sql("update reporting.seeder_run_history set start_time = start_time - interval '40 s'")
     if end == "success":
-        platform.history.succeed(A, "sales", Figures(1, 8192))
+        platform.history.succeed(as_it_is(platform.history, A), Figures(1, 8192))
     elif end == "error":
-        platform.history.fail(A, "sales", "division by zero")
+        platform.history.fail(as_it_is(platform.history, A), "division by zero")
     else:
-        platform.history.cancel(A, "sales", "anna in the middle of the run.")
+        platform.history.cancel(as_it_is(platform.history, A), "anna in the middle of the run.")
     row = platform.status("sales")
     assert shown(platform) == (B, "pending")
     assert row.start_time == platform.run(B).start_time
@@ -53,13 +53,13 @@ def test_who_waits_is_shown_once_who_was_at_work_has_ended(platform: Platform, e
 
 def test_a_try_that_failed_shows_who_is_at_work_and_not_who_waits(platform: Platform) -> None:
     at_work_and_queued(platform)
-    platform.history.retry(A, "sales", "lost the connection")
+    platform.history.retry(as_it_is(platform.history, A), "lost the connection")
     assert shown(platform) == (A, "pending")
     platform.history.start(B, "sales")
     assert shown(platform) == (B, "running")
-    platform.history.retry(A, "sales", "lost the connection again")
+    platform.history.retry(as_it_is(platform.history, A), "lost the connection again")
     assert shown(platform) == (B, "running")
-    platform.history.succeed(B, "sales", Figures(1, 8192))
+    platform.history.succeed(as_it_is(platform.history, B), Figures(1, 8192))
     assert shown(platform) == (A, "pending")
 
 
@@ -76,7 +76,7 @@ def test_another_manifests_run_at_work_on_the_table_is_shown_as_its_own(platform
     platform.history.start(A, "sales")
     platform.history.queue([new_run("b.custom-2", manifest_id=2, report_name="Other")])
     assert (platform.status("sales").manifest_id, shown(platform)) == (1, (A, "running"))
-    platform.history.fail(A, "sales", "no")
+    platform.history.fail(as_it_is(platform.history, A), "no")
     row = platform.status("sales")
     assert (row.manifest_id, row.report_name, row.last_run_id) == (2, "Other", "b.custom-2")
 
@@ -86,7 +86,7 @@ def test_a_run_that_nobody_will_take_any_more_is_not_waited_for(platform: Platfo
     platform.sql("update reporting.seeder_run_history set start_time = now() - interval '8 days'")
     platform.history.queue([new_run(B)])
     platform.history.start(B, "sales")
-    platform.history.succeed(B, "sales", Figures(1, 8192))
+    platform.history.succeed(as_it_is(platform.history, B), Figures(1, 8192))
     assert shown(platform) == (B, "success")
 
 
@@ -108,9 +108,9 @@ def test_a_cancelled_run_counts_and_is_no_failure(
 ) -> None:
     history = platform.history
     make: dict[str, Any] = {
-        "cancel": lambda run_id: history.cancel(run_id, "sales", "anna."),
-        "fail": lambda run_id: history.fail(run_id, "sales", "no"),
-        "succeed": lambda run_id: history.succeed(run_id, "sales", Figures(1, 8192)),
+        "cancel": lambda run_id: history.cancel(as_it_is(history, run_id), "anna."),
+        "fail": lambda run_id: history.fail(as_it_is(history, run_id), "no"),
+        "succeed": lambda run_id: history.succeed(as_it_is(history, run_id), Figures(1, 8192)),
     }
     for number, move in enumerate(moves):
         history.queue([new_run(f"n{number}.custom-1")])
@@ -127,7 +127,7 @@ def test_no_other_error_can_be_taken_for_a_cancelled_run(platform: Platform) -> 
     """Some errors begin with a table's name, which may be anything."""
     words = "Cancelled by me exists already and is a table, not a materialized view."
     platform.history.queue([new_run(A)])
-    platform.history.fail(A, "sales", words)
+    platform.history.fail(as_it_is(platform.history, A), words)
     platform.history.refuse([Refusal(new_run(B), words)])
     for run_id in (A, B):
         assert platform.run(run_id).errors == f"Error: {words}"

@@ -3,34 +3,36 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
 import pytest
-from contract import Platform, new_run, platform_on
+from contract import Platform, as_it_is, new_run, platform_on
 from emptied import fresh_database
 
 from seeder.errors import SchemaIncomplete
-from seeder.history import Figures, Recorded, Refusal
+from seeder.history import Figures, Recorded, Refusal, Seen
 from seeder.session import Session
 
 FIGURES = Figures(records=12, total_bytes=8192, memory_mb=30, cpu_percentage=80)
 
 #: Everything that can be reported of a run.
-MOVES: dict[str, Callable[[Platform, str], Any]] = {
-    "queue": lambda platform, run_id: platform.history.queue([new_run(run_id)]),
-    "refuse": lambda platform, run_id: platform.history.refuse([Refusal(new_run(run_id), "no")]),
-    "start": lambda platform, run_id: platform.history.start(run_id, "sales"),
-    "retry": lambda platform, run_id: platform.history.retry(run_id, "sales", "lost the connection"),
-    "succeed": lambda platform, run_id: platform.history.succeed(run_id, "sales", FIGURES),
-    "fail": lambda platform, run_id: platform.history.fail(run_id, "sales", "division by zero"),
+MOVES: dict[str, Callable[[Platform, Seen], Any]] = {
+    "queue": lambda platform, seen: platform.history.queue([new_run(seen.run_id)]),
+    "refuse": lambda platform, seen: platform.history.refuse([Refusal(new_run(seen.run_id), "no")]),
+    "start": lambda platform, seen: platform.history.start(seen.run_id, "sales"),
+    "retry": lambda platform, seen: platform.history.retry(seen, "lost the connection"),
+    "succeed": lambda platform, seen: platform.history.succeed(seen, FIGURES),
+    "fail": lambda platform, seen: platform.history.fail(seen, "division by zero"),
 }
 
 
 def after(platform: Platform, *moves: str, run_id: str = "n1.custom-1") -> tuple[Any, Any]:
     """The history row and the status row once these moves were reported."""
     for move in moves:
-        MOVES[move](platform, run_id)
+        MOVES[move](platform, as_it_is(platform.history, run_id))
     return platform.run(run_id), platform.status("sales")
 
 
@@ -67,7 +69,9 @@ def test_success_has_its_figures_and_a_whole_second_at_least(platform: Platform)
 
 def test_figures_that_are_unknown_are_null_not_zero(platform: Platform) -> None:
     after(platform, "queue", "start")
-    platform.history.succeed("n1.custom-1", "sales", Figures(records=None, total_bytes=None))
+    platform.history.succeed(
+        as_it_is(platform.history, "n1.custom-1"), Figures(records=None, total_bytes=None)
+    )
     run = platform.run("n1.custom-1")
     assert (run.records_processed, run.bytes_processed) == (None, None)
     assert (run.memory_usage_mb, run.cpu_percentage) == (None, None)
@@ -108,7 +112,7 @@ def test_success_clears_the_last_errors(platform: Platform) -> None:
 
 def test_success_keeps_its_note_in_sight(platform: Platform) -> None:
     after(platform, "queue", "start", "retry", "start")
-    platform.history.succeed("n1.custom-1", "sales", FIGURES, note="Refreshed plain.")
+    platform.history.succeed(as_it_is(platform.history, "n1.custom-1"), FIGURES, note="Refreshed plain.")
     assert platform.run("n1.custom-1").errors == "Refreshed plain."
     assert platform.status("sales").last_errors == "Refreshed plain."
 
@@ -166,8 +170,11 @@ def test_the_duration_shown_is_the_last_runs_until_this_one_has_ended(platform: 
 @pytest.mark.parametrize("again", MOVES)
 @pytest.mark.parametrize("end", ["succeed", "fail", "refuse"])
 def test_a_terminal_row_never_changes_again(platform: Platform, end: str, again: str) -> None:
-    before = after(platform, "queue", "start", end) if end != "refuse" else after(platform, "refuse")
-    assert after(platform, again) == before
+    after(platform, *([] if end == "refuse" else ["queue", "start"]))
+    seen = as_it_is(platform.history, "n1.custom-1")
+    before = after(platform, end)
+    MOVES[again](platform, seen)
+    assert after(platform) == before
 
 
 @pytest.mark.parametrize(
@@ -191,13 +198,17 @@ def test_what_was_never_recorded_can_not_move(platform: Platform, move: str) -> 
     assert after(platform, move) == (None, None)
 
 
-def test_start_tells_the_status_the_run_has_now(platform: Platform) -> None:
+def test_start_tells_the_run_as_it_is_now(platform: Platform) -> None:
     start = platform.history.start
     assert start("n1.custom-1", "sales") is None
     after(platform, "queue")
-    assert [start("n1.custom-1", "sales"), start("n1.custom-1", "sales")] == ["running", "running"]
+    first, second = start("n1.custom-1", "sales"), start("n1.custom-1", "sales")
+    assert first is not None
+    assert second == as_it_is(platform.history, "n1.custom-1")
+    assert (first.status, second.status) == ("running", "running")
+    assert first.start_time < second.start_time
     after(platform, "fail")
-    assert start("n1.custom-1", "sales") == "error"
+    assert start("n1.custom-1", "sales") == replace(second, status="error")
 
 
 def test_failures_add_up_over_runs_and_end_with_a_success(platform: Platform) -> None:
@@ -236,7 +247,8 @@ def at_once(count: int, work: Callable[[], None]) -> None:
 
 def test_a_failure_reported_by_many_at_once_counts_once(platform: Platform) -> None:
     after(platform, "queue", "start")
-    at_once(8, lambda: platform.history.fail("n1.custom-1", "sales", "division by zero"))
+    seen = as_it_is(platform.history, "n1.custom-1")
+    at_once(8, lambda: platform.history.fail(seen, "division by zero"))
     assert after(platform)[0].consecutive_failures == 1
     assert after(platform)[1].consecutive_failures == 1
 
@@ -247,7 +259,7 @@ def test_two_runs_of_a_table_that_end_at_the_same_time_are_both_counted(platform
         for run_id in ids:
             after(platform, "queue", "start", run_id=run_id)
         waiting = list(ids)
-        at_once(2, lambda: platform.history.fail(waiting.pop(), "sales", "no"))  # noqa: B023 - ends within the loop
+        at_once(2, lambda: platform.history.fail(as_it_is(platform.history, waiting.pop()), "no"))  # noqa: B023 - ends within the loop
         assert platform.status("sales").last_run_id in ids
         assert platform.status("sales").consecutive_failures == 2 * (attempt + 1)
 
@@ -392,9 +404,10 @@ def test_each_transition_is_one_round_trip(
     platform: Platform, move: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after(platform, *{"queue": [], "refuse": [], "start": ["queue"]}.get(move, ["queue", "start"]))
+    seen = as_it_is(platform.history, "n1.custom-1")
     monkeypatch.setattr("seeder.database.Session", CountingSession)
     monkeypatch.setattr(CountingSession, "sent", 0)
-    MOVES[move](platform, "n1.custom-1")
+    MOVES[move](platform, seen)
     # A fan-out takes its locks one by one: who waits for one must not hold the others' rows.
     assert CountingSession.sent == (3 if move in ("queue", "refuse") else 1)
 
@@ -408,7 +421,7 @@ def test_a_transition_is_in_both_tables_or_in_neither(platform: Platform, move: 
     """)
     try:
         with contextlib.suppress(psycopg2.IntegrityError):
-            MOVES[move](platform, "n1.custom-1")
+            MOVES[move](platform, as_it_is(platform.history, "n1.custom-1"))
         assert after(platform) == before
     finally:
         platform.sql("alter table reporting.seeder_job_status drop constraint objection")
@@ -420,5 +433,5 @@ def test_missing_tables_are_told_as_such(postgres_url: str, database_url: str) -
         with pytest.raises(
             SchemaIncomplete, match=r'lacks (relation "reporting\.seeder_|schema "reporting")'
         ):
-            move(platform, "n1.custom-1")
+            move(platform, Seen("n1.custom-1", "sales", "running", datetime.now(UTC)))
     platform.databases.dispose()

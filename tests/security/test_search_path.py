@@ -6,7 +6,7 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-from contract import new_run
+from contract import as_it_is, new_run
 from sqlalchemy.engine import make_url
 from workbench import Bench
 
@@ -121,7 +121,7 @@ def test_nor_by_the_record(trapped: Bench) -> None:
     run = new_run("n1.custom-1")
     history.queue([run])
     history.start(run.run_id, run.table_name)
-    history.succeed(run.run_id, run.table_name, Figures(1, 2))
+    history.succeed(as_it_is(history, run.run_id), Figures(1, 2))
     assert trapped.platform.all_manifests() == []
     assert caught(trapped) == set()
 

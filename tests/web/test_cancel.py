@@ -1,6 +1,6 @@
 """Ending a run over the API."""
 
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
 
 RUN = "20261124T091501Z-a1b2.custom-1"
@@ -24,7 +24,7 @@ def test_a_run_that_is_queued_is_ended_in_the_name_of_whoever_asked(
 def test_a_run_that_is_over_stays_as_it_is(platform: Platform, holder: TestClient) -> None:
     platform.custom(1, table_name="sales")
     platform.history.queue([new_run(RUN)])
-    platform.history.fail(RUN, "sales", "division by zero")
+    platform.history.fail(as_it_is(platform.history, RUN), "division by zero")
     before = platform.run(RUN)
     answer = holder.post(CANCEL).json()
     assert (answer["cancelled"], answer["ended"]) == (False, True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract import Platform, new_run, platform_on
+from contract import Platform, as_it_is, new_run, platform_on
 from emptied import fresh_database
 from fastapi.testclient import TestClient
 from test_jobs import NIGHT, run
@@ -53,7 +53,7 @@ def test_a_history_is_paged_by_the_order_of_recording(platform: Platform, client
 def test_all_runs_are_filtered_and_paged_by_their_beginning(platform: Platform, client: TestClient) -> None:
     platform.custom(1, table_name="sales")
     platform.history.queue([new_run(f"{NIGHT}.custom-{n}", f"t{n}", manifest_id=n) for n in range(1, 8)])
-    platform.history.fail(f"{NIGHT}.custom-3", "t3", "42P01: missing")
+    platform.history.fail(as_it_is(platform.history, f"{NIGHT}.custom-3"), "42P01: missing")
     seen, answer = [], client.get("/api/history?limit=3").json()
     while answer["next"]:
         seen += answer["items"]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from celery import Celery
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from psycopg2.errors import QueryCanceled
@@ -55,9 +55,9 @@ def refreshed(platform: Platform, app: FastAPI, number: int, night: str = NIGHT)
         try:
             done = bring_up_to_date(session, manifest, found, policy)
         except SeederError as error:
-            platform.history.fail(run_id, manifest.table_name, str(error))
+            platform.history.fail(as_it_is(platform.history, run_id), str(error))
         else:
-            platform.history.succeed(run_id, manifest.table_name, done.figures)
+            platform.history.succeed(as_it_is(platform.history, run_id), done.figures)
         finally:
             lock.release(session, manifest.matview)
 
@@ -136,7 +136,7 @@ def test_whatever_the_database_holds_is_shown_as_text(
     platform.custom(2, table_name="sales", report_name=text, query="select 2 as two")
     run_id = f"{NIGHT}.custom-1"
     platform.history.queue([new_run(run_id, "sales", report_name=text, agency_slug=text[:500])])
-    platform.history.fail(run_id, "sales", text)
+    platform.history.fail(as_it_is(platform.history, run_id), text)
     html = get(client, "/jobs/sales")
     assert "<script>alert" not in html
     assert sql_of(html).strip() == query

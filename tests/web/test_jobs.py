@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,9 +44,9 @@ def run(platform: Platform, number: int, table: str, night: str = NIGHT, errors:
     platform.history.queue([new_run(run_id, table, manifest_id=number)])
     platform.history.start(run_id, table)
     if errors is None:
-        platform.history.succeed(run_id, table, FIGURES)
+        platform.history.succeed(as_it_is(platform.history, run_id), FIGURES)
     else:
-        platform.history.fail(run_id, table, errors)
+        platform.history.fail(as_it_is(platform.history, run_id), errors)
     return run_id
 
 
@@ -233,7 +233,7 @@ def test_whatever_stands_in_a_name_or_an_error_comes_out_as_it_went_in(
     platform.custom(1, table_name="sales", report_name=text, agency_slug=short)
     run_id = f"{NIGHT}.custom-1"
     platform.history.queue([new_run(run_id, "sales", report_name=text, agency_slug=short)])
-    platform.history.fail(run_id, "sales", text)
+    platform.history.fail(as_it_is(platform.history, run_id), text)
     (row,) = rows(client)
     assert (row["reportName"], row["agencySlug"], row["lastErrors"]) == (text, short, shortened(text))
     assert client.get("/api/jobs", params={"agency": short, "q": short}).json()["total"] == 1
@@ -246,6 +246,6 @@ def test_numbers_are_numbers(platform: Platform, client: TestClient) -> None:
     platform.custom(1, table_name="sales")
     run_id = f"{NIGHT}.custom-1"
     platform.history.queue([new_run(run_id, "sales")])
-    platform.history.succeed(run_id, "sales", Figures(records=2**40, total_bytes=2**50))
+    platform.history.succeed(as_it_is(platform.history, run_id), Figures(records=2**40, total_bytes=2**50))
     (row,) = rows(client)
     assert (row["recordsProcessed"], row["bytesProcessed"]) == (2**40, 2**50)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_jobs import FIGURES
@@ -131,9 +131,9 @@ def test_looks_between_any_steps_see_what_reading_everything_sees(platform: Plat
                 case "start":
                     history.start(run.run_id, table)
                 case "succeed":
-                    history.succeed(run.run_id, table, replace(FIGURES, records=next(records)))
+                    history.succeed(as_it_is(history, run.run_id), replace(FIGURES, records=next(records)))
                 case "refuse":
                     history.refuse([Refusal(run, "no", shown=number != 2)])
                 case _:
-                    getattr(history, what)(run.run_id, table, "22012: no")
+                    getattr(history, what)(as_it_is(history, run.run_id), "22012: no")
         assert seen(monitor) == seen(Monitor(platform.databases, load_settings()))

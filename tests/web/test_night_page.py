@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
 from test_jobs import NASTY
 from test_pages import get
@@ -29,9 +29,11 @@ def recorded(platform: Platform, seeding_id: str, *facts: tuple[str, float, floa
         platform.history.queue([new_run(run_id, table, manifest_id=number)])
         platform.history.start(run_id, table)
         if error is None:
-            platform.history.succeed(run_id, table, Figures(records=10, total_bytes=8192))
+            platform.history.succeed(
+                as_it_is(platform.history, run_id), Figures(records=10, total_bytes=8192)
+            )
         else:
-            platform.history.fail(run_id, table, error)
+            platform.history.fail(as_it_is(platform.history, run_id), error)
         platform.sql(f"""
             update reporting.seeder_run_history
             set created_at = '{TICK}', start_time = '{TICK + timedelta(seconds=start)}',
@@ -111,7 +113,7 @@ def test_whatever_a_run_is_called_is_shown_as_text(platform: Platform, client: T
     run_id = "20261124T0200Z.custom-1"
     platform.history.queue([new_run(run_id, short, report_name=text, agency_slug=short)])
     platform.history.start(run_id, short)
-    platform.history.fail(run_id, short, text)
+    platform.history.fail(as_it_is(platform.history, run_id), text)
     html = get(client, "/nights/20261124T0200Z")
     assert "<script>alert" not in html
     assert " ".join(short.split()) in words(html, "night-failed")

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from contract import Platform
+from contract import Platform, as_it_is
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +101,7 @@ def test_rows_and_size_are_told_with_their_change_against_the_success_before(
         platform.history.queue([new_run(run_id, "sales")])
         platform.history.start(run_id, "sales")
         figures = replace(FIGURES, records=records, total_bytes=records * 1024)
-        platform.history.succeed(run_id, "sales", figures)
+        platform.history.succeed(as_it_is(platform.history, run_id), figures)
     assert "1,204 +204" in row(get(client), "custom-1")
     assert "1,204 kB +204 kB" in row(get(client), "custom-1")
     # A run that fails changes nothing about what is there.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -32,7 +32,7 @@ def document(platform: Platform, address: str) -> schemathesis.BaseSchema:
     platform.custom(12, table_name="agency_ua_sales", agency_slug="north-port")
     platform.history.queue([new_run("20261124T0200Z.custom-12", "agency_ua_sales", manifest_id=12)])
     platform.history.start("20261124T0200Z.custom-12", "agency_ua_sales")
-    platform.history.succeed("20261124T0200Z.custom-12", "agency_ua_sales", Figures(1, 8192))
+    platform.history.succeed(as_it_is(platform.history, "20261124T0200Z.custom-12"), Figures(1, 8192))
     return schemathesis.openapi.from_url(f"{address}/api/openapi.json").exclude(path="/api/events")
 
 

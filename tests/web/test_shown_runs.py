@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from contract import Platform, new_run
+from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
 
 from seeder.history import Figures, Refusal
@@ -43,7 +43,7 @@ def test_a_run_at_work_is_shown_and_can_be_ended_while_another_waits_and_is_canc
         counts = client.get("/api/summary").json()["status"]
         assert (counts["running"], counts["error"]) == (1, 0)
     assert f'data-post="/api/runs/{A}/cancel"' in holder.get("/").text
-    platform.history.succeed(A, "sales", Figures(1, 8192))
+    platform.history.succeed(as_it_is(platform.history, A), Figures(1, 8192))
     assert (job(client)["status"], job(client)["lastErrors"]) == ("success", None)
 
 
@@ -70,9 +70,9 @@ def test_a_report_that_failed_before_it_was_cancelled_is_still_failing(
     platform: Platform, client: TestClient
 ) -> None:
     platform.history.queue([new_run(A)])
-    platform.history.fail(A, "sales", "22012: division by zero")
+    platform.history.fail(as_it_is(platform.history, A), "22012: division by zero")
     platform.history.queue([new_run(B)])
-    platform.history.cancel(B, "sales", "anna before it started.")
+    platform.history.cancel(as_it_is(platform.history, B), "anna before it started.")
     found = job(client)
     assert (found["isCancelled"], found["isFailing"]) == (True, True)
     assert found["lastErrors"].splitlines() == [
@@ -89,7 +89,7 @@ def test_what_is_refused_because_its_table_is_anothers_shows_nothing_of_its_succ
     platform.custom(2, table_name="sales", query="select 2 as two")
     platform.history.queue([new_run(A)])
     platform.history.start(A, "sales")
-    platform.history.succeed(A, "sales", Figures(7, 8192))
+    platform.history.succeed(as_it_is(platform.history, A), Figures(7, 8192))
     refused = new_run("20261124T0200Z.custom-2", manifest_id=2)
     platform.history.refuse([Refusal(refused, "Its table is custom-1's.", shown=False)])
     owner, other = job(client, 1), job(client, 2)
@@ -106,7 +106,7 @@ def test_what_is_refused_because_its_table_is_anothers_shows_nothing_of_its_succ
 def test_a_run_shorter_than_a_second_is_told_as_such(platform: Platform, client: TestClient) -> None:
     platform.history.queue([new_run(A)])
     platform.history.start(A, "sales")
-    platform.history.succeed(A, "sales", Figures(7, 8192))
+    platform.history.succeed(as_it_is(platform.history, A), Figures(7, 8192))
     for path in ("/", "/jobs/sales"):
         page = client.get(path).text
         assert "under 1 s" in page, path
@@ -122,7 +122,7 @@ def test_a_long_error_is_one_line_of_a_list_and_whole_on_the_jobs_page(
 ) -> None:
     words = "22P02: " + "y" * 5000 + "\nAt line 1, column 8 of the manifest's query"
     platform.history.queue([new_run(A)])
-    platform.history.fail(A, "sales", words)
+    platform.history.fail(as_it_is(platform.history, A), words)
     assert ("y" * 192 + "…" in client.get("/").text, "y" * 193 in client.get("/").text) == (True, False)
     assert "y" * 5000 in client.get("/jobs/sales").text
     assert job(client)["lastErrors"] == words

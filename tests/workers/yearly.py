@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contract import new_run
+from contract import as_it_is, new_run
 from processes import clean_environment, wait_until
 from redis import Redis
 from world import World
@@ -36,7 +36,7 @@ def begin_anew(world: World) -> None:
         world.custom(name, f"select public.gate('{name}') as n")
     world.custom("no name", "select 1 as n")
     world.equipment.history.queue([new_run("n0-k3f9.custom-0", table_name="older", manifest_id=0)])
-    world.equipment.history.fail("n0-k3f9.custom-0", "older", "long ago")
+    world.equipment.history.fail(as_it_is(world.equipment.history, "n0-k3f9.custom-0"), "long ago")
     world.sql("update reporting.seeder_run_history set created_at = %s", TICK - timedelta(days=1))
 
 
