@@ -1,5 +1,6 @@
 # One image for worker, beat, Flower and the command line; docs/deployment.md says how it is used.
-FROM python:3.12-slim-bookworm
+# The whole version; docs/deployment.md says how to pin it by digest.
+FROM python:3.12.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 

@@ -75,7 +75,7 @@ def new_equipment() -> Equipment:
 def configuration() -> dict[str, Any]:
     """What the app reads at first use: the settings of this process, made Celery's."""
     settings = current_settings()
-    return celery_settings(settings, embedded.endpoints(settings).broker_url)
+    return celery_settings(settings, embedded.broker_url(settings))
 
 
 def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:

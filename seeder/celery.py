@@ -8,11 +8,12 @@ import sys
 
 from celery import concurrency
 
-from seeder import logs, pool, signals, tasks, transport
+from seeder import embedded, logs, pool, signals, tasks, transport
 from seeder.app import app
 from seeder.errors import UserError
 from seeder.lookout import WorkersLookout
 from seeder.queueing import TASK
+from seeder.settings import current_settings
 from seeder.usher import Usher
 
 __all__ = ["app", "signals", "tasks"]
@@ -22,6 +23,9 @@ transport.install(unnoted_task=TASK)
 app.steps["worker"].update((Usher, WorkersLookout))
 try:
     app.conf.broker_url  # noqa: B018 - reads the configuration
+    if "worker" in sys.argv:
+        # Here, too, rather than in its first run. Beat, Flower and Celery's own commands need no database.
+        embedded.database_url(current_settings())
 except UserError as error:
     sys.stderr.write(f"seeder: {error}\n")
     raise SystemExit(2) from None

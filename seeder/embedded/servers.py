@@ -106,13 +106,17 @@ def endpoints(settings: Settings) -> Endpoints:
 
     Raises NothingRunning where neither is there.
     """
-    broker_url = settings.broker_url
-    return Endpoints(database_url(settings), broker_url or _running("broker_url", settings))
+    return Endpoints(database_url(settings), broker_url(settings))
 
 
 def database_url(settings: Settings) -> str:
     """The database of `endpoints` alone: many commands need no broker."""
     return settings.database_url or _running("database_url", settings)
+
+
+def broker_url(settings: Settings) -> str:
+    """The broker alone: beat and Flower need no database."""
+    return settings.broker_url or _running("broker_url", settings)
 
 
 def _running(name: str, settings: Settings) -> str:

@@ -23,8 +23,24 @@ import pytest
 import yaml
 from celery.bin.celery import celery as celery_program
 from compose_spec import PyCompose
+from contract import platform_on
+from emptied import fresh_database
 from flower.options import default_options as flower_options
+from homes import ask_postgres
 from packaging.specifiers import SpecifierSet
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import AuthenticationError
+from redis.retry import Retry
+from sqlalchemy.engine import make_url
+
+from seeder.checking import check_manifests
+from seeder.matviews import lock
+from seeder.matviews.policy import policy_of
+from seeder.matviews.upkeep import bring_up_to_date
+from seeder.planning import Selection
+from seeder.session import MAY_REPORT
+from seeder.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -83,6 +99,127 @@ def test_a_service_is_watched_restarted_and_given_time_to_stop(name: str) -> Non
     assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
     assert service["restart"] == "unless-stopped"
     assert service["stop_grace_period"]
+
+
+#: Service → the secrets that it can do nothing without.
+SECRETS = {
+    "postgres": {"POSTGRES_PASSWORD", "DATABASE_PASSWORD"},
+    "redis": {"REDIS_PASSWORD"},
+    "worker": {"DATABASE_PASSWORD", "REDIS_PASSWORD"},
+    "beat": {"REDIS_PASSWORD"},
+    "flower": {"REDIS_PASSWORD", "FLOWER_PASSWORD"},
+    "web": {"DATABASE_PASSWORD", "REDIS_PASSWORD", "SEEDER_API_TOKEN"},
+    "seeder": {"DATABASE_PASSWORD", "REDIS_PASSWORD"},
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_secret_but_those_it_needs(name: str) -> None:
+    named = yaml.load(VARIABLE.sub(lambda found: f"<{found[1]}>", TEXT), OnceOnly)  # noqa: S506 - as above
+    service = named["services"][name]
+    its = [service, *(named["configs"][one["source"]] for one in service.get("configs", []))]
+    assert set(re.findall(r"<(\w+(?:PASSWORD|TOKEN))>", json.dumps(its))) == SECRETS[name]
+    # .env has them all; Compose reads it by itself.
+    files = {one["path"] for one in service.get("env_file", [])}
+    assert files <= {"seeder.env", "databases.env"}
+    assert "databases.env" not in files or "DATABASE_PASSWORD" in SECRETS[name]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_secret_is_on_a_command_line(name: str) -> None:
+    service = SERVICES[name]
+    typed = [service.get("command"), service.get("entrypoint"), service.get("healthcheck", {}).get("test")]
+    assert "secret" not in json.dumps(typed)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_bounded_and_gains_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"(\d+[mg]|secret)", service["mem_limit"])
+    assert service["pids_limit"]
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
+    if name in OURS:
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_an_image_of_others_is_named_with_its_whole_version_or_its_digest() -> None:
+    images = [service["image"] for service in SERVICES.values() if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(images) == 3
+    for image in images:
+        assert re.search(r":\d+\.\d+(\.\d+)?(-[a-z-]+)?$|@sha256:[0-9a-f]{64}$", image), image
+
+
+def test_redis_takes_its_configuration_and_asks_for_the_password(tmp_path: Path) -> None:
+    program = shutil.which("redis-server")
+    if program is None:
+        complain = pytest.fail if os.environ.get("CI") else pytest.skip
+        complain("redis-server is not installed: apt-get install redis-server")
+    file = tmp_path / "redis.conf"
+    file.write_text(COMPOSE["configs"]["redis"]["content"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)]
+    server = subprocess.Popen([str(program), file, *places], stdout=subprocess.DEVNULL)
+    try:
+        with Redis(port=port, password="secret", retry=Retry(ConstantBackoff(0.05), 200)) as client:
+            said = {name: client.config_get(name)[name] for name in ("maxmemory-policy", "appendonly")}
+            assert said == {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+            memory = int(client.config_get("maxmemory")["maxmemory"])
+        assert 0 < memory < 512 * 2**20 == int(SERVICES["redis"]["mem_limit"].removesuffix("m")) * 2**20
+        with Redis(port=port) as client, pytest.raises(AuthenticationError):
+            client.ping()
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_manifests_run_as_a_role_that_reads_only_what_it_is_granted(
+    postgres15_url: str, tmp_path: Path
+) -> None:
+    """The SQL of the file, by psql as the image runs it; under other names, for roles are the server's."""
+    login, manifests = "compose_login", "compose_reports"
+    text = re.sub(r"\bseeder\b", login, COMPOSE["configs"]["roles"]["content"])
+    text = re.sub(r"\breports\b", manifests, text)
+    with fresh_database(postgres15_url) as url:
+        server = make_url(url).set(drivername="postgresql")
+        script = tmp_path / "roles.sql"
+        script.write_text(text.replace("database reporting", f'database "{server.database}"'))
+        shown = server.render_as_string(hide_password=False)
+        try:
+            subprocess.run(
+                ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", "-f", script, shown],
+                env=os.environ | {"DATABASE_PASSWORD": "secret"},
+                check=True,
+            )
+            ours = server.set(username=login, password="secret", drivername="postgresql+psycopg2")
+            with platform_on(ours.render_as_string(hide_password=False)) as platform:
+                ask_postgres(
+                    shown, f"create table public.k as select 1 as id; grant select on public.k to {manifests}"
+                )
+                platform.custom(1, query="select id from public.k")
+                platform.custom(2, query="select rolname, rolpassword from pg_authid")
+                policy = policy_of(Settings(manifest_role=manifests))
+                found = check_manifests(platform.databases, platform.all_manifests(), Selection(), policy)
+                assert found.warnings == ()
+                assert [one.problem.splitlines()[0] for one in found.problems] == [
+                    "42501: permission denied for table pg_authid"
+                ]
+                manifest = platform.all_manifests()[0]
+                with platform.databases.session() as session:
+                    there = lock.take(session, manifest.matview, "seeder n1.custom-1 0", policy.limits)
+                    assert bring_up_to_date(session, manifest, there, policy).figures.records == 1
+                    lock.release(session, manifest.matview)
+                    assert session.row(MAY_REPORT).allowed
+                owner = "select pg_get_userbyid(relowner) from pg_class where relname = 'report_1'"
+                assert ask_postgres(shown, owner) == manifests
+        finally:
+            for role in (manifests, login):
+                ask_postgres(shown, f"drop owned by {role} cascade")
+                ask_postgres(shown, f'alter database "{server.database}" owner to current_user')
+                ask_postgres(shown, f"drop role {role}")
 
 
 def test_nothing_is_published_beyond_the_machine() -> None:
@@ -169,7 +306,7 @@ def test_the_image_runs_a_supported_python_as_a_normal_user() -> None:
 
 @contextmanager
 def running(
-    name: str, folder: Path, database_url: str, broker_url: str
+    name_of: str, folder: Path, database_url: str, broker_url: str
 ) -> Iterator[Callable[[], subprocess.CompletedProcess[str]]]:
     """A service of ours as a process with the file's own command; yields its health check."""
     with socket.socket() as free:
@@ -189,16 +326,20 @@ def running(
             words = [word.replace(old, new) for word in words]
         return words
 
-    environment = os.environ | {
+    given = {
         "SEEDER_DATABASE_URL": database_url,
         "SEEDER_BROKER_URL": broker_url,
         "SEEDER_API_TOKEN": "for-this-test-only",
         "FLOWER_BASIC_AUTH": SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"],
+    }
+    # What the file gives it, so that none does with less than it needs.
+    environment = os.environ | {
+        **{name: value for name, value in given.items() if name in SERVICES[name_of]["environment"]},
         # Docker sets it in every container.
         "HOSTNAME": socket.gethostname(),
         "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
     }
-    kind, *check = here(SERVICES[name]["healthcheck"]["test"])
+    kind, *check = here(SERVICES[name_of]["healthcheck"]["test"])
     check = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
 
     def health() -> subprocess.CompletedProcess[str]:
@@ -207,7 +348,7 @@ def running(
     log = folder / "log"
     with log.open("w") as output:
         service = subprocess.Popen(
-            here(SERVICES[name]["command"]), cwd=ROOT, env=environment, stdout=output, stderr=output
+            here(SERVICES[name_of]["command"]), cwd=ROOT, env=environment, stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + 60
