@@ -1,6 +1,8 @@
 """A seeding from request to queue: read, plan, record, publish. In this order, so that no run is ever lost:
 what is recorded and not published is found by the sweep."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +14,7 @@ from seeder.app import Equipment, refresh_queues
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
 from seeder.history import Refusal
 from seeder.history.held import settle
-from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id
+from seeder.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
 from seeder.queueing import not_on_their_way, publish
 
 log = structlog.get_logger(__name__)
@@ -72,13 +74,8 @@ def _seed(
     with equipment.databases.session() as session:
         manifests = equipment.manifests.every(session)
     usual_seconds = history.usual_seconds()
-    try:
+    with _told_if_switched_off(equipment):
         made = plan(seeding_id, manifests, selection, equipment.databases, usual_seconds)
-    except UnknownTable as error:
-        with equipment.databases.session() as session:
-            if equipment.manifests.has_table(session, error.facts["table_name"]):
-                raise TableSwitchedOff(**error.facts) from None
-        raise
     with history.at_once() as session:
         recorded = history.queue([one.run for one in made.planned], scheduled=scheduled, session=session)
         not_recorded = recorded.refused + history.refuse(made.refusals, session)
@@ -121,6 +118,27 @@ def _seed(
     for run_id, reason in seeding.not_recorded.items():
         log.error("run not recorded, so not queued", run_id=run_id, reason=reason)
     return seeding
+
+
+def of_tables(equipment: Equipment, names: Iterable[str]) -> Selection:
+    """The manifests of all these tables. Raises UnknownTable for the first of which there is none."""
+    with equipment.databases.session() as session:
+        manifests = equipment.manifests.every(session)
+    with _told_if_switched_off(equipment):
+        found = [one for name in names for one in select(manifests, Selection(table_name=name))]
+    return Selection(identities=frozenset(one.identity for one in found))
+
+
+@contextmanager
+def _told_if_switched_off(equipment: Equipment) -> Iterator[None]:
+    """A block in which no manifest that is on may be of a table."""
+    try:
+        yield
+    except UnknownTable as error:
+        with equipment.databases.session() as session:
+            if equipment.manifests.has_table(session, error.facts["table_name"]):
+                raise TableSwitchedOff(**error.facts) from None
+        raise
 
 
 def _waiting(equipment: Equipment, planned: tuple[Planned, ...]) -> list[Planned]:

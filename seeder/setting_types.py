@@ -23,7 +23,7 @@ _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _seconds(value: Any) -> Any:
+def seconds(value: Any) -> Any:
     """'90', '90s', '15min', '2h' or '1d' as seconds, the units PostgreSQL's own settings use."""
     if isinstance(value, str) and (
         found := re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]*)\s*", value, re.ASCII)
@@ -153,7 +153,7 @@ def _web_url(value: str) -> str:
     return value.rstrip("/")
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_SECONDS)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST_SECONDS)]
 Limits = Annotated[dict[str, int], BeforeValidator(_limits)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url)]

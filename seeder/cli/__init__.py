@@ -1,6 +1,6 @@
 """The ``seeder`` command: parse, call one thing, print.
 
-Exit codes: 0 all well, 1 something failed, 2 wrong use or configuration.
+Exit codes: 0 all well, 1 something failed, 2 wrong use or configuration, 141 the output's reader is gone.
 """
 
 import sys
@@ -10,6 +10,7 @@ import typer
 
 from seeder import logs
 from seeder.cli.commands import application
+from seeder.cli.output import lenient_output
 from seeder.errors import UserError
 from seeder.failures import judged
 
@@ -20,8 +21,9 @@ def main() -> None:
     """The console script. What a user can cause is told in one line on stderr."""
     logs.configure()
     try:
-        # Else Typer tells of wrong use in boxes of five lines.
-        code = application(standalone_mode=False, prog_name="seeder")
+        with lenient_output():
+            # Else Typer tells of wrong use in boxes of five lines.
+            code = application(standalone_mode=False, prog_name="seeder")
     except typer.TyperException as error:
         if not (words := error.format_message()):
             # Without a command: the help has been printed.
@@ -31,9 +33,6 @@ def main() -> None:
         _stop(str(error))
     except psycopg2.Error as error:
         _stop(f"The reporting database failed the command. {judged(error)}")
-    except BrokenPipeError:
-        # `seeder status | head`: whoever reads has seen enough.
-        sys.stderr.close()
     else:
         raise SystemExit(code)
 

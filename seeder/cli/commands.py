@@ -1,16 +1,19 @@
 """All commands by name. Each one's work is in a file of its own, imported when it is called, so that
 ``seeder --help`` doesn't wait for Celery."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+
+from seeder import __version__
 
 application = typer.Typer(
     name="seeder",
     help="Keep one materialized view per report manifest fresh, and see how each run went.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # Every command below inherits it.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 schema = typer.Typer(no_args_is_help=True, help="The contract's tables: show, apply, check.")
 application.add_typer(schema, name="schema")
@@ -22,7 +25,51 @@ def _said(value: str | None) -> str | None:
     """An empty name is nobody's: most likely a variable of a script's that isn't set."""
     if value is not None and not value.strip():
         raise typer.BadParameter("it is empty")
+    if value is not None and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter("it isn't text in this terminal's encoding") from None
     return value
+
+
+def _all_said(values: list[str] | None) -> list[str]:
+    return [value for value in values or () if _said(value)]
+
+
+def _duration(value: str | None) -> float | None:
+    """Written as in the settings."""
+    if value is None:
+        return None
+    from seeder.setting_types import seconds
+
+    try:
+        return float(seconds(value))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"seeder {__version__}")
+        raise typer.Exit
+
+
+def _types() -> list[str]:
+    return ["custom", "canned"]
+
+
+def _forms() -> list[str]:
+    return ["sql", "typescript"]
+
+
+@application.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keep one materialized view per report manifest fresh, and see how each run went."""
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -32,7 +79,13 @@ Agency = Annotated[
 ]
 ReportTypeName = Annotated[
     str | None,
-    typer.Option("--type", metavar="custom|canned", callback=_said, help="Only reports of this type."),
+    typer.Option(
+        "--type",
+        metavar="custom|canned",
+        callback=_said,
+        autocompletion=_types,
+        help="Only reports of this type.",
+    ),
 ]
 Table = Annotated[
     str | None, typer.Option("--table", metavar="NAME", callback=_said, help="Only this table.")
@@ -66,24 +119,49 @@ def web(
 def refresh(
     agency: Agency = None,
     report_type: ReportTypeName = None,
-    table: Table = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table", metavar="NAME", callback=_all_said, help="Only this table; may be given several times."
+        ),
+    ] = None,
+    failing: Annotated[
+        bool, typer.Option("--failing", help="Only what is failing, as the pages show it.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all runs have ended.")] = False,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="DURATION",
+            callback=_duration,
+            help="With --wait: no longer than this, as in 90s, 15min or 2h. The runs go on; exit code 1.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a refresh: of everything, of an agency, of a type or of one table."""
-    from seeder.cli.refresh import run
+    """Queue a refresh: of everything, of an agency, of a type, of tables or of what is failing."""
+    from seeder.cli.refresh import Waiting, run
 
-    raise typer.Exit(run(agency, report_type, table, wait=wait, as_json=as_json))
+    # The callback has made a number of it.
+    waiting = Waiting(wait, cast("float | None", timeout))
+    raise typer.Exit(run(agency, report_type, table or [], waiting, failing=failing, as_json=as_json))
 
 
 @application.command()
 def status(
-    agency: Agency = None, report_type: ReportTypeName = None, table: Table = None, as_json: AsJson = False
+    agency: Agency = None,
+    report_type: ReportTypeName = None,
+    table: Table = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every report, not only those that need attention.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the latest status of every manifest. Exit code 1: some have failed."""
+    """Show what failed and what is at work, and count the rest. Exit code 1: some have failed."""
     from seeder.cli.status import run
 
-    raise typer.Exit(run(agency, report_type, table, as_json=as_json))
+    raise typer.Exit(run(agency, report_type, table, every=every, as_json=as_json))
 
 
 @application.command()
@@ -165,7 +243,10 @@ AgencyKey = Annotated[
 def schema_show(
     agency_fk: AgencyKey = False,
     form: Annotated[
-        str, typer.Option("--as", metavar="sql|typescript", help="The tables, or the API's types.")
+        str,
+        typer.Option(
+            "--as", metavar="sql|typescript", autocompletion=_forms, help="The tables, or the API's types."
+        ),
     ] = "sql",
 ) -> None:
     """Print the SQL that creates the contract's tables, or the TypeScript types of what the API sends."""

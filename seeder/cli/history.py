@@ -1,7 +1,18 @@
 """``seeder history TABLE``: its runs, newest first, each failure in full."""
 
 from seeder.app import equipment
-from seeder.cli.printing import console, moment, number, print_json, size, status_text, table, text, took
+from seeder.cli.printing import (
+    console,
+    moment,
+    number,
+    print_json,
+    print_table,
+    size,
+    status_cell,
+    text,
+    took,
+)
+from seeder.cli.tables import Column, Table
 from seeder.errors import UnknownTable
 
 
@@ -15,14 +26,22 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
         print_json(runs)
         return 0
     out = console()
-    rows = table(
-        "run", "status", "started", "took", "rows", "size", "CPU", "memory", "failures",
-        right=("took", "rows", "size", "CPU", "memory", "failures"), whole=("run", "started"),
-    )  # fmt: skip
+    rows = Table(
+        Column("run"),
+        Column("status"),
+        Column("started", goes=7),
+        Column("took", right=True, goes=6),
+        Column("rows", right=True, goes=2),
+        Column("size", right=True, goes=1),
+        Column("CPU", right=True, goes=3),
+        Column("memory", right=True, goes=4),
+        Column("failures", right=True, goes=5),
+        lead=("status", "run"),
+    )
     for one in runs:
-        rows.add_row(
+        rows.add(
             one.run_id,
-            status_text(one.status, one.errors),
+            status_cell(one.status, one.errors),
             moment(one.start_time),
             took(one.duration_seconds, one.start_time, one.finish_time),
             number(one.records_processed),
@@ -31,7 +50,10 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
             "" if one.memory_usage_mb is None else f"{one.memory_usage_mb} MB",
             number(one.consecutive_failures or None),
         )
-    out.print(rows if runs else f"{text(table_name)} has never been refreshed.")
+    if runs:
+        print_table(out, rows)
+    else:
+        out.print(f"{text(table_name)} has never been refreshed.")
     for one in runs:
         if one.errors:
             out.print(f"\n[bold]{one.run_id}[/]\n{text(one.errors)}")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from seeder.app import equipment
-from seeder.cli.printing import console, first_line, number, print_json, progress, table, text
+from seeder.cli.printing import console, first_line, number, print_json, print_table, progress, text
+from seeder.cli.tables import Column, Styled, Table
 from seeder.forecast import ERROR, Forecast, forecast
 from seeder.planning import Selection
 
@@ -37,22 +38,29 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
 
 def show(out: Console, foreseen: Sequence[Forecast]) -> None:
     """A line for each; what is longer than a line follows below the table."""
-    rows = table(
-        "agency", "table", "action", "cost", "est. rows", "last took", "why",
-        right=("cost", "est. rows", "last took"), whole=("agency", "table", "action"),
-    )  # fmt: skip
+    rows = Table(
+        Column("agency", goes=3),
+        Column("table"),
+        Column("action"),
+        Column("cost", right=True, goes=1),
+        Column("est. rows", right=True, goes=2),
+        Column("last took", right=True, goes=4),
+        Column("why", reason=True),
+        lead=("action", "table"),
+    )
     ordered = sorted(foreseen, key=lambda one: (_rank(one.action), one.agency_slug, one.table_name))
     for one in ordered:
-        rows.add_row(
-            text(one.agency_slug),
-            text(one.table_name),
-            f"[red]{one.action}[/]" if one.action == ERROR else one.action,
+        rows.add(
+            one.agency_slug,
+            one.table_name,
+            Styled(one.action, "red" if one.action == ERROR else ""),
             number(None if one.cost is None else round(one.cost)),
             number(one.estimated_rows),
             "" if one.last_seconds is None else f"{one.last_seconds} s",
-            text(first_line(one.why)),
+            first_line(one.why),
         )
-    out.print(rows)
+    if ordered:
+        print_table(out, rows)
     for one in ordered:
         rest = one.why.partition("\n")[2]
         if rest or one.diff:

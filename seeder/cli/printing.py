@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -11,8 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
+from seeder.cli.fitting import plain
+from seeder.cli.output import is_unicode
+from seeder.cli.tables import Styled, Table
 from seeder.history.cancelled import is_cancelled
 from seeder.wording import first_line as first_line
 from seeder.wording import number as number
@@ -22,36 +25,56 @@ from seeder.wording import took as took
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
 
 #: Where the output is no terminal nothing is folded: whoever greps wants whole lines.
-PIPE_WIDTH = 1000
+PIPE_WIDTH = 1_000_000
+
+
+class Terminal(Console):
+    """Rich's, but that whoever reads and goes is seen to where the command ends (seeder/cli/output.py): rich
+    would end the process with the exit code of a failure."""
+
+    def on_broken_pipe(self) -> None:
+        # Rich calls this while it handles the BrokenPipeError.
+        raise
 
 
 def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    return Terminal(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
 def print_json(value: Any) -> None:
     """Values of ours as JSON: dataclasses as objects, moments in ISO 8601 with offset."""
-    json.dump(value, sys.stdout, default=_plain, indent=2, ensure_ascii=False)
+    # What can't be encoded would be replaced, and JSON can say it in ASCII.
+    ascii_only = not is_unicode(sys.stdout)
+    json.dump(value, sys.stdout, default=_plain, indent=2, ensure_ascii=ascii_only)
     sys.stdout.write("\n")
 
 
-def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
-    """A table with these columns; those in ``whole`` hold names to be copied and are never folded."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(
-            column,
-            justify="right" if column in right else "left",
-            overflow="fold",
-            no_wrap=column in whole or column in right,
-        )
-    return made
+def print_table(out: Console, table: Table) -> None:
+    """A table as wide as the terminal at most."""
+    around = {"": ("", "")}
+    written = []
+    for line in table.lines(out.width if out.is_terminal else None):
+        for words, style in line:
+            if style not in around:
+                around[style] = _around(out, style)
+            before, after = around[style]
+            written.append(f"{before}{words}{after}")
+        written.append("\n")
+    out.file.write("".join(written))
+
+
+def _around(out: Console, style: str) -> tuple[str, str]:
+    """What switches a style on and off on this terminal."""
+    with out.capture() as captured:
+        out.print(Text("|", style), end="")
+    before, _, after = captured.get().partition("|")
+    return before, after
 
 
 def text(value: str | None) -> str:
     """Text of others, which may hold what rich would take for markup or a terminal for commands."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in value or ""))
+    return escape(plain(value))
 
 
 @contextmanager
@@ -65,12 +88,18 @@ def progress(what: str, out: Console) -> Iterator[tuple[Callable[[int], object],
 
 
 def status_text(status: str | None, errors: str | None = None) -> str:
+    """For a sentence, with rich's markup."""
+    shown = status_cell(status, errors)
+    return f"[{shown.style}]{shown.text}[/]"
+
+
+def status_cell(status: str | None, errors: str | None = None) -> Styled:
     """Of a run, with what its errors say; None is never run."""
     if status is None:
-        return "[dim]never run[/]"
+        return Styled("never run", "dim")
     if status == "error" and is_cancelled(errors):
-        return "[dim]cancelled[/]"
-    return f"[{STYLES[status]}]{status}[/]"
+        return Styled("cancelled", "dim")
+    return Styled(status, STYLES[status])
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,45 +2,97 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seeder.app import app, equipment
 from seeder.cli.printing import console, counted, first_line, print_json, text
-from seeder.errors import UserError
+from seeder.errors import UnknownAgency, UserError
 from seeder.history import HistoryRepository, Run
+from seeder.monitoring import Monitor
 from seeder.planning import Selection
-from seeder.seeding import Seeding, seed
+from seeder.seeding import Seeding, of_tables, seed
+from seeder.wording import brief
 
 POLL_SECONDS = 0.25
 
 
 class TwoSelections(UserError):
-    """--table names one table already, so it can't be combined with --agency or --type. Leave one of them
-    out."""
+    """--table names its tables already, so it can't be combined with --agency, --type or --failing. Leave one
+    of them out."""
 
 
-def run(agency: str | None, report_type: str | None, table: str | None, *, wait: bool, as_json: bool) -> int:
-    if table and (agency or report_type):
+class NothingToWaitFor(UserError):
+    """--timeout says how long --wait waits, and --wait is missing. Add it, or leave --timeout out; a run's
+    own limit is SEEDER_STATEMENT_TIMEOUT."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Whether to wait for the runs, and for how long at most (None: until they have ended)."""
+
+    wanted: bool
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not self.wanted:
+            raise NothingToWaitFor
+
+
+def run(
+    agency: str | None,
+    report_type: str | None,
+    tables: Sequence[str],
+    waiting: Waiting,
+    *,
+    failing: bool,
+    as_json: bool,
+) -> int:
+    if tables and (agency or report_type or failing):
         raise TwoSelections
+    selection = Selection(report_type, agency)
     equipment().databases.verify()
-    seeding = seed(app, equipment(), Selection(report_type, agency, table))
+    if tables:
+        selection = of_tables(equipment(), tables)
+    elif failing:
+        selection = what_fails(selection)
+    seeding = seed(app, equipment(), selection)
     queued_at = time.monotonic()
     out = console(stderr=as_json)
     announce(out, seeding)
+    if selection.identities == frozenset():
+        out.print("No report is failing.")
     ended: list[Run] = []
-    if wait:
+    if waiting.wanted and seeding.awaited:
         warn_without_worker(out)
         try:
-            ended = watch(out, equipment().history, seeding, queued_at=queued_at)
+            ended = watch(out, equipment().history, seeding, queued_at=queued_at, at_most=waiting.seconds)
         except KeyboardInterrupt:
             out.print("No longer waiting. The runs go on: `seeder status` shows how they end.")
             raise
+    unfinished = sorted({*seeding.awaited} - {one.run_id for one in ended}) if waiting.wanted else []
     if as_json:
-        print_json({**seeding.as_dict(), **({"runs": ended} if wait else {})})
-    failed = [one for one in ended if one.status == "error"]
-    return 1 if failed or seeding.refused or seeding.not_recorded else 0
+        outcome = {"runs": ended, "unfinished": unfinished} if waiting.wanted else {}
+        print_json({**seeding.as_dict(), **outcome})
+    failed = any(one.status == "error" for one in ended)
+    return 1 if failed or unfinished or seeding.refused or seeding.not_recorded else 0
+
+
+def what_fails(selection: Selection) -> Selection:
+    """Of the selected reports those that are failing, by the one rule that the pages and the API have too."""
+    ready = equipment()
+    jobs = [one for one in Monitor(ready.databases, ready.settings).look().snapshot.jobs if one.enabled]
+    agency, report_type = selection.agency_slug, selection.report_type
+    jobs = [one for one in jobs if report_type in (None, one.job.report_type)]
+    if agency is not None and all(one.job.agency_slug != agency for one in jobs):
+        raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
+    return Selection(
+        identities=frozenset(
+            one.identity for one in jobs if one.is_failing and agency in (None, one.job.agency_slug)
+        )
+    )
 
 
 def announce(out: Console, seeding: Seeding) -> None:
@@ -69,11 +121,13 @@ def watch(
     *,
     alive: Callable[[], None] = lambda: None,
     queued_at: float | None = None,
+    at_most: float | None = None,
 ) -> list[Run]:
     """Follow the runs to their end with a progress bar, a line for each failure as it happens, a summary.
 
     ``alive`` is asked between looks and raises where there is nothing to wait for any more. ``queued_at`` is
-    since when the summary counts, by time.monotonic(): now where it isn't given.
+    since when the summary counts, by time.monotonic(): now where it isn't given. ``at_most``: after so many
+    seconds the runs that haven't ended are left to themselves.
     """
     waiting = set(seeding.awaited)
     ended: list[Run] = []
@@ -85,9 +139,9 @@ def watch(
         TextColumn("[red]{task.fields[failed]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=out, transient=True) as progress:
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
         bar = progress.add_task("", total=len(waiting), failed="")
-        while waiting:
+        while True:
             for one in history.ended(waiting):
                 waiting.discard(one.run_id)
                 ended.append(one)
@@ -95,11 +149,20 @@ def watch(
                     out.print(f"[red]error[/] {failure_line(one)}")
             failures = sum(one.status == "error" for one in ended)
             progress.update(bar, completed=len(ended), failed=f"{failures} failed" if failures else "")
-            if waiting:
-                alive()
-                time.sleep(POLL_SECONDS)
+            if not waiting:
+                break
+            left = POLL_SECONDS if at_most is None else started + at_most - time.monotonic()
+            if left <= 0:
+                break
+            alive()
+            time.sleep(min(left, POLL_SECONDS))
     refused = len(seeding.refused) + len(seeding.not_recorded)
-    summarise(out, ended, refused, time.monotonic() - started)
+    summarise(out, ended, refused, time.monotonic() - started, len(waiting))
+    if waiting and at_most is not None:
+        out.print(
+            f"Time is up ({brief(at_most)}), {counted(len(waiting), 'run')} unfinished. What hasn't ended "
+            "goes on, or waits in the queue: `seeder status` shows how it ends, `seeder cancel` ends it."
+        )
     return ended
 
 
@@ -107,7 +170,7 @@ def failure_line(run: Run) -> str:
     return f"{text(run.table_name)} (agency {text(run.agency_slug)}): {text(first_line(run.errors))}"
 
 
-def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float) -> None:
+def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float, unfinished: int = 0) -> None:
     """``refused`` is how many manifests had no run, as they can't be used."""
     failed = [one for one in ended if one.status == "error"]
     words = f"[green]{len(ended) - len(failed)} succeeded[/]"
@@ -115,6 +178,8 @@ def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float) 
         words += f", [red]{len(failed)} failed[/]"
     if refused:
         words += f", [red]{refused} refused[/]"
+    if unfinished:
+        words += f", [yellow]{unfinished} unfinished[/]"
     out.print(f"{words} in {seconds:.1f} s.")
     if failed:
         out.print(f"The whole error of one: seeder history {text(failed[0].table_name)}")

@@ -1,5 +1,4 @@
-"""``seeder status``: the latest status of every manifest. What needs attention comes last, where a terminal
-leaves it in sight."""
+"""``seeder status``: what needs attention, first and whole; the rest as counts, unless asked for."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,22 +12,27 @@ from seeder.cli.printing import (
     moment,
     number,
     print_json,
+    print_table,
     size,
-    status_text,
-    table,
-    text,
+    status_cell,
     took,
 )
+from seeder.cli.tables import Column, Styled, Table
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
 from seeder.history.cancelled import has_failed
+from seeder.models import RunStatus
 from seeder.overdue import LateTick
 from seeder.planning import Selection
 
-ATTENTION = {None: 0, "success": 1, "pending": 2, "running": 3, "error": 4}
+#: Behind what is failing. An error here is a run that was cancelled; None is never run.
+ORDER = (RunStatus.RUNNING, RunStatus.ERROR, RunStatus.PENDING, None, RunStatus.SUCCESS)
 
 
-def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
+def run(
+    agency: str | None, report_type: str | None, table_name: str | None, *, every: bool, as_json: bool
+) -> int:
+    """Whoever names an agency or a table asks for its reports, whatever their status."""
     Selection(report_type, agency, table_name)
     equipment().databases.verify()
     jobs = equipment().history.jobs(agency_slug=agency, report_type=report_type, table_name=table_name)
@@ -41,13 +45,10 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
     if as_json:
         print_json({"jobs": jobs, "late": late})
     else:
-        show(console(), jobs)
+        show(console(), jobs, every=every or bool(agency or table_name))
         if late:
             console().print(f"[red]{told(late)}[/]")
-    failed = any(
-        job.status == "error" and job.enabled and has_failed(job.consecutive_failures, job.last_errors)
-        for job in jobs
-    )
+    failed = any(map(is_failing, jobs))
     return 1 if failed or (late and late.missed) else 0
 
 
@@ -64,24 +65,63 @@ def told(late: LateTick) -> str:
     )
 
 
-def show(out: Console, jobs: Sequence[Job]) -> None:
-    rows = table(
-        "agency", "table", "report", "status", "started", "took", "rows", "size", "failures", "error",
-        right=("took", "rows", "size", "failures"), whole=("agency", "table", "started"),
-    )  # fmt: skip
-    for job in sorted(jobs, key=lambda one: (ATTENTION[one.status], one.agency_slug, one.table_name)):
-        rows.add_row(
-            text(job.agency_slug),
-            text(job.table_name),
-            text(job.report_name),
-            status_text(job.status, job.last_errors) if job.enabled else "[dim]disabled[/]",
+def show(out: Console, jobs: Sequence[Job], *, every: bool = False) -> None:
+    """What failed and what is at work, or ``every`` job; and how many there are of each status."""
+    shown = [job for job in jobs if every or wants_attention(job)]
+    rows = Table(
+        Column("agency", goes=3),
+        Column("table"),
+        Column("report", goes=4),
+        Column("status"),
+        Column("started", goes=7),
+        Column("took", right=True, goes=6),
+        Column("rows", right=True, goes=2),
+        Column("size", right=True, goes=1),
+        Column("failures", right=True, goes=5),
+        Column("error", reason=True),
+        lead=("status", "table"),
+    )
+    for job in sorted(shown, key=lambda one: (attention(one), one.agency_slug, one.table_name)):
+        rows.add(
+            job.agency_slug,
+            job.table_name,
+            job.report_name,
+            status_of(job),
             moment(job.start_time),
             took(job.duration_seconds, job.start_time, job.finish_time) if job.status else "",
             number(job.records_processed),
             size(job.bytes_processed),
             number(job.consecutive_failures or None),
-            text(first_line(job.last_errors)),
+            first_line(job.last_errors),
         )
-    out.print(rows)
-    counts = Counter((job.status or "never run") if job.enabled else "disabled" for job in jobs)
-    out.print(", ".join(f"{count} {status}" for status, count in counts.most_common()) or "No manifests yet.")
+    if shown:
+        print_table(out, rows)
+    counts = Counter(status_of(job).text for job in jobs)
+    words = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
+    if len(shown) < len(jobs):
+        words += ". `seeder status --all` lists every report."
+    out.print(words or "No manifests yet.")
+
+
+def status_of(job: Job) -> Styled:
+    return status_cell(job.status, job.last_errors) if job.enabled else Styled("disabled", "dim")
+
+
+def is_failing(job: Job) -> bool:
+    """One that a person cancelled has not failed by that."""
+    return (
+        job.enabled
+        and job.status == RunStatus.ERROR
+        and has_failed(job.consecutive_failures, job.last_errors)
+    )
+
+
+def wants_attention(job: Job) -> bool:
+    return is_failing(job) or (job.enabled and job.status == RunStatus.RUNNING)
+
+
+def attention(job: Job) -> int:
+    """How much it wants to be looked at, 0 the most."""
+    if is_failing(job):
+        return 0
+    return 1 + ORDER.index(job.status) if job.enabled else 1 + len(ORDER)

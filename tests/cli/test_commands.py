@@ -1,6 +1,7 @@
 """The commands over a real database, in this process."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,8 +113,7 @@ def test_check_tells_a_bad_directive_and_a_role_that_isnt_allowed(command, platf
 
 def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: Platform, sales) -> None:
     code, out, _ = command("status")
-    assert code == 0
-    assert "never run" in out
+    assert (code, out) == (0, "1 never run. `seeder status --all` lists every report.\n")
     command("refresh")
     (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
     platform.history.fail(as_it_is(platform.history, run.run_id), "42P01: no such [red]table[/]\nHint: none")
@@ -122,6 +122,107 @@ def test_status_shows_every_manifest_and_fails_when_one_has(command, platform: P
     assert "42P01: no such [red]table[/]" in out
     told = json.loads(command("status", "--json")[1])
     assert (told["jobs"][0]["consecutive_failures"], told["late"]) == (1, None)
+
+
+def test_status_shows_what_needs_attention_first_and_counts_the_rest(command, platform: Platform) -> None:
+    for number in range(1, 6):
+        platform.custom(number, agency_slug="ua" if number < 5 else "b6")
+    platform.custom(6, enabled=False)
+    runs = {
+        name: new_run(f"n1.custom-{name[-1]}", name, manifest_id=int(name[-1]))
+        for name in ("report_1", "report_2", "report_3", "report_6")
+    }
+    platform.history.queue(list(runs.values()))
+    platform.history.succeed(runs["report_1"].run_id, "report_1", Figures(1, 1))
+    platform.history.fail(runs["report_2"].run_id, "report_2", "42P01: missing")
+    platform.history.fail(runs["report_6"].run_id, "report_6", "42P01: of what is switched off")
+    platform.history.start(runs["report_3"].run_id, "report_3")
+
+    def tables(out: str) -> list[str]:
+        return re.findall(r"\breport_\d", out)
+
+    code, out, _ = command("status")
+    assert (code, tables(out)) == (1, ["report_2", "report_3"])
+    assert "1 success" in out
+    assert "2 never run" in out
+    assert "1 disabled. `seeder status --all` lists every report." in out
+    # The status with no attention to it is listed by whoever asks: for all, an agency or a table.
+    everything = command("status", "--all")[1]
+    assert tables(everything) == ["report_2", "report_3", "report_5", "report_4", "report_1", "report_6"]
+    assert "--all" not in everything
+    assert tables(command("status", "--agency", "b6")[1]) == ["report_5"]
+    assert tables(command("status", "--table", "report_1")[1]) == ["report_1"]
+    assert len(json.loads(command("status", "--json")[1])["jobs"]) == 6
+
+
+def test_what_is_failing_is_refreshed_and_nothing_else(command, platform: Platform, sales) -> None:
+    platform.custom(2, table_name="broken", query=QUERY)
+    platform.custom(3, table_name="off", query=QUERY, enabled=False)
+    platform.custom(4, table_name="elsewhere", query=QUERY, agency_slug="b6")
+    code, out, _ = command("refresh", "--failing")
+    assert code == 0
+    assert "0 runs queued" in out
+    assert "No report is failing." in out
+    for number, name in ((2, "broken"), (3, "off"), (4, "elsewhere")):
+        run = new_run(f"n1.custom-{number}", name, manifest_id=number)
+        platform.history.queue([run])
+        platform.history.fail(run.run_id, name, "42P01: missing")
+    told = json.loads(command("refresh", "--failing", "--agency", "ua", "--json")[1])
+    assert told["queued"] == 1
+    assert [one.table_name for one in platform.history.unfinished(days=1, quiet_seconds=-1)] == ["broken"]
+    # Of a type none of which fails: nothing, and an agency that there isn't is still told.
+    assert command("refresh", "--failing", "--type", "canned")[0] == 0
+    code, out, err = command("refresh", "--failing", "--agency", "nobody")
+    assert (code, out) == (2, "")
+    assert "belongs to agency 'nobody'" in err
+    assert command("refresh", "--failing", "--wait", "--type", "canned")[0] == 0
+
+
+def test_several_tables_are_refreshed_in_one_seeding(command, platform: Platform, sales) -> None:
+    for number in (2, 3):
+        platform.custom(number, table_name=f"other_{number}", query=QUERY)
+    platform.custom(4, table_name="off", query=QUERY, enabled=False)
+    told = json.loads(
+        command("refresh", "--table", "sales", "--table", "other_3", "--table", "sales", "--json")[1]
+    )
+    assert told["queued"] == 2
+    assert {one.table_name for one in platform.history.unfinished(days=1, quiet_seconds=-1)} == {
+        "sales", "other_3"
+    }  # fmt: skip
+    before = platform.value("select count(*) from reporting.seeder_run_history")
+    for name, words in (("nothing", "has the table 'nothing'"), ("off", "'off' is switched off")):
+        code, out, err = command("refresh", "--table", "sales", "--table", name)
+        assert (code, out) == (2, "")
+        assert words in err
+    # Whoever mistypes one of them gets none of them.
+    assert platform.value("select count(*) from reporting.seeder_run_history") == before
+
+
+def test_waiting_ends_with_the_time_that_was_given(command, platform: Platform, sales, monkeypatch) -> None:
+    monkeypatch.setattr(cli_refresh, "warn_without_worker", lambda _: None)
+    platform.custom(2, table_name="other", query=QUERY)
+    code, out, _ = command("refresh", "--wait", "--timeout", "300ms")
+    assert code == 1
+    assert "0 succeeded, 2 unfinished in 0." in out
+    assert "Time is up (under 1 s), 2 runs unfinished." in out
+    assert len(platform.history.unfinished(days=1, quiet_seconds=-1)) == 2
+    code, out, said = command("refresh", "--wait", "--timeout", "0", "--json")
+    told = json.loads(out)
+    assert (code, told["runs"], len(told["unfinished"])) == (1, [], 2)
+    assert set(told["unfinished"]) == set(told["already_queued"].values())
+    assert "Time is up" in said
+
+
+def test_whoever_waits_long_enough_is_told_the_outcome(
+    command, platform: Platform, sales, monkeypatch
+) -> None:
+    def work(_: object) -> None:
+        (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
+        platform.history.succeed(run.run_id, "sales", Figures(1, 1))
+
+    monkeypatch.setattr(cli_refresh, "warn_without_worker", work)
+    code, out, _ = command("refresh", "--wait", "--timeout", "1min", "--json")
+    assert (code, json.loads(out)["unfinished"], len(json.loads(out)["runs"])) == (0, [], 1)
 
 
 @pytest.mark.parametrize(
