@@ -137,10 +137,10 @@ class Gate:
 
     def _by_token(self, request: Request, token: str) -> Viewer | Response:
         address = request.client.host if request.client else ""
-        if wait := self._tries.wait_seconds(address):
-            return too_many_tries(request, wait)
         if self._access.is_token(token):
             return Viewer("the token's holder")
+        if wait := self._tries.wait_seconds(address):
+            return too_many_tries(request, wait)
         self._tries.wrong(address)
         return problem(401, f"This token isn't the one in SEEDER_API_TOKEN. {SIGN_IN}", headers=_ASK)
 

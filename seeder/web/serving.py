@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from seeder.errors import UserError
 from seeder.settings import Settings
 from seeder.web.access import Access, is_loopback
+from seeder.web.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY, bounded
 
 #: Streams of events end at once; a request under way has this long.
 GRACE_SECONDS = 10
@@ -37,20 +38,24 @@ def access_of(settings: Settings, host: str, made_up_token: str | None = None) -
 
 def serve(app: FastAPI, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT."""
-    _Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            # Our own handlers and formats.
-            log_config=None,
-            access_log=False,
-            # Whom a proxy names is never believed without SEEDER_TRUST_PROXY_USER, so nor is where from.
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    ).run()
+    _Server(configured(app, host, port)).run()
+
+
+def configured(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    access: Access = app.state.services.access
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=bounded(MOST_OF_A_PROXY if access.proxy_header else MOST_CONNECTIONS),
+        # Our own handlers and formats.
+        log_config=None,
+        access_log=False,
+        # Whom a proxy names is never believed without SEEDER_TRUST_PROXY_USER, so nor is where from.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 class _Server(uvicorn.Server):

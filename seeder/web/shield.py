@@ -2,7 +2,7 @@
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seeder.web.problems import INTERNAL, problem, wants_page
@@ -60,6 +60,9 @@ class Shield:
 
         try:
             await self._app(scope, receive, shielded)
+        except ClientDisconnect:
+            # Nobody is there to be answered.
+            log.debug("a client left in the middle of its request", path=scope["path"])
         except Exception:
             log.exception("a request failed", path=scope["path"], method=scope["method"])
             if begun:

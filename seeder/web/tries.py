@@ -1,4 +1,8 @@
-"""A limit on guessing: after a number of wrong tokens an address has to wait."""
+"""A limit on guessing: after a number of wrong tokens an address is told to wait, and logged no more.
+
+The right token passes all the same: behind a proxy everybody has one address, and one person's wrong tokens
+would lock out all others. What keeps a token from being guessed is its length (seeder.settings), not this.
+"""
 
 import time
 from collections import OrderedDict
@@ -23,7 +27,7 @@ class Tries:
         self._fades: OrderedDict[str, float] = OrderedDict()
 
     def wait_seconds(self, address: str) -> int:
-        """How long the address must wait before another token of its is looked at; 0 is not at all."""
+        """How long the address, having sent a wrong token again, is told to wait; 0 is not at all."""
         with self._lock:
             left = self._fades.get(address, 0.0) - self._clock() - (ALLOWED - 1) * SECONDS_PER_TRY
         return max(0, int(left + 0.999))

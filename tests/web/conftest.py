@@ -18,6 +18,7 @@ from seeder.app import Equipment, celery_settings
 from seeder.settings import Settings, load_settings
 from seeder.web.access import Access
 from seeder.web.application import create_app
+from seeder.web.serving import configured
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def holder(app: FastAPI, client: TestClient) -> TestClient:
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[str]:
     """The app behind a real server on loopback, for what streams and for whoever needs a socket."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(configured(app, "127.0.0.1", 0))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

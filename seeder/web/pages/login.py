@@ -35,9 +35,9 @@ async def log_in(request: Request) -> Response:
     back = _ours(form.get("next", "/"))
     here = services(request)
     address = request.client.host if request.client else ""
-    if wait := here.tries.wait_seconds(address):
-        return too_many_tries(request, wait)
     if not here.access.is_token(form.get("token", "").strip()):
+        if wait := here.tries.wait_seconds(address):
+            return too_many_tries(request, wait)
         here.tries.wrong(address)
         log.warning("a login with a wrong token", address=address)
         return page(request, "login.html", status=403, next=back, failure=WRONG)
