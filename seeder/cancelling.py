@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import psycopg2
 import structlog
 
 from seeder.database import Databases
@@ -163,8 +164,12 @@ class Cancellation:
         deadline = time.monotonic() + patience
         while busy and time.monotonic() < deadline:
             time.sleep(PAUSE_SECONDS)
-            with self._history.holding(run.table_name) as session:
-                busy = self._tell(run, database_ids, session)
+            try:
+                with self._history.holding(run.table_name) as session:
+                    busy = self._tell(run, database_ids, session)
+            except psycopg2.errors.LockNotAvailable:
+                # Somebody else has taken the row since. The run is moved; its end isn't known.
+                break
         log.info("run stopped", run_id=run_id, table_name=run.table_name, words=words, ended=not busy)
         return Stopped(run, moved=True, ended=not busy)
 

@@ -68,6 +68,11 @@ class Unanswered(UserError):
     once it does: see whether the report is queued before you ask again."""
 
 
+class RecordLocked(UserError):
+    """Another session holds a lock that this needs, and hasn't let go of it in time, so nothing was done. Ask
+    again, or have that session end its transaction."""
+
+
 class TooMuchAtOnce(UserError):
     """Nothing was done: {count} refreshes and cancels that were asked for here are under way already, and
     wait for the reporting database. Ask again in {seconds} s."""

@@ -29,13 +29,13 @@ from seeder.errors import (
 from seeder.failures import in_place, judged
 from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import Manifest, ManifestReader
-from seeder.matviews import lock
+from seeder.matviews import lock, slots
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import RunStatus
 from seeder.recording import insist
-from seeder.session import Session
+from seeder.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
@@ -283,11 +283,22 @@ class Claim:
         what the write returns is of interest."""
 
         def attempt() -> None:
+            try:
+                attempt_once()
+            except psycopg2.errors.LockNotAvailable:
+                # While somebody holds the record, others need the slot; the matview's lock says we're alive.
+                if not self.session.closed:
+                    slots.give_back(self.session)
+                raise
+
+        def attempt_once() -> None:
             if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
                 write(None)
                 return
             if with_release:
                 lock.release_with_next(self.session, self.matview)
+            else:
+                self.session.run_text(OWN_LIMITS)
             write(self.session)
             self.unlocked = with_release
 

@@ -9,10 +9,12 @@ import psycopg2
 import typer
 
 from seeder import logs
+from seeder.app import equipment
 from seeder.cli.commands import application
 from seeder.cli.output import lenient_output
-from seeder.errors import UserError
+from seeder.errors import RecordLocked, UserError
 from seeder.failures import judged
+from seeder.monitoring.holders import holders, told
 
 WRONG_USE = 2
 
@@ -31,10 +33,21 @@ def main() -> None:
         _stop(_wrong_use(words, getattr(error, "ctx", None)))
     except UserError as error:
         _stop(str(error))
+    except psycopg2.errors.LockNotAvailable:
+        _stop(_locked())
     except psycopg2.Error as error:
         _stop(f"The reporting database failed the command. {judged(error)}")
     else:
         raise SystemExit(code)
+
+
+def _locked() -> str:
+    """That somebody holds what the command needs, and who."""
+    try:
+        found = holders(equipment().databases, equipment().settings.db_schema)
+    except psycopg2.Error:
+        found = ()
+    return f"{RecordLocked()}{told(found)}"
 
 
 def _wrong_use(words: str, context: typer.Context | None) -> str:

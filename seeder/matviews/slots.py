@@ -27,11 +27,18 @@ UNLOCK = f"""case when current_setting('seeder.slot', true) <> ''
             then pg_advisory_unlock({CLASS}, current_setting('seeder.slot')::integer) end,
        set_config('seeder.slot', '', false)"""
 
+GIVE_BACK = f"select {UNLOCK}"
+
 TAKEN = f"""
 select count(*) from pg_locks
 where locktype = 'advisory' and granted and objsubid = 2 and classid = {CLASS} and objid <= %(slots)s
   and database = (select oid from pg_database where datname = current_database())
 """
+
+
+def give_back(session: Session) -> None:
+    """Let others have the session's slot, if it has one."""
+    session.run(GIVE_BACK)
 
 
 def is_one_free(session: Session, most: int) -> bool:

@@ -7,6 +7,7 @@ import psycopg2
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from psycopg2 import errorcodes
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from seeder.errors import (
     DatabaseSilent,
     DatabaseUnreachable,
     NotPublished,
+    RecordLocked,
     SchemaIncomplete,
     TooMuchAtOnce,
     Unanswered,
@@ -28,6 +30,8 @@ from seeder.errors import (
     UserError,
 )
 from seeder.failures import judged
+from seeder.monitoring.holders import told
+from seeder.web.holding import RETRY_SECONDS
 from seeder.web.templating import environment
 from seeder.web.wire.problems import Fault, Problem, ProblemDetail
 
@@ -145,13 +149,22 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _user(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
+    message = str(error)
+    if isinstance(error, DatabaseSilent | Unanswered | TooMuchAtOnce):
+        message += told(await request.app.state.services.holding.now())
     headers = {"Retry-After": str(error.facts["seconds"])} if isinstance(error, TooMuchAtOnce) else None
-    return problem(status, str(error), headers=headers, page=wants_page(request))
+    return problem(status, message, headers=headers, page=wants_page(request))
 
 
 async def _database(request: Request, error: Exception) -> Response:
     assert isinstance(error, psycopg2.Error)
-    databases = request.app.state.services.equipment.databases
+    here = request.app.state.services
+    if error.pgcode == errorcodes.LOCK_NOT_AVAILABLE:
+        words = f"{RecordLocked()}{told(await here.holding.now())}"
+        log.warning("a request found the record locked", path=request.url.path, reason=words)
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        return problem(503, words, headers=headers, page=wants_page(request))
+    databases = here.equipment.databases
     words = databases.scrubbed(str(judged(error)))
     log.error("the database failed a request", path=request.url.path, reason=words)
     return problem(503, f"The reporting database failed the request. {words}", page=wants_page(request))

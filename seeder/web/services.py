@@ -17,6 +17,7 @@ from seeder.monitoring import Monitor
 from seeder.waiting import WaitingRoom
 from seeder.web.access import Access
 from seeder.web.feed import Feed
+from seeder.web.holding import RETRY_SECONDS, Holding
 from seeder.web.live import Live
 from seeder.web.patience import in_time
 from seeder.web.readiness import Readiness
@@ -33,7 +34,6 @@ READERS = 6
 #: pages keep theirs; and a wish that gets no turn for so long is refused, before anything of it is done.
 ACTORS = 4
 TURN_SECONDS = 1.0
-RETRY_SECONDS = 5
 
 #: Nobody waits longer for an answer; the thread that asks does, and keeps its turn.
 PATIENCE_SECONDS = 20.0
@@ -53,6 +53,7 @@ class Services:
     readers: CapacityLimiter
     turns: CapacityLimiter
     readiness: Readiness
+    holding: Holding
 
     async def read(self, ask: Callable[..., Made], *arguments: Any) -> Made:
         """What ``ask`` returns, called in a thread once it is this request's turn to ask the database.
@@ -96,6 +97,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         readers=CapacityLimiter(READERS),
         turns=CapacityLimiter(ACTORS),
         readiness=Readiness(equipment, celery),
+        holding=Holding(equipment),
     )
 
 

@@ -61,6 +61,20 @@ def test_a_refresh_records_and_queues_and_says_so(command, sales) -> None:
     assert "1 run queued" in out
 
 
+def test_a_lock_on_the_record_is_told_in_one_line_with_who_holds_it(
+    command, sales, platform, monkeypatch
+) -> None:
+    monkeypatch.setattr("seeder.monitoring.holders.LONG_SECONDS", 0)
+    with platform.databases.session() as session, session.transaction():
+        session.run("lock table reporting.seeder_run_history in access exclusive mode")
+        code, _, said = command("refresh")
+        pid = session.backend_pid
+    assert code == 2
+    assert "Another session holds a lock that this needs" in said
+    assert f"pid {pid} (seeder, user" in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_second_request_is_told_of_the_run_that_waits(command, sales) -> None:
     first = json.loads(command("refresh", "--json")[1])
     assert (first["queued"], first["already_queued"]) == (1, {})

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import psycopg2
@@ -10,18 +11,19 @@ from celery import Celery
 from contract import Platform, new_run
 from sqlalchemy.engine import make_url
 
-from seeder import database, pruning
+from seeder import database, pruning, runs
 from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
 from seeder.errors import RecordHeld
 from seeder.history import Run
 from seeder.matviews import leftovers
+from seeder.matviews import lock as matview_lock
 from seeder.planning import Selection
 from seeder.queueing import on_their_way
 from seeder.resettling import sweep_and_requeue
 from seeder.runs import Message
 from seeder.seeding import Seeding, seed
 from seeder.session import OWN_LIMITS
-from seeder.settings import Settings
+from seeder.settings import Settings, load_settings
 
 #: Longer than anything here waits, shorter than anybody who waits without a limit.
 SOON_SECONDS = 4.0
@@ -60,7 +62,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our limit for locks, shortened."""
     shorter = OWN_LIMITS.replace("5s", "300ms")
     monkeypatch.setattr(database, "AS_OURS", database.AS_OURS.replace(OWN_LIMITS, shorter))
-    monkeypatch.setattr(leftovers, "OWN_LIMITS", shorter)
+    for module in (leftovers, matview_lock, runs):
+        monkeypatch.setattr(module, "OWN_LIMITS", shorter)
 
 
 @contextmanager
@@ -73,6 +76,8 @@ def person(platform: Platform, statement: str) -> Iterator[None]:
         connection.cursor().execute(statement)
         yield
     finally:
+        # Its end is waited for; that of a connection isn't.
+        connection.rollback()
         connection.close()
 
 
@@ -273,6 +278,31 @@ def test_pruning_leaves_a_held_row_to_the_next_time(platform: Platform, equipmen
     with person(platform, ROWS["history"]), soon():
         assert pruning.prune(equipment)["deleted"] == 2
     assert pruning.prune(equipment)["deleted"] == 1
+
+
+@pytest.mark.parametrize("end", ["succeed", "retry"])
+@pytest.mark.usefixtures("_impatient")
+def test_a_run_whose_end_can_not_be_recorded_lets_others_have_its_slot(
+    platform: Platform, app: Celery, end: str
+) -> None:
+    equipment = Equipment(load_settings(max_per_database=1, lock_timeout="1h"), platform.url)
+    reports(platform)
+    told = seed(app, equipment, Selection())
+    own, other = (next(one for one in told.run_ids if one.endswith(f"custom-{n}")) for n in (1, 2))
+    claim = equipment.desk.claim(message(equipment, own))
+    claim.refresh()
+    finish = {"succeed": claim.succeed, "retry": lambda: claim.retry("Try 1 failed")}[end]
+    with ThreadPoolExecutor(1) as worker:
+        with person(platform, ROWS["status"]), soon():
+            done = worker.submit(finish)
+            slots = "select count(*) from pg_locks where locktype = 'advisory' and objsubid = 2"
+            while platform.value(slots):
+                time.sleep(0.02)
+            refresh(equipment, other)
+            assert not done.done()
+        done.result(timeout=30)
+    assert equipment.history.run(own).status == {"succeed": "success", "retry": "pending"}[end]
+    equipment.databases.dispose()
 
 
 # --- more than a row --------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "others": found[1:],
         "manifest": manifest,
         "unfinished": is_unfinished(one.job),
+        "holders": [held for held in await here.holding.now() if held.is_in_the_way_of(one.job.table_name)],
         "cursor": asked.cursor,
         "flower_url": here.equipment.settings.flower_url,
         "points": place_in(one.job.last_errors or "") is not None,

@@ -28,5 +28,6 @@ async def monitoring(request: Request, asked: Annotated[ListAsked, Query()]) -> 
         section="monitoring",
         list=joblist(snapshot, asked, "/"),
         summary=summary,
+        holders=await here.holding.now(),
         verdict=verdict(counts_of(snapshot, JobQuery()), summary.running),
     )

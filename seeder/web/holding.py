@@ -1,0 +1,51 @@
+"""Who holds the record's locks, as the pages and the answers to failed requests tell it."""
+
+import asyncio
+import time
+
+import psycopg2
+import structlog
+from anyio import CapacityLimiter, to_thread
+
+from seeder.app import Equipment
+from seeder.errors import UserError
+from seeder.failures import one_line
+from seeder.monitoring.holders import Holder, holders
+
+log = structlog.get_logger(__name__)
+
+#: What was found is told for so long, however many ask.
+KEPT_SECONDS = 2.0
+
+#: A page doesn't wait longer to know it.
+PATIENCE_SECONDS = 1.5
+
+#: When whoever was refused for a lock may ask again.
+RETRY_SECONDS = 5
+
+
+class Holding:
+    """One per app. It has a thread of its own: it is asked for when all others wait."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._equipment = equipment
+        self._thread = CapacityLimiter(1)
+        self._found: tuple[Holder, ...] = ()
+        self._asked_at = float("-inf")
+
+    async def now(self) -> tuple[Holder, ...]:
+        """The holders as they were a moment ago; none where that can't be known."""
+        if time.monotonic() - self._asked_at > KEPT_SECONDS:
+            self._asked_at = time.monotonic()
+            try:
+                self._found = await asyncio.wait_for(
+                    to_thread.run_sync(self._ask, abandon_on_cancel=True, limiter=self._thread),
+                    PATIENCE_SECONDS,
+                )
+            except (TimeoutError, psycopg2.Error, UserError) as error:
+                self._found = ()
+                log.warning("who holds the record's locks can't be told", reason=one_line(error))
+        return self._found
+
+    def _ask(self) -> tuple[Holder, ...]:
+        return holders(self._equipment.databases, self._equipment.settings.db_schema)
