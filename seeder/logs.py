@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import structlog
 
@@ -10,6 +11,8 @@ from seeder.errors import WAITS
 
 #: The first of those that wait for a turn tries every two seconds, for as long as a refresh may take.
 REPEATED_AFTER_SECONDS = 300.0
+#: The task that comes each minute.
+SWEEP = "seeder.sweep"
 #: Runs whose last line is remembered before those of long ago are forgotten.
 REMEMBERED = 1000
 
@@ -39,12 +42,32 @@ class SeldomWaiting(logging.Filter):
         return True
 
 
+class QuietSweeps(logging.Filter):
+    """Makes Celery's lines about a sweep that went well ones of level DEBUG: there is one each minute, mostly
+    of nothing. What a sweep did it says itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.INFO or SWEEP not in _what_it_is_about(record):
+            return True
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+
+
+def _what_it_is_about(record: logging.LogRecord) -> Collection[Any]:
+    """celery/worker/strategy.py and celery/app/trace.py (5.7) give facts by name, celery/beat.py in a row."""
+    facts = record.args or ()
+    return list(facts.values()) if isinstance(facts, Mapping) else facts
+
+
 SELDOM_WAITING = SeldomWaiting()
+QUIET_SWEEPS = QuietSweeps()
 
 
 def configure() -> None:
     """Called by the entry points; Celery's own handlers and formats then apply to our lines too."""
     logging.getLogger("celery.app.trace").addFilter(SELDOM_WAITING)
+    for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
+        logging.getLogger(name).addFilter(QUIET_SWEEPS)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -55,3 +78,10 @@ def configure() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def follow(celery_level: int) -> None:
+    """Set the level of our lines, once Celery has set its own. Its default, WARNING, would leave unsaid what
+    a worker does and what failed, and its INFO is two lines for every run."""
+    ours = logging.INFO if celery_level == logging.WARNING else logging.NOTSET
+    logging.getLogger("seeder").setLevel(ours)

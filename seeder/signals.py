@@ -11,17 +11,19 @@ import structlog
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 
+from seeder import logs
 from seeder.app import app, equipment
 from seeder.errors import Duplicate, SeederError, TurnAwaited
 from seeder.failures import one_line
 from seeder.history import Run
 from seeder.models import RunStatus
-from seeder.queueing import TROUBLE
+from seeder.queueing import TASK, TROUBLE
 from seeder.recording import CLOSING, insist
 from seeder.runs import Claim, Message, NotClaimed
 from seeder.stopping import ShutdownSteps, end_revoked, hand_back
 from seeder.tasks import refresh_manifest
 from seeder.waiting import WaitingRoom
+from seeder.wording import first_line
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +92,21 @@ def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any
         _record_unclaimed("fail", message, _told(exception))
 
 
+@signals.task_failure.connect
+def tell_failure(
+    sender: Any, task_id: str, exception: BaseException, kwargs: dict[str, Any], **_: Any
+) -> None:
+    """One line for what failed as it may. Celery's own is of level INFO; what may not happen it tells in an
+    ERROR with a traceback."""
+    if not sender.name.startswith("seeder.") or not isinstance(exception, sender.throws):
+        return
+    facts = {"task": sender.name, "task_id": task_id}
+    if sender.name == TASK:
+        facts = {"run_id": task_id, "table_name": kwargs.get("table_name")}
+    reason = equipment().databases.scrubbed(first_line(str(exception)))
+    log.warning("failed", **facts, reason=reason)
+
+
 @signals.task_revoked.connect(sender=refresh_manifest)
 def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
     """→ error, for a revoke from Flower or `celery control`. Fires in the worker's main process."""
@@ -106,6 +123,12 @@ def let_go(task: Any, **_: Any) -> None:
     if message := getattr(task.request, "message", None):
         error = getattr(run, "error", None)
         waiting_room().call_next(message, error if isinstance(error, TurnAwaited) else None)
+
+
+@signals.after_setup_logger.connect
+def set_our_level(loglevel: int, **_: Any) -> None:
+    """In workers and beat, which set up logging by their own options."""
+    logs.follow(loglevel)
 
 
 @signals.worker_shutting_down.connect

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg2
+import structlog
 from celery import Task
 from celery.exceptions import Ignore, Retry
 
@@ -15,6 +16,8 @@ from seeder.planning import Selection
 from seeder.resettling import sweep_and_requeue
 from seeder.seeding import seed
 from seeder.stopping import BriefRequest, RunRequest
+
+log = structlog.get_logger(__name__)
 
 #: A fan-out that finds the reporting database away is tried again for about an hour, or a restart at two in
 #: the morning would cost the night. What a scheduled one had done by then it doesn't do twice.
@@ -87,6 +90,7 @@ def refresh_manifest(
 def sweep() -> dict[str, Any]:
     """Settle the runs whose worker died or whose message was lost."""
     swept = sweep_and_requeue(app, equipment())
+    (log.info if any(swept.values()) else log.debug)("swept", **swept)
     note_sweep(app)
     return swept
 

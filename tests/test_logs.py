@@ -1,15 +1,33 @@
 """Log lines: one event a line, its facts as key=value, through the standard library's logging."""
 
 import logging
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import structlog
 from celery.exceptions import Retry
 
 from seeder import logs
-from seeder.errors import WAITS, DatabaseFull, DatabaseTrouble, MatviewBusy, TemporaryError, TurnAwaited
+from seeder.database import Databases
+from seeder.errors import (
+    WAITS,
+    DatabaseFull,
+    DatabaseTrouble,
+    MatviewBusy,
+    QueryFailed,
+    SeederError,
+    TemporaryError,
+    TurnAwaited,
+    UnknownAgency,
+)
 from seeder.logs import SeldomWaiting
+
+URL = "postgresql://someone:geheim@127.0.0.1:1/there"
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +88,88 @@ def test_the_level_is_that_of_the_standard_library(
     structlog.get_logger("seeder.somewhere").warning("unheard")
     assert caplog.records == []
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("logger", "arguments"),
+    [
+        ("celery.app.trace", {"name": "seeder.sweep", "id": "1", "return_value": "{}"}),
+        ("celery.worker.strategy", {"name": "seeder.sweep", "id": "1"}),
+        ("celery.beat", ("sweep", "seeder.sweep")),
+    ],
+)
+def test_a_sweep_that_goes_well_is_told_at_debug_only(
+    caplog: pytest.LogCaptureFixture, logger: str, arguments: Any
+) -> None:
+    if isinstance(arguments, dict):
+        given, other, words = (arguments,), (dict(arguments, name="seeder.prune"),), "Task %(name)s"
+    else:
+        given, other, words = arguments, ("prune", "seeder.prune"), "Sending due task %s (%s)"
+    caplog.set_level(logging.INFO, logger)
+    logging.getLogger(logger).info(words, *given)
+    logging.getLogger(logger).info(words, *other)
+    logging.getLogger(logger).error(words, *given)
+    assert [(one.levelname, "prune" in one.getMessage()) for one in caplog.records] == [
+        ("INFO", True),
+        ("ERROR", False),
+    ]
+    caplog.set_level(logging.DEBUG, logger)
+    logging.getLogger(logger).info(words, *given)
+    assert caplog.records[-1].levelname == "DEBUG"
+
+
+LEVELS = """
+import logging
+from seeder.celery import app
+app.log.setup({level})
+for name in ("seeder.somewhere", "celery.app.trace"):
+    for level in ("debug", "info", "warning", "error"):
+        getattr(logging.getLogger(name), level)("%s of %s", level, name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "ours", "celerys"),
+    [
+        ("None", {"info", "warning", "error"}, {"warning", "error"}),
+        ("'INFO'", {"info", "warning", "error"}, {"info", "warning", "error"}),
+        ("'ERROR'", {"error"}, {"error"}),
+    ],
+)
+def test_our_lines_are_heard_at_info_unless_another_level_is_asked_for(
+    level: str, ours: set[str], celerys: set[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEVELS.format(level=level)],
+        env={"SEEDER_DATABASE_URL": "postgresql://h/x", "SEEDER_BROKER_URL": "redis://h"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert set(re.findall(r"(\w+) of seeder", done.stderr)) == ours
+    assert set(re.findall(r"(\w+) of celery", done.stderr)) == celerys
+
+
+def test_what_failed_as_it_may_is_one_line_without_a_password(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seeder import signals
+
+    run_task = SimpleNamespace(name="seeder.refresh_manifest", throws=(SeederError,))
+    fan_out_task = SimpleNamespace(name="seeder.refresh_agency", throws=(SeederError,))
+    others = SimpleNamespace(name="theirs.task", throws=(Exception,))
+    monkeypatch.setattr(signals, "equipment", lambda: SimpleNamespace(databases=Databases(URL)))
+    caplog.set_level(logging.INFO, "seeder.signals")
+    kwargs = {"report_type": "custom", "manifest_id": 1, "table_name": "sales"}
+    failed = QueryFailed(report=f"42P01: no such table in geheim\nHint: {'y' * 9000}")
+    signals.tell_failure(run_task, "n1.custom-1", failed, kwargs)
+    signals.tell_failure(fan_out_task, "t2", UnknownAgency(agency_slug="x", of_type=""), {})
+    # A bug: Celery tells it with its traceback.
+    signals.tell_failure(run_task, "n1.custom-2", RuntimeError("broken"), kwargs)
+    signals.tell_failure(others, "t3", RuntimeError("not ours"), {})
+    run, fan_out = (record.getMessage() for record in caplog.records)
+    assert run.startswith("event=failed run_id=n1.custom-1 table_name=sales reason=")
+    assert run.endswith('"42P01: no such table in ***"')
+    assert fan_out.startswith("event=failed task=seeder.refresh_agency task_id=t2 reason=")
+    assert {record.levelname for record in caplog.records} == {"WARNING"}

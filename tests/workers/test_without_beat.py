@@ -83,7 +83,7 @@ from seeder.celery import app
 
 def test_a_worker_without_beat_asks_for_sweeps(world: World) -> None:
     (world.folder / "impatient.py").write_text(IMPATIENT)
-    with world.worker(app="impatient") as worker:
+    with world.worker("-l", "DEBUG", app="impatient") as worker:
         worker.wait_for_log("no sweep for a while: is beat running? This process asks for them meanwhile")
         # The first is the one that every worker begins with.
         wait_until("sweeps go on", lambda: worker.logs().count("Task seeder.sweep[") >= 6)
