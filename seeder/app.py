@@ -17,7 +17,7 @@ from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
 from seeder.pool import THREADS
 from seeder.queueing import TASK
 from seeder.runs import Desk
-from seeder.schedule import beat_schedule
+from seeder.schedule import SCHEDULER, beat_schedule
 from seeder.settings import Settings, current_settings
 from seeder.sweeping import Sweep
 
@@ -109,6 +109,9 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
         "broker_connection_max_retries": None,
+        # Whatever Redis replies but a message (it is a replica now, its disk is full, ...) would else end the
+        # worker; with this it connects again, and waits (seeder/broker/states.py).
+        "broker_channel_error_retry": True,
         "broker_transport_options": {
             # A run's message is unacknowledged only between Redis and the start of its task, and isn't noted
             # in Redis meanwhile (seeder/transport.py). A fan-out's is while it waits for its next try, or for
@@ -141,6 +144,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         ],
         "timezone": settings.timezone,
         "beat_schedule": beat_schedule(settings),
+        "beat_scheduler": SCHEDULER,
     }
 
 

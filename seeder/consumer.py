@@ -7,13 +7,20 @@ run whose id it bears. Here both are set aside before anything is made of them.
 import inspect
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import structlog
 from celery.worker.consumer import Consumer as CelerysConsumer
+from celery.worker.state import maybe_shutdown
+from redis.exceptions import ResponseError
 
+from seeder.broker.states import PAUSE_SECONDS, reply_in, wait_until_writable
 from seeder.poison import is_redis_own, set_aside, told
+
+log = structlog.get_logger(__name__)
 
 #: What selects it as Celery's ``worker_consumer``.
 CONSUMER = f"{__name__}:Consumer"
@@ -25,7 +32,30 @@ INTEGERS = range(-(2**31), 2**31)
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def _pause(seconds: float) -> None:
+    """Raises what ends the worker where somebody has told it to stop meanwhile."""
+    maybe_shutdown()
+    time.sleep(seconds)
+    maybe_shutdown()
+
+
 class Consumer(CelerysConsumer):
+    def ensure_connected(self, conn: Any) -> Any:
+        """Called for each connection of the worker, at the start and whenever one was lost, before kombu
+        writes anything through it."""
+        connection = super().ensure_connected(conn)
+        with connection.channel() as channel, channel.conn_or_acquire() as client:
+            wait_until_writable(client, _pause)
+        return connection
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, ResponseError):
+            # Celery tells its type alone. What is wrong may be with one key, so that Redis takes messages and
+            # gives none.
+            log.warning("Redis gives no message", reason=reply_in(exc))
+            _pause(PAUSE_SECONDS)
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         handle = super().create_task_handler(*args, **kwargs)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 
+from seeder.queueing import TROUBLE, broker_trouble
 from seeder.schedule import SWEEP_EVERY
 
 #: In Redis for as long as nobody needs to ask for a sweep.
@@ -23,9 +24,12 @@ def redis(app: Celery) -> Iterator[Any]:
 
 
 def note_sweep(app: Celery) -> None:
-    """Nobody needs to ask for one for a while."""
-    with redis(app) as client:
-        client.set(SWEPT, 1, ex=PATIENCE_SECONDS)
+    """Nobody needs to ask for one for a while. Raises BrokerUnreachable; then there is one sweep too many."""
+    try:
+        with redis(app) as client:
+            client.set(SWEPT, 1, ex=PATIENCE_SECONDS)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
 
 
 def ask_for_sweep(app: Celery) -> bool:

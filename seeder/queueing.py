@@ -10,9 +10,9 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from seeder.broker.states import ROOM, reply_in
 from seeder.deferral import Deferral, Ready
 from seeder.errors import BrokerFull, BrokerUnreachable
-from seeder.failures import one_line
 from seeder.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
 from seeder.urls import masked_broker
 
@@ -23,9 +23,6 @@ TROUBLE = (RedisError, KombuError, OSError)
 
 #: The message's header that says how long the table's last run took.
 USUAL_SECONDS = "usual_seconds"
-
-#: Written, for a millisecond, to see whether Redis takes anything in.
-ROOM = "seeder.room"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
@@ -83,15 +80,12 @@ def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
         reason = cause
     kind = BrokerFull if isinstance(reason, OutOfMemoryError) else BrokerUnreachable
     told = reason if isinstance(reason, RedisError) else error
-    return kind(url=masked_broker(app.conf.broker_url), reason=one_line(told))
+    return kind(url=masked_broker(app.conf.broker_url), reason=reply_in(told))
 
 
 def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[str]) -> list[Planned]:
     """Those of which no message lies in the queues, nor waits. Raises BrokerUnreachable."""
-    try:
-        there = on_their_way(app, queues)
-    except TROUBLE as error:
-        raise broker_trouble(app, error) from error
+    there = on_their_way(app, queues)
     return [one for one in planned if one.run.run_id not in there]
 
 
@@ -136,7 +130,15 @@ def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
     """The run_ids of all messages that lie in the queues, and of the runs that wait.
 
     What kombu calls unacked isn't looked at: a message is acknowledged as soon as a worker has taken it.
+    Raises BrokerUnreachable.
     """
+    try:
+        return _on_their_way(app, queues)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def _on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
     with app.connection_for_read() as connection, connection.channel() as channel:
         deferral = Deferral(channel.conn_or_acquire)
         # Before and after, since a run moves between the two in both directions.

@@ -5,10 +5,19 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
+from celery.beat import PersistentScheduler, SchedulingError
 from celery.schedules import BaseSchedule, crontab, schedstate
 
+from seeder.broker.states import reply_in
+from seeder.queueing import TROUBLE
 from seeder.settings import Settings
 from seeder.ticks import GRACE, latest_tick, next_tick
+
+log = structlog.get_logger(__name__)
+
+#: What selects `Scheduler` as Celery's ``beat_scheduler``.
+SCHEDULER = f"{__name__}:Scheduler"
 
 #: Seconds between two sweeps.
 SWEEP_EVERY = 60.0
@@ -57,6 +66,31 @@ class Ticks(BaseSchedule):
 
     def _key(self) -> tuple[str, str, float]:
         return self.expression, self.zone, self.deadline
+
+
+class Scheduler(PersistentScheduler):
+    """Beat's own, which says in one line, and once, that Redis takes no message; Celery's prints the stack
+    for each entry. What can't be sent then isn't sent later: a tick that wasn't run is found out by whoever
+    looks (seeder/lookout.py)."""
+
+    _in_trouble = False
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        try:
+            result = super().apply_async(entry, producer, advance, **kwargs)
+        except SchedulingError as error:
+            # Raised from within the handler of what it is about (celery/beat.py, apply_async).
+            reason = error.__context__
+            if not isinstance(reason, TROUBLE):
+                raise
+            if not self._in_trouble:
+                log.error("Redis takes no message; beat goes on", entry=entry.name, reason=reply_in(reason))
+            self._in_trouble = True
+            return None
+        if self._in_trouble:
+            log.warning("Redis takes messages again")
+        self._in_trouble = False
+        return result
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from seeder.poison import LONGEST_BYTES, is_redis_own, set_aside, told
 
@@ -142,8 +142,8 @@ class Channel(redis.Channel):
             log.warning("the queue is used without its binding: Redis is full", queue=queue)
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Tried each second, and told each second."""
-        with suppress(OutOfMemoryError):
+        """Tried each second, and told each second. What is wrong with Redis shows elsewhere."""
+        with suppress(RedisError):
             super().maybe_refresh_binding_expiry()
 
     def _take(self, reply: list[bytes] | None, **_: Any) -> tuple[bytes, bytes] | None:

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "seeder"
 LAYERS = """
 errors
 ticks wording models sql resources urls logs failures encoding prepared doorway deferral poison supervision
+broker
 setting_types
 settings session transport consumer
 database recording embedded

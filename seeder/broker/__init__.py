@@ -1,0 +1,1 @@
+"""Redis as seeder finds it, and what Celery and kombu make of that."""
