@@ -147,9 +147,11 @@ def test_status_shows_what_needs_attention_first_and_counts_the_rest(command, pl
         for name in ("report_1", "report_2", "report_3", "report_6")
     }
     platform.history.queue(list(runs.values()))
-    platform.history.succeed(runs["report_1"].run_id, "report_1", Figures(1, 1))
-    platform.history.fail(runs["report_2"].run_id, "report_2", "42P01: missing")
-    platform.history.fail(runs["report_6"].run_id, "report_6", "42P01: of what is switched off")
+    platform.history.succeed(as_it_is(platform.history, runs["report_1"].run_id), Figures(1, 1))
+    platform.history.fail(as_it_is(platform.history, runs["report_2"].run_id), "42P01: missing")
+    platform.history.fail(
+        as_it_is(platform.history, runs["report_6"].run_id), "42P01: of what is switched off"
+    )
     platform.history.start(runs["report_3"].run_id, "report_3")
 
     def tables(out: str) -> list[str]:
@@ -180,7 +182,7 @@ def test_what_is_failing_is_refreshed_and_nothing_else(command, platform: Platfo
     for number, name in ((2, "broken"), (3, "off"), (4, "elsewhere")):
         run = new_run(f"n1.custom-{number}", name, manifest_id=number)
         platform.history.queue([run])
-        platform.history.fail(run.run_id, name, "42P01: missing")
+        platform.history.fail(as_it_is(platform.history, run.run_id), "42P01: missing")
     told = json.loads(command("refresh", "--failing", "--agency", "ua", "--json")[1])
     assert told["queued"] == 1
     assert [one.table_name for one in platform.history.unfinished(days=1, quiet_seconds=-1)] == ["broken"]
@@ -232,7 +234,7 @@ def test_whoever_waits_long_enough_is_told_the_outcome(
 ) -> None:
     def work(_: object) -> None:
         (run,) = platform.history.unfinished(days=1, quiet_seconds=-1)
-        platform.history.succeed(run.run_id, "sales", Figures(1, 1))
+        platform.history.succeed(as_it_is(platform.history, run.run_id), Figures(1, 1))
 
     monkeypatch.setattr(cli_refresh, "warn_without_worker", work)
     code, out, _ = command("refresh", "--wait", "--timeout", "1min", "--json")
