@@ -1,4 +1,5 @@
-"""An operator's own Celery settings: what stands here wins over seeder's (seeder/app.py says what and why).
+"""An operator's own Celery settings: what stands here wins over seeder's (seeder/app.py says what and why;
+docs/configuration.md has the few that can't be changed).
 
 Read from the working directory, as Celery does. Worth a thought here:
 

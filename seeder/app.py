@@ -1,14 +1,16 @@
 """The Celery app and what its tasks work with. Its configuration is read at first use, not at import."""
 
+import os
 from functools import cache
 from typing import Any
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from seeder import embedded
+from seeder import celery_choices, embedded
 from seeder.cancelling import Cancellation
 from seeder.database import Databases
+from seeder.errors import BrokerElsewhere
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
@@ -73,15 +75,22 @@ def new_equipment() -> Equipment:
 
 
 def configuration() -> dict[str, Any]:
-    """What the app reads at first use: the settings of this process, made Celery's."""
+    """What the app reads at first use: the settings of this process, made Celery's, without those that an
+    operator has set. Celery calls it when it has read those."""
     settings = current_settings()
-    return celery_settings(settings, embedded.broker_url(settings))
+    broker_url = embedded.broker_url(settings)
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        # They win over every setting (celery.app.utils.Settings).
+        if os.environ.get(name, broker_url) not in ("", broker_url):
+            raise BrokerElsewhere(name=name)
+    return celery_choices.beside(celery_settings(settings, broker_url), app.conf)
 
 
 def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
     """Celery's settings; each one that differs from Celery's default says why.
 
-    An operator's own choices belong in a ``celeryconfig.py`` in the working directory, which wins.
+    An operator's own choices belong in a ``celeryconfig.py`` in the working directory, which wins
+    (seeder/celery_choices.py).
     """
     return {
         "broker_url": broker_url,
@@ -148,6 +157,6 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
     }
 
 
-app = Celery("seeder")
+app = Celery("seeder", loader=celery_choices.Loader)
 app.add_defaults(configuration)
-app.config_from_object("celeryconfig", silent=True)
+app.config_from_object(celery_choices.MODULE)

@@ -22,7 +22,7 @@ logs.configure()
 transport.install(unnoted_task=TASK)
 app.steps["worker"].update((Usher, WorkersLookout))
 try:
-    app.conf.broker_url  # noqa: B018 - reads the configuration
+    app.conf.finalize()
     if "worker" in sys.argv:
         # Here, too, rather than in its first run. Beat, Flower and Celery's own commands need no database.
         embedded.database_url(current_settings())

@@ -49,6 +49,21 @@ class BadSetting(UserError):
     all settings."""
 
 
+class CeleryConfigUnusable(UserError):
+    """celeryconfig.py can't be used: {reason}. Correct it, or take it away: seeder brings settings of its
+    own."""
+
+
+class CelerySettingFixed(UserError):
+    """celeryconfig.py sets {name}, which stays as seeder sets it: {reason}. Take it out there;
+    docs/configuration.md lists what can't be changed."""
+
+
+class BrokerElsewhere(UserError):
+    """{name} is set in the environment, and Celery would take its messages there rather than to
+    SEEDER_BROKER_URL. Unset {name}, or set SEEDER_BROKER_URL to the same."""
+
+
 class NothingRunning(UserError):
     """{name} is not set and no embedded server is running in {home}: start one with `seeder up`, or set
     {name}."""

@@ -26,7 +26,7 @@ cancelling sweeping runs queueing surveying monitoring overdue
 checking
 forecast
 inspection
-schedule pool
+schedule pool celery_choices
 app
 housekeeping
 seeding resettling pruning waiting usher stopping
