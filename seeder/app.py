@@ -11,6 +11,7 @@ from seeder import celery_choices, embedded
 from seeder.cancelling import Cancellation
 from seeder.database import Databases
 from seeder.errors import BrokerElsewhere
+from seeder.frozen import Dropping, FrozenReports, find
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
@@ -61,6 +62,12 @@ class Equipment:
         )
         self.sweep = Sweep(self.databases, self.history, settings.db_schema, settings.max_retries)
         self.cancellation = Cancellation(self.databases, self.history, self.manifests, settings.db_schema)
+
+    def find_frozen(self) -> FrozenReports:
+        return find(self.databases, self.manifests, self.history, self.settings.db_schema)
+
+    def dropping(self, by: str) -> Dropping:
+        return Dropping(self.databases, self.manifests, self.history, self.settings.db_schema, by)
 
 
 @cache

@@ -22,7 +22,7 @@ settings session transport consumer
 database recording embedded
 schema manifests history
 matviews planning
-cancelling sweeping runs queueing surveying monitoring overdue
+cancelling sweeping runs queueing surveying monitoring overdue frozen
 checking
 forecast
 inspection

@@ -9,6 +9,7 @@ from seeder.checking import Findings, Problem, check_manifests
 from seeder.cli.printing import console, counted, print_json, progress, text
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomplete
 from seeder.failures import one_line
+from seeder.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
 from seeder.planning import Selection
 from seeder.queueing import verify_room
@@ -43,6 +44,10 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
     problems += found.problems
     if selection == Selection():
         problems += _unreachable(problems)
+        if not any(one.where == SCHEMA for one in problems):
+            found = replace(
+                found, warnings=(*found.warnings, *map(as_warning, everything(ready.find_frozen())))
+            )
     if poisonous:
         found = replace(found, warnings=(*found.warnings, POISON.format(count=poisonous, key=poison.KEY)))
     found = replace(found, warnings=warnings + found.warnings)

@@ -227,8 +227,23 @@ def sweep(as_json: AsJson = False) -> None:
 
 
 @application.command()
-def prune(as_json: AsJson = False) -> None:
+def prune(
+    matviews: Annotated[
+        bool,
+        typer.Option("--matviews", help="List the materialized views whose manifest is gone, instead."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --matviews: drop those that nothing is built on.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last."""
+    if yes and not matviews:
+        raise typer.BadParameter("it says what to do with --matviews", param_hint="--yes")
+    if matviews:
+        from seeder.cli.frozen import list_or_drop
+
+        raise typer.Exit(list_or_drop(yes=yes, as_json=as_json))
     from seeder.cli.upkeep import prune_now
 
     raise typer.Exit(prune_now(as_json=as_json))

@@ -9,7 +9,8 @@ from typing import Any
 
 from seeder.database import Databases
 from seeder.failures import expecting_contract
-from seeder.history import fan_outs, queries, transitions
+from seeder.history import abandoned, fan_outs, queries, transitions
+from seeder.history.abandoned import Abandoned
 from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
 from seeder.history.inserting import WINDOW_DAYS, ManyRuns
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
@@ -58,14 +59,16 @@ class HistoryRepository:
         }
         self.sql = {
             name: text.format(**tables, **pieces)
-            for module in (transitions, fan_outs, queries)
+            for module in (transitions, fan_outs, queries, abandoned)
             for name, text in vars(module).items()
-            if name.isupper() and name not in ("START", "STARTED")
+            if name.isupper() and isinstance(text, str) and name not in ("START", "STARTED")
         }
         self._moves = {
             name: Prepared(name.lower(), (self.sql["LOCK_STATUS"], self.sql[name]))
             for name in ("RETRY", "SUCCEED", "FAIL")
         }
+        #: Of tables that no manifest names any more.
+        self.abandoned = Abandoned(self._session, self.sql)
         self._many = ManyRuns(self.sql, schema)
         self._start_beside = cache(self._prepared_start)
         self._tables, self._pieces = tables, pieces

@@ -57,6 +57,17 @@ class ManifestReader:
             found = session.rows(f"{self._all} order by report_type desc, manifest_id")
         return [self.manifest(row) for row in found]
 
+    def on_and_off(self, session: Session) -> tuple[list[Manifest], list[Manifest]]:
+        """All manifests that count, and those switched off.
+
+        One that comes meanwhile is taken for switched off, one that goes counts.
+        """
+        on = self.every(session)
+        counting = {one.identity for one in on}
+        with expecting_contract():
+            found = map(self.manifest, session.rows(self._off_too))
+        return on, [one for one in found if one.identity not in counting]
+
     def has_any(self, session: Session) -> bool:
         """Whether there is any manifest, be it switched on or off."""
         with expecting_contract():

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 
 from seeder.matviews.tally import Tally
 
-_PREFIX = '{"seeder": '
+#: What the line begins with.
+PREFIX = '{"seeder": '
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Stamp:
 def read(comment: str | None) -> Stamp | None:
     """The stamp in a comment, or None where there is none that can be read."""
     last_line = (comment or "").rpartition("\n")[2]
-    if not last_line.startswith(_PREFIX):
+    if not last_line.startswith(PREFIX):
         return None
     try:
         facts = json.loads(last_line)["seeder"]
@@ -50,7 +51,7 @@ def read(comment: str | None) -> Stamp | None:
 def written(comment: str | None, stamp: Stamp) -> str:
     """The comment with this stamp, the person's own text before it untouched."""
     own, _, last_line = (comment or "").rpartition("\n")
-    if not last_line.startswith(_PREFIX):
+    if not last_line.startswith(PREFIX):
         own = comment or ""
     always = ("manifest", "source", "fingerprint", "analyzed_rows")
     facts = {name: value for name, value in asdict(stamp).items() if name in always or value is not None}
