@@ -22,5 +22,6 @@ def recorded(platform: Platform, table_name: str, identity: str = "custom-1") ->
     report_type, _, number = identity.partition("-")
     run = new_run(f"20261124T0200Z.{identity}", table_name, report_type=report_type, manifest_id=int(number))
     platform.history.queue([run])
-    platform.history.start(run.run_id, table_name)
-    platform.history.succeed(run.run_id, table_name, Figures(1, 8192))
+    begun = platform.history.start(run.run_id, table_name)
+    assert begun is not None
+    platform.history.succeed(begun, Figures(1, 8192))

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from seeder.app import equipment
 from seeder.cli.cancel import account
-from seeder.cli.printing import console, counted, moment, print_json, size, table, text
+from seeder.cli.printing import console, counted, moment, print_json, print_table, size, text
+from seeder.cli.tables import Column, Styled, Table
 from seeder.database import database_name
 from seeder.frozen import FrozenMatview, FrozenReports, FrozenStatus, Outcome
 from seeder.frozen.wording import everything, whose, why_kept
@@ -64,14 +65,22 @@ def list_or_drop(*, yes: bool, as_json: bool) -> int:
 
 
 def _show(out: Console, found: FrozenReports) -> None:
-    rows = table("table", "database", "manifest", "last refreshed", "about", "becomes", "why",
-                 right=("about",), whole=("table",))  # fmt: skip
+    rows = Table(
+        Column("table"),
+        Column("database", goes=3),
+        Column("manifest", goes=4),
+        Column("last refreshed", goes=2),
+        Column("about", right=True, goes=1),
+        Column("becomes"),
+        Column("why", reason=True),
+        lead=("becomes", "table"),
+    )
     for one in everything(found):
-        rows.add_row(*_cells(one), *_fate(one))
+        rows.add(*_cells(one), *_fate(one))
     for one in found.off:
-        rows.add_row(*_cells(one), "stays", text(whose(one)))
-    if rows.row_count:
-        out.print(rows)
+        rows.add(*_cells(one), Styled("stays", "dim"), whose(one))
+    if found.count or found.off:
+        print_table(out, rows)
     for down in found.unreachable:
         name = database_name(down.database_id)
         words = DATABASE_DOWN.format(database=name[0].upper() + name[1:], reason=down.reason)
@@ -82,25 +91,24 @@ def _show(out: Console, found: FrozenReports) -> None:
 
 def _cells(one: FrozenMatview | FrozenStatus) -> tuple[str, ...]:
     if isinstance(one, FrozenStatus):
-        return text(one.row.table_name), "", text(one.row.identity), "", ""
+        return one.row.table_name, "", one.row.identity, "", ""
     return (
-        text(str(one.stamped.name)),
+        str(one.stamped.name),
         "" if one.database_id is None else str(one.database_id),
-        text(one.manifest),
+        one.manifest,
         moment(one.last_refreshed),
         size(one.stamped.about_bytes),
     )
 
 
-def _fate(one: FrozenMatview | FrozenStatus) -> tuple[str, str]:
-    why = (
-        "No manifest names it; only its row of status is left."
-        if isinstance(one, FrozenStatus)
-        else whose(one)
-    )
+def _fate(one: FrozenMatview | FrozenStatus) -> tuple[Styled, str]:
+    if isinstance(one, FrozenStatus):
+        gone, why = "deleted", "No manifest names it; only its row of status is left."
+    else:
+        gone, why = "dropped", whose(one)
     if one.kept is None:
-        return "deleted" if isinstance(one, FrozenStatus) else "dropped", text(why)
-    return "stays", text(f"{why} It stays: {why_kept(one, one.kept)}.")
+        return Styled(gone, "yellow"), why
+    return Styled("stays", "dim"), f"{why} It stays: {why_kept(one, one.kept)}."
 
 
 def _told(outcome: Outcome) -> str:
