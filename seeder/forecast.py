@@ -20,6 +20,7 @@ from seeder.matviews.rights import Rights, with_reader
 from seeder.planning import Selection, select
 from seeder.session import Session
 from seeder.surveying import looking, survey
+from seeder.wording import lasted
 
 ERROR = "error"
 
@@ -47,7 +48,7 @@ class Forecast:
     #: The unique index that lets it be refreshed concurrently.
     index: str | None = None
     #: How long the last finished run took.
-    last_seconds: int | None = None
+    last_seconds: float | None = None
     #: From the matview's definition to the manifest's, as a unified diff; None where they mean the same.
     diff: str | None = None
 
@@ -68,7 +69,11 @@ def forecast(
     shared = owned(manifests, databases)
     selected = select(manifests, selection)
     refused = {manifest.identity: error for manifest, error in shared.refused}
-    seconds = {(job.report_type, job.manifest_id): job.duration_seconds for job in jobs if job.status}
+    seconds = {
+        (job.report_type, job.manifest_id): lasted(job.duration_seconds, job.start_time, job.finish_time)
+        for job in jobs
+        if job.status
+    }
     told = {
         one.identity: _of(one, ERROR, str(refused[one.identity]))
         for one in selected

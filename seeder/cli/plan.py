@@ -10,6 +10,7 @@ from seeder.cli.printing import console, first_line, number, print_json, print_t
 from seeder.cli.tables import Column, Styled, Table
 from seeder.forecast import ERROR, Forecast, forecast
 from seeder.planning import Selection
+from seeder.wording import brief
 
 #: What needs attention comes last, where a terminal leaves it in sight.
 ORDER = ("shared", "refresh", "create", "rebuild")
@@ -56,7 +57,7 @@ def show(out: Console, foreseen: Sequence[Forecast]) -> None:
             Styled(one.action, "red" if one.action == ERROR else ""),
             number(None if one.cost is None else round(one.cost)),
             number(one.estimated_rows),
-            "" if one.last_seconds is None else f"{one.last_seconds} s",
+            "" if one.last_seconds is None else brief(one.last_seconds),
             first_line(one.why),
         )
     if ordered:

@@ -89,6 +89,17 @@ def test_nobody_known_sees_everything_and_is_told_how_to_do_more(browser: Browse
         expect(page.locator('input[name="next"]')).to_have_value("/?q=sales")
 
 
+def test_the_printed_login_link_fills_the_form_also_where_the_login_page_is_open(
+    browser: Browser, site: Site
+) -> None:
+    with window(browser, site, known=False) as page:
+        for number in (1, 2):
+            # The second time only what is behind the # changes, and the browser loads nothing.
+            page.goto(f"/login#a-token-{number}")
+            expect(page.get_by_label("Token")).to_have_value(f"a-token-{number}")
+            expect(page).to_have_url(f"{site.url}/login")
+
+
 def test_times_are_those_of_the_viewers_zone(page: Page, site: Site) -> None:
     page.goto("/?q=visits")
     cell = row(page, "Report north_visits").get_by_role("cell").nth(2)
@@ -213,7 +224,8 @@ def test_a_long_run_is_watched_and_cancelled(page: Page, site: Site) -> None:
     dialog.get_by_role("button", name="Cancel the run").click()
     expect(dialog).to_contain_text("is cancelled")
     dialog.get_by_role("button", name="Close").click()
-    expect(mine.get_by_role("cell").first).to_contain_text("error")
+    expect(mine.get_by_role("cell").first).to_contain_text("cancelled")
+    expect(mine.get_by_role("cell").first).not_to_contain_text("failing")
     expect(mine).to_contain_text("Cancelled by Ada in the middle of the run.")
     world.open_gates()
 
