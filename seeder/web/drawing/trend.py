@@ -66,7 +66,7 @@ def durations(newest_first: Sequence[Run]) -> Chart | None:
             x=x,
             y=HEIGHT - max(scale.at(run.duration_seconds or 0), 1.0),
             height=max(scale.at(run.duration_seconds or 0), 1.0),
-            status=run.status,
+            status=_end(run),
             title=f"{_when(run)}: {took(run.duration_seconds, run.start_time, run.finish_time)}, {_end(run)}",
         )
         for x, run in zip(_places(len(runs)), runs, strict=True)
@@ -112,8 +112,8 @@ def rows(newest_first: Sequence[Run]) -> Chart | None:
         y = round(HEIGHT - scale.at(count), 2) if count is not None else HEIGHT
         if count is not None:
             path.append(f"{'L' if path else 'M'}{x} {y}H{x + COLUMN}")
-        told = f"{number(count)} rows" if count is not None else run.status
-        columns.append(Column(x, y, HEIGHT - y, run.status, f"{_when(run)}: {told}"))
+        told = f"{number(count)} rows" if count is not None else _end(run)
+        columns.append(Column(x, y, HEIGHT - y, _end(run), f"{_when(run)}: {told}"))
     if low == high:
         summary = f"{number(low)} rows after each of them."
     else:
