@@ -43,7 +43,8 @@ set search_path = pg_catalog, pg_temp;
 )
 
 #: How PostgreSQL turns one connection too many away, of all, of a role's or of a database's, where its words
-#: aren't translated: what is refused before it has begun comes without its SQLSTATE (53300).
+#: aren't translated: libpq keeps no SQLSTATE (53300) of a connection that is refused before it has begun, and
+#: the server hasn't read the options by then that would name another language. Only the advice depends on it.
 USED_UP = re.compile("too many clients|too many connections|remaining connection slots are reserved")
 
 #: What connections that do no run are called in pg_stat_activity.

@@ -7,36 +7,28 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errorcodes
 
+from seeder import sqlstates
 from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete, SeederError
-
-#: SQLSTATEs (or their two-letter classes) that time may mend
-#: (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-PASSING = {
-    "08": "connection exception",
-    "40001": "serialization failure",
-    "40P01": "deadlock",
-    "53": "out of connections, memory or disk",
-    "55P03": "lock timeout",
-    "57P01": "server shutting down, or the backend was terminated",
-    "57P02": "another backend crashed",
-    "57P03": "server starting up",
-}
+from seeder.sqlstates import is_passing
 
 TOO_LONG = "The refresh took longer than {limit} allows. Make the query cheaper, or raise it."
-TOO_LONG_FOR_ALL = TOO_LONG.format(limit="SEEDER_STATEMENT_TIMEOUT")
+CANCELLED = "Somebody ended the statement in the database. Refresh the table again when it may run."
 
-#: What to do about a statement that was ended (57014, 55P03), by PostgreSQL's words where these aren't
-#: translated.
-ENDED = {
-    "canceling statement due to statement timeout": TOO_LONG_FOR_ALL,
-    "canceling statement due to lock timeout": (
+#: 57014 is both, and only who knows how long it ran can tell them apart (`in_place`).
+TOO_LONG_OR_CANCELLED = (
+    "It took longer than SEEDER_STATEMENT_TIMEOUT or a limit of its own allows, or somebody ended the "
+    "statement in the database."
+)
+
+#: What to do about a statement that was ended.
+HINTS = {
+    **sqlstates.HINTS,
+    errorcodes.QUERY_CANCELED: TOO_LONG_OR_CANCELLED,
+    errorcodes.LOCK_NOT_AVAILABLE: (
         "Another session holds a lock that the refresh needs, and didn't let go of it for "
         "SEEDER_LOCK_TIMEOUT: often an ALTER TABLE, or a long transaction that uses a table of the query's "
         "or the matview. While a try waits, pg_blocking_pids() of its pid in pg_stat_activity tells whose "
         "it is."
-    ),
-    "canceling statement due to user request": (
-        "Somebody ended the statement in the database. Refresh the table again when it may run."
     ),
 }
 
@@ -69,27 +61,31 @@ def expecting_contract() -> Iterator[None]:
         raise SchemaIncomplete(missing=missing) from error
 
 
-def is_passing(error: psycopg2.Error) -> bool:
-    """Whether a retry may help. A lost or refused connection carries no SQLSTATE at all."""
-    if error.pgcode is None:
-        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    return error.pgcode in PASSING or error.pgcode[:2] in PASSING
-
-
 def judged(error: psycopg2.Error, locate: Locate | None = None) -> SeederError:
     """The error of our tree for one of psycopg2's."""
     kind = DatabaseTrouble if is_passing(error) else QueryFailed
     return kind(report=report(error, locate))
 
 
-def in_place(error: SeederError, database: str | None, own_limit: str | None = None) -> SeederError:
+def in_place(
+    error: SeederError,
+    database: str | None,
+    own_limit: str | None = None,
+    *,
+    ran: float | None = None,
+    limit: float = 0,
+) -> SeederError:
     """The error with what PostgreSQL doesn't know of it: which database it is from, where it isn't the
-    reporting one, and the manifest's own limit where that is what the statement has run into."""
+    reporting one, and whether the statement ran into its timeout, the manifest's own where it has one.
+
+    ``ran``: for how many seconds it did, of ``limit`` (0 is none); None where nobody knows.
+    """
     said = error.facts.get("report")
     if said is None:
         return error
-    if own_limit:
-        said = said.replace(TOO_LONG_FOR_ALL, TOO_LONG.format(limit=own_limit))
+    if ran is not None:
+        too_long = TOO_LONG.format(limit=own_limit or "SEEDER_STATEMENT_TIMEOUT")
+        said = said.replace(TOO_LONG_OR_CANCELLED, too_long if 0 < limit <= ran else CANCELLED)
     if database and said.startswith(CONNECTION):
         said = said.replace(CONNECTION, f"The connection to {database}", 1)
     elif database:
@@ -110,7 +106,7 @@ def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
     lines = [f"{error.pgcode}: {said.message_primary}"]
     if said.message_detail:
         lines.append(f"Detail: {said.message_detail}")
-    if hint := said.message_hint or ENDED.get(said.message_primary):
+    if hint := said.message_hint or HINTS.get(error.pgcode or ""):
         lines.append(f"Hint: {hint}")
     if said.context:
         lines.append(f"Context: {said.context}")

@@ -15,7 +15,8 @@ import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
-from seeder.failures import is_passing, one_line
+from seeder.failures import one_line
+from seeder.sqlstates import is_passing
 
 log = structlog.get_logger(__name__)
 

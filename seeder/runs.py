@@ -6,6 +6,7 @@ it, so that at any moment the record says running if and only if somebody is at 
 up for dead, and whose run another has begun since, moves nothing: its claim knows its own attempt alone.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -235,11 +236,13 @@ class Claim:
     def refresh(self) -> RefreshResult:
         policy = self.desk.policy
         manifest = self.desk.manifest(self.message, self.row)
+        began = time.monotonic()
         try:
             self.result = bring_up_to_date(self.session, manifest, self.found, policy)
         except (QueryFailed, DatabaseTrouble) as error:
-            where = named_elsewhere(self.message.database_id)
-            raise in_place(error, where, policy.of_manifest(manifest.directives).limits.directive) from error
+            where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
+            own = policy.of_manifest(manifest.directives).limits
+            raise in_place(error, where, own.directive, ran=ran, limit=own.statement_timeout) from error
         return self.result
 
     def succeed(self) -> None:

@@ -19,12 +19,15 @@ from seeder.stopping import BriefRequest, RunRequest
 
 log = structlog.get_logger(__name__)
 
+#: What a fan-out, a sweep or pruning meets while the database is away, or is a standby for the time being.
+AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction)
+
 #: A fan-out that finds the reporting database away is tried again for about an hour, or a restart at two in
 #: the morning would cost the night. What a scheduled one had done by then it doesn't do twice.
 FAN_OUT: dict[str, Any] = {
     "Request": BriefRequest,
     "throws": (UserError,),
-    "autoretry_for": (psycopg2.OperationalError, psycopg2.InterfaceError),
+    "autoretry_for": AWAY,
     "max_retries": 60,
     "retry_backoff": True,
     "retry_backoff_max": 60,
@@ -33,7 +36,7 @@ FAN_OUT: dict[str, Any] = {
 #: What comes again by itself: one line of the log will do.
 UPKEEP: dict[str, Any] = {
     "Request": BriefRequest,
-    "throws": (UserError, psycopg2.OperationalError, psycopg2.InterfaceError),
+    "throws": (UserError, *AWAY),
 }
 
 

@@ -1,8 +1,11 @@
 """What PostgreSQL's errors mean for a run, and how a person reads them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg2
 import pytest
 from contract import Platform
+from processes import wait_until
 
 from seeder.errors import (
     DatabaseTrouble,
@@ -13,7 +16,9 @@ from seeder.errors import (
     SchemaIncomplete,
     UnknownDatabase,
 )
-from seeder.failures import expecting_contract, in_place, is_passing, judged, one_line, place_in, report
+from seeder.failures import expecting_contract, in_place, judged, one_line, place_in, report
+from seeder.sqlstates import is_passing
+from seeder.tasks import FAN_OUT, UPKEEP
 
 
 def error_of(platform: Platform, sql: str) -> psycopg2.Error:
@@ -29,6 +34,8 @@ def error_of(platform: Platform, sql: str) -> psycopg2.Error:
         ("55P03", True), ("57P01", True), ("57P02", True), ("57P03", True),
         ("57014", False), ("22012", False), ("42601", False), ("42P01", False), ("40002", False),
         ("55006", False), ("57P04", False), ("XX000", False), ("42501", False),
+        ("25006", True), ("53400", False), ("25P03", False), ("25P04", False), ("57P05", True),
+        ("HV00N", True), ("40003", True), ("58030", False), ("XX001", False), ("0A000", False),
     ],
 )  # fmt: skip
 def test_time_mends_what_is_about_the_server_and_nothing_else(
@@ -72,13 +79,69 @@ def test_a_lock_that_was_awaited_too_long_is_told_with_its_setting_and_where_to_
 
 
 @pytest.mark.parametrize(
-    ("limit", "named"), [(None, "SEEDER_STATEMENT_TIMEOUT"), ("timeout=3 s", "timeout=3 s")]
+    ("own", "ran", "limit", "hint"),
+    [
+        (None, 3.1, 3, "The refresh took longer than SEEDER_STATEMENT_TIMEOUT allows."),
+        ("timeout=3 s", 3.1, 3, "The refresh took longer than timeout=3 s allows."),
+        ("timeout=3 s", 2.9, 3, "Somebody ended the statement in the database."),
+        (None, 99, 0, "Somebody ended the statement in the database."),
+        (
+            None,
+            None,
+            0,
+            "It took longer than SEEDER_STATEMENT_TIMEOUT or a limit of its own allows, or somebody",
+        ),
+    ],
 )
-def test_a_statement_that_took_too_long_is_told_with_the_limit_it_ran_into(
-    platform: Platform, limit: str | None, named: str
+@pytest.mark.parametrize("words", ["canceling statement", "storniere Anfrage wegen Zeitüberschreitung"])
+def test_a_statement_that_was_ended_is_told_by_how_long_it_ran_and_not_by_its_words(
+    platform: Platform, own: str | None, ran: float | None, limit: float, hint: str, words: str
 ) -> None:
-    error = judged(error_of(platform, "set statement_timeout = '10ms'; select pg_sleep(9)"))
-    assert f"Hint: The refresh took longer than {named} allows." in str(in_place(error, None, limit))
+    error = judged(error_of(platform, f"do $$ begin raise '{words}' using errcode = '57014'; end $$"))
+    assert f"57014: {words}\nHint: {hint}" in str(in_place(error, None, own, ran=ran, limit=limit))
+
+
+def test_a_limit_that_is_configured_is_named_and_final(platform: Platform) -> None:
+    error = error_of(
+        platform,
+        "set temp_file_limit = '1MB'; set work_mem = '64kB';"
+        "select md5(g::text) from generate_series(1, 100000) g order by 1",
+    )
+    assert (error.pgcode, is_passing(error)) == ("53400", False)
+    assert "temp_file_limit. Make the query cheaper, or raise it." in str(judged(error))
+
+
+@pytest.mark.parametrize(
+    "statement", ["refresh materialized view reporting.held", "drop materialized view reporting.held"]
+)
+def test_a_grant_that_is_committed_meanwhile_is_tried_again(any_platform: Platform, statement: str) -> None:
+    any_platform.sql("create materialized view reporting.held as select 1 as one")
+    with any_platform.databases.session() as person, any_platform.databases.session() as worker:
+        person.run("begin")
+        person.run("grant select on all tables in schema reporting to public")
+        pid = worker.backend_pid
+        with ThreadPoolExecutor(1) as threads:
+            refreshed = threads.submit(worker.run, statement)
+            wait_until(
+                "it waits for the grant",
+                lambda: any_platform.value(
+                    f"select wait_event_type = 'Lock' from pg_stat_activity where pid = {pid}"
+                ),
+            )
+            person.run("commit")
+            error = refreshed.exception(10)
+    any_platform.sql("revoke select on all tables in schema reporting from public")
+    assert isinstance(error, psycopg2.Error)
+    assert error.pgcode == "XX000"
+    assert is_passing(error)
+    assert type(judged(error)) is DatabaseTrouble
+
+
+def test_a_database_that_is_read_only_for_a_while_passes(platform: Platform) -> None:
+    error = error_of(platform, "set local transaction_read_only = on; create table public.t (i int)")
+    assert is_passing(error)
+    assert isinstance(error, FAN_OUT["autoretry_for"])
+    assert isinstance(error, UPKEEP["throws"])
 
 
 def test_an_error_of_another_database_names_it(platform: Platform) -> None:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "seeder"
 #: From the bottom up: each line may import the lines above it and nothing of its own line, except that the
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
-errors
+errors sqlstates
 ticks wording models sql resources urls logs failures encoding prepared doorway deferral poison supervision
 broker
 setting_types

@@ -24,6 +24,7 @@ from seeder.matviews.likeness import compared, dress
 from seeder.matviews.lock import COPY_PREFIX, copy_of
 from seeder.session import Session
 from seeder.sql.names import MatviewName, quoted
+from seeder.sqlstates import is_overtaken
 
 #: How long everybody may have to queue behind us, and how often and after which pause it is tried again:
 #: half a minute in all.
@@ -128,7 +129,7 @@ def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> No
         try:
             return attempt()
         except psycopg2.Error as error:
-            if error.pgcode not in IN_USE and not _overtaken(error):
+            if error.pgcode not in IN_USE and not is_overtaken(error):
                 raise judged(error) from error
             if last:
                 raise MatviewInUse(table_name=table_name, tries=TRIES, reason=one_line(error)) from error
@@ -150,12 +151,6 @@ def _pause(session: Session) -> None:
         session.run("select pg_sleep(%(seconds)s)", seconds=seconds)
     except psycopg2.Error as error:
         raise judged(error) from error
-
-
-def _overtaken(error: psycopg2.Error) -> bool:
-    """Somebody committed a change to a row of the catalogue that we waited for; it has no SQLSTATE of its own
-    (heapam.c, simple_heap_update)."""
-    return error.pgcode == errorcodes.INTERNAL_ERROR and "tuple concurrently" in str(error)
 
 
 @contextmanager
