@@ -33,6 +33,7 @@ from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock, slots
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
+from seeder.matviews.timeout import timed_out
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import RunStatus
 from seeder.recording import insist
@@ -242,6 +243,8 @@ class Claim:
         except (QueryFailed, DatabaseTrouble) as error:
             where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
             own = policy.of_manifest(manifest.directives).limits
+            if self.session.closed:
+                error = timed_out(self.desk.databases, self.message.database_id, ran) or error
             raise in_place(error, where, own.directive, ran=ran, limit=own.statement_timeout) from error
         return self.result
 

@@ -1,0 +1,30 @@
+"""transaction_timeout (PostgreSQL 17 and later), which ends a transaction together with its connection.
+
+psycopg2 is told no more than that the connection is gone: libpq's PQexec passes over the SQLSTATE (25P04). So
+it is known by how long the run took, and by what the limit is in a new session of the same role.
+"""
+
+import psycopg2
+
+from seeder.database import Databases
+from seeder.errors import QueryFailed
+from seeder.sqlstates import HINTS
+
+#: In milliseconds; without a row before 17.
+LIMIT = "select setting::bigint as milliseconds from pg_settings where name = 'transaction_timeout'"
+
+
+def timed_out(databases: Databases, database_id: int | None, ran: float) -> QueryFailed | None:
+    """What to raise for a run whose connection was lost after so many seconds, if that was the limit's doing.
+
+    None where there is no limit, where it wasn't reached, and where the server is away: that passes.
+    """
+    try:
+        with databases.session(database_id) as session:
+            row = session.row(LIMIT)
+    except psycopg2.Error:
+        return None
+    if row is None or not 0 < row.milliseconds <= ran * 1000:
+        return None
+    said = f"25P04: the transaction took longer than transaction_timeout ({row.milliseconds / 1000:g} s)"
+    return QueryFailed(report=f"{said}\nHint: {HINTS['25P04']}")
