@@ -1,5 +1,5 @@
-"""Tables that fit a terminal: what a reader needs least goes first, and where that isn't enough, or a line is
-short anyway, each row becomes a few lines of its own.
+"""Tables that fit a terminal: what a reader needs least goes first, and where that isn't enough, or a line
+is short anyway, each row becomes a few lines of its own.
 
 Rich's tables shrink every column alike until nothing can be read, and take 2 ms for a row.
 """
@@ -79,13 +79,25 @@ class Table:
         return self._beside(shown, widths, width)
 
     def _kept(self, widths: Sequence[int], width: int) -> list[int]:
-        """The columns for which there is room."""
-        shown = list(range(len(self._columns)))
-        while self._needed(shown, widths, REASON_WANTS) > width:
-            leaving = [(goes, number) for number in shown if (goes := self._columns[number].goes) is not None]
-            if not leaving:
+        """The columns for which there is room; those without a word in them make room first."""
+        empty = {number for number in range(len(widths)) if not any(row[number].text for row in self._rows)}
+        leaving = sorted(
+            (number not in empty, 0 if goes is None else goes, number)
+            for number, column in enumerate(self._columns)
+            if (goes := column.goes) is not None or (column.reason and number in empty)
+        )
+        shown = list(range(len(widths)))
+        gone: list[int] = []
+        for _, _, number in leaving:
+            if self._needed(shown, widths, REASON_WANTS) <= width:
                 break
-            shown.remove(min(leaving)[1])
+            shown.remove(number)
+            gone.append(number)
+        for number in reversed(gone):
+            # A small one may fit where a large one has gone after it.
+            again = sorted([*shown, number])
+            if number not in empty and self._needed(again, widths, REASON_WANTS) <= width:
+                shown = again
         return shown
 
     def _needed(self, shown: Sequence[int], widths: Sequence[int], reason: int) -> int:

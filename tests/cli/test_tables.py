@@ -130,6 +130,16 @@ def test_what_is_needed_least_goes_first(width: int | None, header: str) -> None
     assert lines(table(DEMO), width)[0].split() == header.split()
 
 
+def test_an_empty_column_makes_room_before_one_with_words_in_it() -> None:
+    rows = [("united", "t" * 50, "success", "1,234,567", "")]
+    assert lines(table(rows), 80)[0].split() == ["agency", "table", "status", "rows"]
+
+
+def test_a_small_column_comes_back_where_a_large_one_had_to_go() -> None:
+    rows = [("a" * 30, "t" * 30, "error", "1", "a reason of thirty-two cells...")]
+    assert lines(table(rows), 84)[0].split() == ["table", "status", "rows", "error"]
+
+
 def test_below_80_columns_each_row_is_a_few_lines() -> None:
     assert lines(table(DEMO), 60) == [
         "error    flights_ev_cleaned_up_cancellations",
