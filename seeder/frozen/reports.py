@@ -83,9 +83,9 @@ class FrozenStatus:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """A database that couldn't be asked, and why."""
+    """A database other than the reporting one that couldn't be asked, and why."""
 
-    database_id: int | None
+    database_id: int
     reason: str
 
 

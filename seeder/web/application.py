@@ -34,6 +34,7 @@ def create_app(equipment: Equipment, celery: Celery, access: Access) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with made.live.running():
             yield
+        await made.frozen.end()
 
     app = FastAPI(
         title="seeder",

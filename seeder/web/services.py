@@ -17,6 +17,7 @@ from seeder.monitoring import Monitor
 from seeder.waiting import WaitingRoom
 from seeder.web.access import Access
 from seeder.web.feed import Feed
+from seeder.web.frozen import FrozenWatch
 from seeder.web.holding import RETRY_SECONDS, Holding
 from seeder.web.live import Live
 from seeder.web.patience import in_time
@@ -47,6 +48,7 @@ class Services:
     sessions: Sessions
     tries: Tries
     live: Live
+    frozen: FrozenWatch
     runs: RunPages
     nights: Nights
     waiting: WaitingRoom
@@ -90,6 +92,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         access=access,
         sessions=Sessions(access.token),
         tries=Tries(),
+        frozen=FrozenWatch(equipment.find_frozen),
         live=Live(Monitor(databases, settings), Feed()),
         runs=RunPages(databases, settings.db_schema),
         nights=Nights(databases, settings.db_schema),

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from seeder.web.wire.actions import Started
+from seeder.web.wire.frozen import FrozenList
 from seeder.web.wire.history import HistoryPage, RunPage
 from seeder.web.wire.jobs import Changes, JobDetail, JobPage
 from seeder.web.wire.problems import Problem
@@ -35,6 +36,7 @@ SENT = (
     HistoryPage,
     RunPage,
     Summary,
+    FrozenList,
     Started,
     Changes,
     Problem,

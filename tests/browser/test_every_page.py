@@ -34,6 +34,7 @@ PAGES = [
     "/jobs/held",
     "/jobs/off",
     "/jobs/new",
+    "/frozen",
     "/nights",
     "/nights?all=yes",
     "/nights/{seeding}",

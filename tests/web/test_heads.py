@@ -9,7 +9,19 @@ from fastapi.testclient import TestClient
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login", "/healthz", "/readyz", "/api/jobs", "/nights", "/nowhere", "/static/seeder.css"]
+    "path",
+    [
+        "/",
+        "/login",
+        "/healthz",
+        "/readyz",
+        "/api/jobs",
+        "/api/frozen",
+        "/frozen",
+        "/nights",
+        "/nowhere",
+        "/static/seeder.css",
+    ],
 )
 def test_head_tells_of_what_get_would_bring(platform: Platform, client: TestClient, path: str) -> None:
     platform.custom(1)

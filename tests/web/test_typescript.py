@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from contract import Platform
 from fastapi.testclient import TestClient
+from frozen_reports import stamped
 from test_jobs import run
 
 from seeder.web.typescript import typescript
@@ -41,8 +42,9 @@ def test_real_answers_are_of_the_types(
     platform.custom(1, table_name="sales")
     platform.custom(2, table_name="new", enabled=False)
     run(platform, 1, "sales")
+    stamped(platform, "reporting.gone", "custom-3")
     run(platform, 1, "sales", "20261125T0200Z", errors='42P01: "missing"')
-    jobs, history, summary, runs, detail, problem = (
+    jobs, history, summary, runs, detail, problem, frozen = (
         client.get(path).json()
         for path in (
             "/api/jobs",
@@ -51,15 +53,17 @@ def test_real_answers_are_of_the_types(
             "/api/history",
             "/api/jobs/sales",
             "/api/x",
+            "/api/frozen",
         )
     )  # fmt: skip
     mocks = f"""
-        import type {{ SeederJob, SeederHistory, JobPage, HistoryPage, RunPage, Summary, JobDetail, Problem }}
+        import type {{ SeederJob, SeederHistory, JobPage, HistoryPage, RunPage, Summary, JobDetail, Problem,
+                       FrozenList }}
             from "./seeder";
         export const mockSeederData: SeederJob[] = {json.dumps(jobs["items"])};
         export const mockSeederHistory: SeederHistory[] = {json.dumps(history["items"])};
-        export const answers: [JobPage, HistoryPage, RunPage, Summary, JobDetail, Problem] =
-            {json.dumps([jobs, history, runs, summary, detail, problem])};
+        export const answers: [JobPage, HistoryPage, RunPage, Summary, JobDetail, Problem, FrozenList] =
+            {json.dumps([jobs, history, runs, summary, detail, problem, frozen])};
     """
     done = compiled(compiler, tmp_path, seeder=typescript(), mocks=mocks)
     assert done.returncode == 0, done.stdout

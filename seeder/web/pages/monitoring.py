@@ -27,6 +27,7 @@ async def monitoring(request: Request, asked: Annotated[ListAsked, Query()]) -> 
         template,
         section="monitoring",
         list=joblist(snapshot, asked, "/"),
+        frozen=await here.frozen.glance(),
         summary=summary,
         holders=await here.holding.now(),
         verdict=verdict(counts_of(snapshot, JobQuery()), summary.running),
