@@ -8,6 +8,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from seeder import celery_choices, embedded
+from seeder.broker.urls import tls_options
 from seeder.cancelling import Cancellation
 from seeder.database import Databases
 from seeder.errors import BrokerElsewhere
@@ -101,6 +102,8 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
     """
     return {
         "broker_url": broker_url,
+        # None without TLS, with which kombu would by itself take anybody's certificate.
+        "broker_use_ssl": tls_options(broker_url) or None,
         # Only JSON comes in: a pickle is code that whoever reaches Redis would have us run.
         "accept_content": ["json"],
         "task_serializer": "json",

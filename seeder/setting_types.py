@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
-from kombu.connection import Connection
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.exc import ArgumentError
 
+from seeder.broker.urls import verify_broker_url
 from seeder.errors import DirectiveRefused
 from seeder.sql.directives import read_expectations
 from seeder.urls import driver_url
@@ -51,20 +51,6 @@ def _postgresql_url(value: str) -> str:
         raise ValueError("in a URL, an @ of the user's name or password is written %40")
     if "\x00" in f"{url.username}{url.password}{url.database}":
         raise ValueError("PostgreSQL knows no NUL character (%00)")
-    return value
-
-
-def _broker_url(value: str) -> str:
-    if not re.match(r"(rediss?|redis\+socket)://", value):
-        raise ValueError("write a Redis URL such as redis://host:6379/0")
-    try:
-        Connection(value)  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError):
-        # kombu's own words may repeat a part of the password.
-        raise ValueError(
-            "write a Redis URL such as redis://:password@host:6379/0; in the password, / ? # @ and % are "
-            "written %2F %3F %23 %40 and %25"
-        ) from None
     return value
 
 
@@ -156,7 +142,7 @@ def _web_url(value: str) -> str:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST_SECONDS)]
 Limits = Annotated[dict[str, int], BeforeValidator(_limits)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
-BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+BrokerUrl = Annotated[str, AfterValidator(verify_broker_url)]
 SchemaName = Annotated[str, AfterValidator(_schema)]
 RelationName = Annotated[str, AfterValidator(_relation)]
 Expectations = Annotated[str, AfterValidator(_expectations)]

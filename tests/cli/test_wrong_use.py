@@ -46,6 +46,11 @@ def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: 
             {"SEEDER_DATABASE_URL": NOTHING_THERE, "SEEDER_BROKER_URL": "redis://127.0.0.1:1"},
             ["someone:***@127.0.0.1:1", "SEEDER_DATABASE_URL"],
         ),
+        (
+            ["refresh"],
+            {"SEEDER_BROKER_URL": "redis://:geheim@host/zero"},
+            ["SEEDER_BROKER_URL", "a database of Redis has a number"],
+        ),
         # What only looks into the record needs no broker.
         (["status"], {"SEEDER_DATABASE_URL": NOTHING_THERE}, ["someone:***@127.0.0.1:1"]),
         (["schema", "apply"], {"SEEDER_DATABASE_URL": NOTHING_THERE}, ["someone:***@127.0.0.1:1"]),
@@ -87,11 +92,21 @@ def test_it_is_told_in_one_line(tmp_path: Path, arguments, settings, words) -> N
         assert word in done.stderr
 
 
-def test_celerys_own_command_tells_it_in_one_line_too(tmp_path: Path) -> None:
-    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"))
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "SEEDER_BROKER_URL is not set"),
+        ({"SEEDER_BROKER_URL": "sentinel://:geheim@host/0"}, "sentinel:// is not supported"),
+    ],
+)
+def test_celerys_own_command_tells_it_in_one_line_too(
+    tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
+    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"), **settings)
     assert done.returncode == 2
-    assert "SEEDER_DATABASE_URL is not set" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "geheim" not in done.stderr
 
 
 def test_without_a_command_there_is_help(tmp_path: Path) -> None:
