@@ -11,7 +11,16 @@ The three branches say who mends it:
 ``TemporaryError``  time: the run is tried again with backoff.
 """
 
+import sys
 from typing import Any, Self
+
+if __doc__ is None:
+    # Every message would be empty. There is no error of ours yet that could say so.
+    sys.stderr.write(
+        "seeder: python -OO (PYTHONOPTIMIZE=2) drops the docstrings, which are seeder's messages. Run it "
+        "without, or with -O.\n"
+    )
+    raise SystemExit(2)
 
 
 class SeederError(Exception):

@@ -5,6 +5,8 @@ import copy
 import importlib
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
@@ -129,3 +131,13 @@ def test_every_error_is_of_exactly_one_branch_or_of_none(error: SeederError) -> 
 @given(field=st.text())
 def test_a_fact_is_shown_as_it_is_braces_and_all(field: str) -> None:
     assert f"has no {field}. Fill {field} in its row." in str(FieldMissing(field=field))
+
+
+@pytest.mark.parametrize("program", [["-m", "seeder", "--help"], ["-c", "import seeder.matviews.lock"]])
+def test_without_docstrings_there_are_no_messages_so_nothing_starts(program: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", *program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("seeder: python -OO ")
+    assert "Traceback" not in done.stderr

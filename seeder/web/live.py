@@ -123,6 +123,11 @@ class Live:
             except (psycopg2.Error, UserError) as error:
                 log.warning("the record can't be read; looking again", reason=one_line(error))
                 self._tell_unread()
+            except Exception:
+                # The end of this loop would be silence that looks like a quiet night.
+                log.exception("a look at the record failed; looking again")
+                self._tell_unread()
+                self._pause = LONGEST_PAUSE_SECONDS
             else:
                 self._tell_read()
             await asyncio.sleep(self._pause)

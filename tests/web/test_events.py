@@ -8,6 +8,7 @@ from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from contract import Platform, new_run
 from fastapi import FastAPI
 from visits import wait_until
@@ -165,3 +166,26 @@ def test_no_more_viewers_are_taken_than_there_is_room_for(
         with following(address) as second:
             assert second.status == 503
             assert json.loads(second.read())["error"]["code"] == "unavailable"
+
+
+def test_whatever_a_look_fails_with_the_next_one_is_taken(
+    platform: Platform, app: FastAPI, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw, too: the pages would show the last look for ever."""
+    monkeypatch.setattr("seeder.web.live.LONGEST_PAUSE_SECONDS", 0.05)
+    live = app.state.services.live
+    with following(address) as answer:
+        next_event(answer, "hello")
+        wait_until("the first look", lambda: live._monitor.snapshot)
+        looks = []
+
+        def broken() -> None:
+            looks.append(1)
+            raise KeyError("nobody foresaw it")
+
+        with monkeypatch.context() as patch, structlog.testing.capture_logs() as lines:
+            patch.setattr(live._monitor, "look", broken)
+            next_event(answer, "unread")
+            wait_until("it looks again", lambda: len(looks) > 1)
+        assert any(line["event"].startswith("a look at the record failed") for line in lines)
+        next_event(answer, "reload")
