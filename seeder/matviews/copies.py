@@ -19,9 +19,11 @@ set local search_path = pg_catalog;
 select c.oid, n.nspname as schema, c.relname as name, c.relispopulated as populated,
        pg_get_userbyid(c.relowner) as owner,
        rtrim(pg_get_viewdef(c.oid), ';') as definition,
-       (
-           select array_agg(row(attname, atttypid, atttypmod, attcollation)::text order by attnum)
+       -- Empty, not NULL, where it has none: a query may be "select from t".
+       array(
+           select row(attname, atttypid, atttypmod, attcollation)::text
            from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+           order by attnum
        ) as columns
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)

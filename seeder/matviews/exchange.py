@@ -202,7 +202,9 @@ def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
     """
     old, copy = pair.old.name, pair.copy.name
     rename(session, pair.role, old, hidden(old))
-    session.run_text(session.row(SEIZE, oid=pair.old.oid).statements)
+    # None where it has neither columns nor indexes.
+    if statements := session.row(SEIZE, oid=pair.old.oid).statements:
+        session.run_text(statements)
     model, what = compared(session, pair)
     if what is not None:
         raise Unlike(what)

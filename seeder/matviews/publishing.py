@@ -160,6 +160,8 @@ def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str 
     for name in directive.columns:
         column = columns.get(name)
         if column is None:
+            if not columns:
+                return f"it has no column {name}, nor any other"
             known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
             return f"it has no column {name}; its columns are {', '.join(known)}"
         if isinstance(directive, Fresh) and column.category != "D":

@@ -35,10 +35,12 @@ _READ_ONLY = "25006"
 #: only adds columns at the end.
 _COMPARISON = """
 with columns as (
-    select attrelid as view, array_agg(attname || ' ' || atttypid::regtype order by attnum) as list
-    from pg_catalog.pg_attribute
-    where attrelid in ({view}::regclass, {probe}::regclass)
-    group by attrelid
+    select view, array(
+        -- None of them, where the view that is there has none.
+        select attname || ' ' || atttypid::regtype
+        from pg_catalog.pg_attribute where attrelid = view order by attnum
+    ) as list
+    from (values ({view}::regclass), ({probe}::regclass)) as views (view)
 )
 select
     pg_get_viewdef({view}::regclass) as there,

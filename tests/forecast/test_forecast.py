@@ -76,6 +76,26 @@ def test_what_is_missing_will_be_created(world: Platform) -> None:
     assert run(world) == "created"
 
 
+def test_a_query_without_columns_is_planned_as_any_other(world: Platform) -> None:
+    world.custom(2, table_name="none", query="select from sale")
+    assert [one.action for one in foresee(world)] == ["create", "create"]
+    assert (run(world), run(world, 2)) == ("created", "created")
+    for settings, action, done in (
+        ({}, "refresh plain", "refreshed"),
+        ({"refresh_mode": RefreshMode.SWAP}, "refresh swap", "swapped"),
+        ({"expect": "rows > 0"}, "refresh swap", "swapped"),
+    ):
+        assert [one.action for one in foresee(world, **settings)] == [action, action]
+        assert foresee(world, **settings)[1].estimated_rows == 1000
+        assert run(world, 2, **settings) == done
+    world.sql("update reporting.seeder_custom_report_manifest set query = 'select id from sale' where id = 2")
+    assert foresee(world)[1].action == "rebuild"
+    assert run(world, 2) == "rebuilt"
+    world.sql("update reporting.seeder_custom_report_manifest set query = 'select from sale' where id = 2")
+    assert foresee(world)[1].action == "rebuild"
+    assert run(world, 2) == "rebuilt"
+
+
 SWAPPING = (RefreshMode.SWAP, RefreshMode.AUTO_SWAP)
 
 

@@ -220,6 +220,10 @@ DAMAGES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         f"{FREE} create view {VIEW} as select 1 as one",
         [(VIEW, "the view is not the one that this version makes for these tables")],
     ),
+    "another view, without columns": (
+        f"{FREE} create view {VIEW} as select",
+        [(VIEW, "the view is not the one that this version makes for these tables")],
+    ),
     "a materialized view in the view's place": (
         f"{FREE} create materialized view {VIEW} as select 1 as one",
         [(VIEW, "this is a materialized view, not a view")],
@@ -261,6 +265,7 @@ LIBERTIES = {
     "other words for now()": f"alter table {STATUS} alter column updated_at set default current_timestamp",
     "a foreign key": f"create table public.agencies (id integer primary key); alter table {STATUS} "
     "add foreign key (agency_id) references public.agencies",
+    "an agency table without columns": "create table public.agency ()",
     "triggers": f"create trigger t before insert on {STATUS} "
     "for each row execute function suppress_redundant_updates_trigger()",
 }
@@ -297,6 +302,20 @@ def test_every_column_is_looked_at(connection: Connection, table: str) -> None:
             run_script(connection, f"alter table {wanted} drop column {column} cascade")
             assert (f"{wanted}.{column}", "the column is missing") in found(connection), column
             savepoint.rollback()
+
+
+@pytest.mark.parametrize(
+    "table", ["custom_manifest", "canned_manifest", "canned_report", "history", "status"]
+)
+def test_a_table_without_columns_is_mended_like_any_other(connection: Connection, table: str) -> None:
+    wanted = getattr(contract("reporting"), table)
+    run_script(connection, f"{FREE} drop table {wanted} cascade; create table {wanted} ()")
+    missing = {(f"{wanted}.{column.name}", "the column is missing") for column in wanted.columns}
+    assert missing < set(found(connection))
+    # The keys and checks of columns that aren't there come after them.
+    for _ in range(2):
+        mend(connection, check(connection, "reporting", "public.agency"))
+    assert found(connection) == []
 
 
 def test_an_empty_database_is_mended_to_the_whole_contract(engine: Engine) -> None:
