@@ -196,7 +196,7 @@ class Judge:
             resolve(self._session, manifest.query, self._policy)
             return []
         try:
-            warnings = analyse(self._session, manifest.query, self._policy, as_role=its.as_role)
+            found = analyse(self._session, manifest.query, self._policy, as_role=its.as_role)
             if its.ask_reader:
                 estimate(self._session, manifest.query, replace(self._policy, role=its.reader))
         except ManifestError as error:
@@ -206,7 +206,8 @@ class Judge:
                 self._of_all = error
             raise
         self._known = True
-        return warnings
+        named = f"{manifest.identity} {manifest.table_name}: {found.elsewhere}"
+        return [*found.warnings, *([named] if found.elsewhere else [])]
 
 
 def _of_one_shape(manifests: Sequence[Manifest], allowed: dict[str, Rights]) -> list[list[Manifest]]:

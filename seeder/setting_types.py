@@ -101,6 +101,25 @@ def _schema(value: str) -> str:
     return value
 
 
+def _search_path(value: str) -> str:
+    for name in schemas_of(value):
+        _schema(name)
+        if '"' in name:
+            raise ValueError("write the schemas' names with commas between, as the catalogue has them")
+        if name.lower().startswith("pg_"):
+            raise ValueError(
+                f"leave {name} out: pg_catalog comes first by itself, pg_temp last, and other schemas of "
+                "PostgreSQL's own never"
+            )
+    return value
+
+
+def schemas_of(path: str) -> tuple[str, ...]:
+    """The schemas of a path as it is written; each may stand between double quotes."""
+    names = (part.strip() for part in path.split(","))
+    return tuple(name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name for name in names)
+
+
 def _relation(value: str) -> str:
     part = r'([a-zA-Z_][\w$]*|"([^"]|"")+")'
     found = re.fullmatch(rf"{part}(?P<name>\.{part})?", value)
@@ -144,6 +163,7 @@ Limits = Annotated[dict[str, int], BeforeValidator(_limits)]
 PostgresqlUrl = Annotated[str, AfterValidator(_postgresql_url)]
 BrokerUrl = Annotated[str, AfterValidator(verify_broker_url)]
 SchemaName = Annotated[str, AfterValidator(_schema)]
+SearchPath = Annotated[str, AfterValidator(_search_path)]
 RelationName = Annotated[str, AfterValidator(_relation)]
 Expectations = Annotated[str, AfterValidator(_expectations)]
 Cron = Annotated[str, AfterValidator(_cron)]

@@ -34,10 +34,12 @@ from seeder.setting_types import (
     PostgresqlUrl,
     RelationName,
     SchemaName,
+    SearchPath,
     Seconds,
     TimeZone,
     Token,
     WebUrl,
+    schemas_of,
 )
 from seeder.urls import masked, masked_broker
 
@@ -140,6 +142,12 @@ class Settings(BaseSettings):
         "The schema of the contract's tables, and of matviews whose table_name is a bare name.",
         alias="SEEDER_SCHEMA",
     )
+    search_path: SearchPath | None = _setting(
+        None,
+        "Where names without a schema in a manifest's SQL are looked up: schemas in this order, with "
+        "commas between, such as reporting, public, extensions. pg_catalog comes first by itself, pg_temp "
+        "last. Unset means SCHEMA, public.",
+    )
     agency_table: RelationName = _setting(
         "public.agency",
         "The table with the agencies' names (columns id and name), in public unless a schema is named; it "
@@ -223,6 +231,17 @@ class Settings(BaseSettings):
         90, "How long finished runs are kept, in days.", ge=1, le=LONGEST_HISTORY_DAYS
     )
     home: Path = _setting(Path(".seeder"), "Where the embedded servers keep their data.")
+
+    @property
+    def schemas_of_manifests(self) -> tuple[str, ...]:
+        """Where a manifest's unqualified names are looked up, pg_catalog and pg_temp included.
+
+        With these at either end neither a function in a schema people may write to nor a temporary table
+        takes the place of what a manifest means
+        (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
+        """
+        own = (self.db_schema, "public") if self.search_path is None else schemas_of(self.search_path)
+        return ("pg_catalog", *own, "pg_temp")
 
     def limit_of(self, database_id: int | None) -> int:
         """How many refreshes may run on that database at a time; 0 is no limit."""

@@ -6,10 +6,13 @@ the query; but the planner calls functions declared IMMUTABLE or STABLE whose ar
 is asked for in confinement, and read only.
 """
 
+from dataclasses import dataclass
+
 import psycopg2
 
 from seeder.failures import judged
 from seeder.matviews.confinement import explained
+from seeder.matviews.elsewhere import meant_elsewhere
 from seeder.matviews.functions import refuse_functions_of_probe
 from seeder.matviews.policy import Policy
 from seeder.matviews.probe import probe
@@ -21,19 +24,30 @@ from seeder.sql.guard import SafeQuery
 PREPARE = "prepare seeder_check as\n{query}\n"
 
 
-def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> list[str]:
-    """Warnings; raises ManifestError for what a run would end with, TemporaryError for a lost connection.
+@dataclass(frozen=True)
+class Analysis:
+    """What may be wrong with a query that a run would take."""
+
+    #: About the functions that it calls.
+    warnings: list[str]
+    #: What it would mean in psql instead.
+    elsewhere: str | None
+
+
+def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> Analysis:
+    """Raises ManifestError for what a run would end with, TemporaryError for a lost connection.
 
     `as_role`: the query will run with the rights of the policy's role, not of another owner of its matview.
     """
     with probe(session, query, policy.as_manifest):
         refuse_unfit_to(session, PROBE, policy)
         refuse_functions_of_probe(session, policy.allowed_functions)
+        elsewhere = meant_elsewhere(session, query, policy)
         # Before EXPLAIN, which would come upon the same names and say less about them.
         warnings = unresolved_functions(session) if session.server_version >= SINCE else []
         if as_role:
             explained(session, policy)
-        return warnings
+        return Analysis(warnings, elsewhere)
 
 
 def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:

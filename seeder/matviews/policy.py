@@ -67,10 +67,7 @@ class Policy:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """For manifests ``pg_catalog`` comes first and ``pg_temp`` last, so that neither a function in a schema
-    people may write to nor a temporary table takes the place of what a manifest means
-    (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
-    """
+    """What the settings say; a manifest may say otherwise."""
     return Policy(
         mode=settings.refresh_mode,
         on_query_change=settings.on_query_change,
@@ -79,7 +76,7 @@ def policy_of(settings: Settings) -> Policy:
         limits=Limits(
             statement_timeout=settings.statement_timeout,
             lock_timeout=settings.lock_timeout,
-            search_path=("pg_catalog", settings.db_schema, "public", "pg_temp"),
+            search_path=settings.schemas_of_manifests,
         ),
         allowed_roles=settings.allowed_roles,
         expect=read_expectations(settings.expect),

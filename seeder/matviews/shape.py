@@ -5,7 +5,7 @@ and keeps to these whatever they are called since. What the words of a manifest'
 
 - by a rename: the table behind a name is another one, or none;
 - by a column that a ``*`` stands for;
-- by a relation of the same name earlier on the search_path.
+- by a relation of the same name earlier on the search_path, or by another search_path (SEEDER_SEARCH_PATH).
 
 None of these comes without a change of this hash; whether one has come, only PostgreSQL's own words tell
 (seeder.matviews.adopt). It holds names and no oids, so it outlives a dump and a restore. It isn't seen when a
@@ -18,7 +18,7 @@ SHAPE = """\
 select left(encode(sha256(convert_to(coalesce(string_agg(
     concat_ws(' ', read.kind, read.schema, read.name, read.part), '/'
     order by read.kind, read.schema, read.name, read.number, read.part
-), ''), 'UTF8')), 'hex'), 16)
+), '') || array_to_string(cast(%(search_path)s as name[]), '/'), 'UTF8')), 'hex'), 16)
 from (
     select distinct d.refclassid, d.refobjid
     from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
