@@ -11,11 +11,11 @@ from rich.table import Table
 
 from benchmarks.arena import Arena
 from benchmarks.measuring import Say
-from seeder.database import Databases
 from seeder.matviews import measure as measuring
 from seeder.matviews.refresh import COMMENT
 from seeder.matviews.tally import STATE
-from seeder.session import REPORT, REPORT_NO_MORE, Session
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import REPORT, REPORT_NO_MORE, Session
 from seeder.sql.names import MatviewName
 
 #: Up to as many as are asked for.

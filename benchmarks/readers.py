@@ -18,13 +18,13 @@ from rich.table import Table
 
 from benchmarks.arena import Arena, connect
 from benchmarks.measuring import Say
-from seeder.database import Databases
+from seeder.config.settings import RefreshMode, Settings
 from seeder.manifests import Manifest
 from seeder.matviews import lock
 from seeder.matviews.policy import policy_of
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.models import ReportType
-from seeder.settings import RefreshMode, Settings
+from seeder.postgres.databases import Databases
 
 ROWS = 1_000_000
 REPETITIONS = 5

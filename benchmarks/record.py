@@ -6,7 +6,7 @@ from sqlalchemy import create_engine
 
 from benchmarks.arena import connect
 from seeder import schema
-from seeder.urls import driver_url
+from seeder.config.urls import driver_url
 
 #: Half of the jobs are custom, half are 50 agencies' subscriptions to canned reports.
 AGENCIES = 50

@@ -10,7 +10,7 @@ from celery import Celery
 
 from benchmarks.arena import connect
 from seeder.app import celery_settings
-from seeder.settings import current_settings
+from seeder.config.settings import current_settings
 
 NAME = "benchmarks.unrecorded"
 

@@ -21,10 +21,10 @@ from rich.console import Console
 from benchmarks.arena import Arena, BenchmarkFailed, arena, connect, rows
 from benchmarks.printing import machine
 from benchmarks.record import fill
-from seeder.database import Databases
 from seeder.errors import UserError
 from seeder.history import WINDOW_DAYS, HistoryRepository
-from seeder.sweeping import QUIET_SECONDS
+from seeder.maintenance.lost_runs import QUIET_SECONDS
+from seeder.postgres.databases import Databases
 
 JOBS, NIGHTS = 10_000, 500
 CLIENTS, REQUESTS = 20, 4_000

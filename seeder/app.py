@@ -7,23 +7,24 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from seeder import celery_choices, embedded
-from seeder.broker.urls import tls_options
-from seeder.cancelling import Cancellation
-from seeder.database import Databases
+from seeder import embedded
+from seeder.broker import celery_choices
+from seeder.broker.messages import TASK
+from seeder.broker.thread_pool import THREADS
+from seeder.config.broker_urls import tls_options
+from seeder.config.settings import Settings, current_settings
 from seeder.errors import BrokerElsewhere
 from seeder.frozen import Dropping, FrozenReports, find
 from seeder.history import HistoryRepository
+from seeder.maintenance.lost_runs import Sweep
 from seeder.manifests import ManifestReader
 from seeder.matviews.policy import policy_of
-from seeder.overdue import Timekeeper
-from seeder.planning import CONTROL_PRIORITY, PRIORITY_STEPS
-from seeder.pool import THREADS
-from seeder.queueing import TASK
-from seeder.runs import Desk
-from seeder.schedule import SCHEDULER, beat_schedule
-from seeder.settings import Settings, current_settings
-from seeder.sweeping import Sweep
+from seeder.postgres.databases import Databases
+from seeder.runs.cancelling import Cancellation
+from seeder.runs.claim import Desk
+from seeder.schedule.beat import SCHEDULER, beat_schedule
+from seeder.seedings.overdue import Timekeeper
+from seeder.seedings.planning import CONTROL_PRIORITY, PRIORITY_STEPS
 
 REFRESH_QUEUE = "seeder.refresh"
 CONTROL_QUEUE = "seeder.control"
@@ -98,7 +99,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
     """Celery's settings; each one that differs from Celery's default says why.
 
     An operator's own choices belong in a ``celeryconfig.py`` in the working directory, which wins
-    (seeder/celery_choices.py).
+    (seeder/broker/celery_choices.py).
     """
     return {
         "broker_url": broker_url,
@@ -123,7 +124,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         # the pool that wakes the event loop. On views of 2 to 3 ms prefork does as much.
         "worker_pool": THREADS,
         # One that no message can end.
-        "worker_consumer": "seeder.consumer:Consumer",
+        "worker_consumer": "seeder.broker.consumer:Consumer",
         "worker_concurrency": 4,
         "broker_connection_retry_on_startup": True,
         # For ever: a worker that gave up on a Redis that comes back later would be missed in the morning.
@@ -133,7 +134,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             # A run's message is unacknowledged only between Redis and the start of its task, and isn't noted
-            # in Redis meanwhile (seeder/transport.py). A fan-out's is while it waits for its next try, or for
+            # in Redis meanwhile (seeder/broker/transport.py). A fan-out's is while it waits for its next try, or for
             # the countdown it was called with. If the worker dies meanwhile, another takes the message over
             # after this many seconds; it must be longer than a fan-out waits.
             "visibility_timeout": 120,

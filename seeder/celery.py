@@ -8,13 +8,14 @@ import sys
 
 from celery import concurrency
 
-from seeder import embedded, logs, pool, signals, tasks, transport
+from seeder import embedded, logs, signals, tasks
 from seeder.app import app
+from seeder.broker import thread_pool, transport
+from seeder.broker.delayed_poller import Usher
+from seeder.broker.messages import TASK
+from seeder.config.settings import current_settings
 from seeder.errors import UserError
-from seeder.lookout import WorkersLookout
-from seeder.queueing import TASK
-from seeder.settings import current_settings
-from seeder.usher import Usher
+from seeder.maintenance.watchdog import WorkersLookout
 
 __all__ = ["app", "signals", "tasks"]
 
@@ -32,6 +33,6 @@ except UserError as error:
 
 # Celery 5.7 can't tell a typed `-P prefork` from its own default, which a configured worker_pool overrides
 # (celery.bin.worker.WorkersPool), and `-P threads` would be the pool that doesn't wake the event loop.
-if pool.asks_for_prefork(sys.argv):
+if thread_pool.asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
-concurrency.ALIASES["threads"] = pool.THREADS
+concurrency.ALIASES["threads"] = thread_pool.THREADS

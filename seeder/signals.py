@@ -13,16 +13,16 @@ from celery import signals
 
 from seeder import logs
 from seeder.app import app, equipment
+from seeder.broker.messages import TASK, TROUBLE
 from seeder.errors import Duplicate, SeederError, TurnAwaited
-from seeder.failures import one_line
 from seeder.history import Run
 from seeder.models import RunStatus
-from seeder.queueing import TASK, TROUBLE
-from seeder.recording import CLOSING, insist
-from seeder.runs import Claim, Message, NotClaimed
-from seeder.stopping import ShutdownSteps, end_revoked, hand_back
+from seeder.postgres.failures import one_line
+from seeder.runs.claim import Claim, Message, NotClaimed
+from seeder.runs.recording import CLOSING, insist
+from seeder.runs.shutdown import ShutdownSteps, end_revoked, hand_back
+from seeder.runs.waiting import WaitingRoom
 from seeder.tasks import refresh_manifest
-from seeder.waiting import WaitingRoom
 from seeder.wording import first_line
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     """→ error. What ended a pool process is told in the worker's main process."""
     if isinstance(exception, TimeLimitExceeded) or CLOSING.is_set():
-        # The request ends it, or the shutdown has it in hand (seeder.stopping).
+        # The request ends it, or the shutdown has it in hand (seeder.runs.shutdown).
         return
     if isinstance(exception, WorkerLostError):
         log.error("the process of a run died; the sweep takes the run up", run_id=task_id)

@@ -7,15 +7,15 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Retry
 
-from seeder import pruning
 from seeder.app import app, equipment
-from seeder.deferral import backoff_seconds
+from seeder.broker.delayed import backoff_seconds
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
-from seeder.housekeeping import note_sweep
-from seeder.planning import Selection
-from seeder.resettling import sweep_and_requeue
-from seeder.seeding import seed
-from seeder.stopping import BriefRequest, RunRequest
+from seeder.maintenance import prune
+from seeder.maintenance.sweep import sweep_and_requeue
+from seeder.maintenance.sweep_requests import note_sweep
+from seeder.runs.shutdown import BriefRequest, RunRequest
+from seeder.seedings.fan_out import seed
+from seeder.seedings.planning import Selection
 
 log = structlog.get_logger(__name__)
 
@@ -101,4 +101,4 @@ def sweep() -> dict[str, Any]:
 @app.task(name="seeder.prune", **UPKEEP)
 def prune() -> dict[str, Any]:
     """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last; drop dead runs' copies."""
-    return pruning.prune(equipment())
+    return prune.prune(equipment())

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import Platform, platform_on
-from emptied import fresh_broker, fresh_database
-from homes import new_home, serving
 from hypothesis import settings
+from support.contract import Platform, platform_on
+from support.emptied import fresh_broker, fresh_database
+from support.homes import new_home, serving
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("seeder", deadline=None)

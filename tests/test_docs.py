@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from seeder.cli.commands import application
-from seeder.settings import Settings, variable_name
+from seeder.config.settings import Settings, variable_name
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -97,8 +97,8 @@ def test_a_file_imports_only_from_lower_layers(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("seeder.errors", "from seeder.settings import Settings"),
-        ("seeder.models", "import seeder.resources"),
+        ("seeder.errors", "from seeder.config.settings import Settings"),
+        ("seeder.models", "import seeder.postgres.backend_usage"),
         ("seeder.sql.names", "def lazily():\n    from seeder.cli import main"),
         ("seeder.sql.names", "from .. import database"),
         ("seeder.history.rows", "from ..manifests import Manifest"),

@@ -13,7 +13,6 @@ import structlog
 from celery.exceptions import Retry
 
 from seeder import logs
-from seeder.database import Databases
 from seeder.errors import (
     WAITS,
     DatabaseFull,
@@ -26,6 +25,7 @@ from seeder.errors import (
     UnknownAgency,
 )
 from seeder.logs import SeldomWaiting
+from seeder.postgres.databases import Databases
 
 URL = "postgresql://someone:geheim@127.0.0.1:1/there"
 

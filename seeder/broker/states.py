@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ConnectionError, OutOfMemoryError, RedisError, TimeoutError
 
-from seeder.failures import one_line
+from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from seeder.app import equipment
 from seeder.cli.commands import application
 from seeder.cli.output import lenient_output
 from seeder.errors import RecordLocked, UserError
-from seeder.failures import judged
 from seeder.monitoring.holders import holders, told
+from seeder.postgres.failures import judged
 
 WRONG_USE = 2
 

@@ -3,9 +3,9 @@
 import getpass
 
 from seeder.app import equipment
-from seeder.cancelling import Stopped
 from seeder.cli.printing import console, print_json, status_text, text
-from seeder.database import database_name
+from seeder.postgres.databases import database_name
+from seeder.runs.cancelling import Stopped
 
 
 def run(name: str, by: str | None, *, as_json: bool) -> int:

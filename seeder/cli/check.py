@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seeder import poison, schema
+from seeder import schema
 from seeder.app import app, equipment
-from seeder.checking import Findings, Problem, check_manifests
+from seeder.broker import dead_letters
+from seeder.broker.messages import verify_room
 from seeder.cli.printing import console, counted, print_json, progress, text
+from seeder.config.settings import unknown_variables
+from seeder.config.urls import masked_broker
+from seeder.diagnosis.check import Findings, Problem, check_manifests
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomplete
-from seeder.failures import one_line
 from seeder.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
-from seeder.planning import Selection
-from seeder.queueing import verify_room
-from seeder.settings import unknown_variables
-from seeder.urls import masked_broker
+from seeder.postgres.failures import one_line
+from seeder.seedings.planning import Selection
 
 POISON = (
     "Workers have set {count} messages aside that are none of seeder's: redis-cli lrange {key} 0 -1 shows "
@@ -49,7 +50,9 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
                 found, warnings=(*found.warnings, *map(as_warning, everything(ready.find_frozen())))
             )
     if poisonous:
-        found = replace(found, warnings=(*found.warnings, POISON.format(count=poisonous, key=poison.KEY)))
+        found = replace(
+            found, warnings=(*found.warnings, POISON.format(count=poisonous, key=dead_letters.KEY))
+        )
     found = replace(found, warnings=warnings + found.warnings)
     if as_json:
         print_json({"manifests": found.manifests, "problems": problems, "warnings": found.warnings})
@@ -103,7 +106,7 @@ def _verify_broker() -> int:
         with app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
             with connection.channel() as channel:
-                poisonous = poison.count(channel.client)
+                poisonous = dead_letters.count(channel.client)
     except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
         url = masked_broker(app.conf.broker_url)
         raise BrokerUnreachable(url=url, reason=one_line(error)) from None

@@ -41,7 +41,7 @@ def _duration(value: str | None) -> float | None:
     """Written as in the settings."""
     if value is None:
         return None
-    from seeder.setting_types import seconds
+    from seeder.config.types import seconds
 
     try:
         return float(seconds(value))

@@ -17,11 +17,11 @@ from seeder.cli.refresh import announce, watch
 from seeder.cli.services import refresh_worker
 from seeder.cli.status import show
 from seeder.cli.up import embedded_servers, prepare_schema
+from seeder.config.settings import current_settings
 from seeder.errors import UserError
 from seeder.history import Run
-from seeder.planning import Selection
-from seeder.seeding import seed
-from seeder.settings import current_settings
+from seeder.seedings.fan_out import seed
+from seeder.seedings.planning import Selection
 from seeder.supervision.kept import KILL, Kept, Program, Step
 
 

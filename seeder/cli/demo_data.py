@@ -5,9 +5,9 @@ from rich.console import Console
 from seeder import demo, schema
 from seeder.app import app, equipment
 from seeder.cli.refresh import announce
-from seeder.planning import Selection
-from seeder.seeding import seed
-from seeder.settings import Settings
+from seeder.config.settings import Settings
+from seeder.seedings.fan_out import seed
+from seeder.seedings.planning import Selection
 
 
 def load(out: Console) -> None:

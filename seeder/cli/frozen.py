@@ -9,9 +9,9 @@ from seeder.app import equipment
 from seeder.cli.cancel import account
 from seeder.cli.printing import console, counted, moment, print_json, print_table, size, text
 from seeder.cli.tables import Column, Styled, Table
-from seeder.database import database_name
 from seeder.frozen import FrozenMatview, FrozenReports, FrozenStatus, Outcome
 from seeder.frozen.wording import everything, whose, why_kept
+from seeder.postgres.databases import database_name
 
 DATABASE_DOWN = "{database} can't be reached, and what is frozen there isn't known: {reason}."
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from seeder.app import equipment
 from seeder.cli.printing import console, first_line, number, print_json, print_table, progress, text
 from seeder.cli.tables import Column, Styled, Table
-from seeder.forecast import ERROR, Forecast, forecast
-from seeder.planning import Selection
+from seeder.diagnosis.forecast import ERROR, Forecast, forecast
+from seeder.seedings.planning import Selection
 from seeder.wording import brief
 
 #: What needs attention comes last, where a terminal leaves it in sight.

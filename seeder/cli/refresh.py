@@ -12,8 +12,8 @@ from seeder.cli.printing import console, counted, first_line, print_json, text
 from seeder.errors import UnknownAgency, UserError
 from seeder.history import HistoryRepository, Run
 from seeder.monitoring import Monitor
-from seeder.planning import Selection
-from seeder.seeding import Seeding, of_tables, seed
+from seeder.seedings.fan_out import Seeding, of_tables, seed
+from seeder.seedings.planning import Selection
 from seeder.wording import brief
 
 POLL_SECONDS = 0.25

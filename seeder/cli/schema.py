@@ -5,8 +5,8 @@ import sys
 from seeder import schema
 from seeder.app import equipment
 from seeder.cli.printing import console, print_json, text
+from seeder.config.settings import current_settings
 from seeder.errors import UserError
-from seeder.settings import current_settings
 
 
 class NoSuchForm(UserError):
@@ -15,7 +15,7 @@ class NoSuchForm(UserError):
 
 def show(*, agency_fk: bool, form: str) -> int:
     if form == "typescript":
-        from seeder.web.typescript import typescript
+        from seeder.web.api.typescript import typescript
 
         sys.stdout.write(typescript())
         return 0

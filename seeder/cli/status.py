@@ -22,8 +22,8 @@ from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
 from seeder.history.cancelled import has_failed
 from seeder.models import RunStatus
-from seeder.overdue import LateTick
-from seeder.planning import Selection
+from seeder.seedings.overdue import LateTick
+from seeder.seedings.planning import Selection
 
 #: Behind what is failing. An error here is a run that was cancelled; None is never run.
 ORDER = (RunStatus.RUNNING, RunStatus.ERROR, RunStatus.PENDING, None, RunStatus.SUCCESS)

@@ -12,10 +12,10 @@ from seeder.cli.demo_data import load_for_a_first_look
 from seeder.cli.printing import console, counted, text
 from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
 from seeder.cli.web import address, login_link
+from seeder.config.settings import Settings, current_settings
+from seeder.config.urls import masked, masked_broker
 from seeder.embedded import Servers
-from seeder.settings import Settings, current_settings
 from seeder.supervision import supervise
-from seeder.urls import masked, masked_broker
 
 LOOPBACK = "127.0.0.1"
 

@@ -2,8 +2,8 @@
 
 from seeder.app import app, equipment
 from seeder.cli.printing import console, print_json
-from seeder.pruning import prune
-from seeder.resettling import sweep_and_requeue
+from seeder.maintenance.prune import prune
+from seeder.maintenance.sweep import sweep_and_requeue
 
 
 def sweep_now(*, as_json: bool) -> int:

@@ -7,8 +7,8 @@ import sys
 
 from seeder.app import app, equipment
 from seeder.cli.printing import console, text
-from seeder.lookout import Lookout
-from seeder.settings import current_settings
+from seeder.config.settings import current_settings
+from seeder.maintenance.watchdog import Lookout
 from seeder.web.application import create_app
 from seeder.web.serving import PortTaken, access_of, serve
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seeder.config.settings import Settings, variable_name
 from seeder.embedded import postgres, redis
 from seeder.embedded.place import locked, prepare
 from seeder.embedded.server import Recipe, Server, find, launch, wait_for_dying_keeper
 from seeder.errors import HomeUnusable, NothingRunning
-from seeder.settings import Settings, variable_name
 
 #: How long a server that its keeper is just starting again is waited for.
 _RESTART_SECONDS = 10.0

@@ -14,9 +14,7 @@ import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
-from seeder.database import Databases
 from seeder.errors import MatviewChanged
-from seeder.failures import one_line
 from seeder.frozen.finding import places_now, versions_now
 from seeder.frozen.places import Places
 from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
@@ -25,7 +23,9 @@ from seeder.history import HistoryRepository, NewRun
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
 from seeder.matviews.stamped import drop
-from seeder.session import OWN_LIMITS
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import one_line
+from seeder.postgres.session import OWN_LIMITS
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import psycopg2
 
-from seeder.database import Databases
-from seeder.failures import one_line
 from seeder.frozen.places import Places
 from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Unreachable, Why
 from seeder.history import HistoryRepository
@@ -15,6 +13,8 @@ from seeder.history.watching import RecordWatch
 from seeder.manifests import ManifestReader
 from seeder.matviews.stamped import Stamped, stamped
 from seeder.models import ReportType
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import one_line
 
 
 def places_now(databases: Databases, manifests: ManifestReader, schema: str) -> tuple[Places, str]:

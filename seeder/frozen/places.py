@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from seeder.database import Databases
 from seeder.errors import ManifestError
 from seeder.frozen.reports import Why
 from seeder.manifests import Manifest
 from seeder.matviews.stamped import Stamped
+from seeder.postgres.databases import Databases
 from seeder.sql.names import MatviewName
 
 #: A database by the first of its numbers, and a matview there.

@@ -1,7 +1,7 @@
 """What people are told of frozen reports: whose each is, why it is frozen, and why it stays."""
 
-from seeder.database import named_elsewhere
 from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
+from seeder.postgres.databases import named_elsewhere
 from seeder.wording import size
 
 DROPPED = "Dropped by {by} (seeder prune --matviews). {whose} Its definition was:\n{definition}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from seeder.history.cancelled import as_failure
 from seeder.history.rows import NewRun
 from seeder.history.shortening import shortened
-from seeder.session import Session
+from seeder.postgres.session import Session
 
 #: What is remembered of tables as runs of these manifests: the last run, and when the last success ended.
 REMEMBERED = """

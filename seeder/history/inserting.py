@@ -15,11 +15,11 @@ import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
-from seeder.failures import one_line
 from seeder.history.cancelled import as_failure
 from seeder.history.rows import NewRun, Recorded, Refusal
 from seeder.history.shortening import shortened
-from seeder.session import Session
+from seeder.postgres.failures import one_line
+from seeder.postgres.session import Session
 
 log = structlog.get_logger(__name__)
 

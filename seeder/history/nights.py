@@ -8,9 +8,9 @@ behind the other, so the list goes from one to the next with one step into the i
 from dataclasses import dataclass
 from datetime import datetime
 
-from seeder.database import Databases
-from seeder.failures import expecting_contract
 from seeder.history.pages import SEEDING, SeedingCounts
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import expecting_contract
 from seeder.sql.names import quoted
 
 #: Steps of one page of the list (a recursive query goes only as far as its LIMIT lets it). Where many single

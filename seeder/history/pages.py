@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.database import Databases
-from seeder.failures import expecting_contract
 from seeder.history.queries import RUN_COLUMNS
 from seeder.history.rows import Run
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import expecting_contract
 from seeder.sql.names import quoted
 
 #: Runs one page of all jobs' history looks at, at most; where its filter takes few of them the page is short.

@@ -7,16 +7,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from seeder.database import Databases
-from seeder.failures import expecting_contract
 from seeder.history import abandoned, fan_outs, queries, transitions
 from seeder.history.abandoned import Abandoned
 from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
 from seeder.history.inserting import WINDOW_DAYS, ManyRuns
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
 from seeder.history.shortening import shortened
-from seeder.prepared import Prepared
-from seeder.session import Session
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import expecting_contract
+from seeder.postgres.prepared import Prepared
+from seeder.postgres.session import Session
 from seeder.sql.names import quoted
 
 #: A query of no columns, for a start that reads nothing beside.

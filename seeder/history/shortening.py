@@ -2,7 +2,7 @@
 
 LONGEST_BYTES = 8192
 
-#: What is kept of the end: hint, place in the query and database come last (seeder.failures.report).
+#: What is kept of the end: hint, place in the query and database come last (seeder.postgres.failures.report).
 TAIL_BYTES = 1024
 
 LEFT_OUT = "[… {left_out:,} of {whole:,} bytes are left out here …]"

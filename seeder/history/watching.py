@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.database import Databases
 from seeder.history.queries import JOB_COLUMNS
 from seeder.history.rows import Job
-from seeder.session import Session
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
 from seeder.sql.names import quoted
 
 EVERY_JOB = """

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from seeder.encoding import CLIENT_ENCODING, UNREADABLE
-from seeder.failures import expecting_contract
 from seeder.manifests.manifest import Manifest
 from seeder.models import ReportType
-from seeder.session import Session
+from seeder.postgres.encoding import CLIENT_ENCODING, UNREADABLE
+from seeder.postgres.failures import expecting_contract
+from seeder.postgres.session import Session
 from seeder.sql.names import quoted
 
 #: One row per manifest that counts. `enabled` is no column of canned manifests in the contract; going through

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import count as count_from
 from typing import Any
 
-from seeder.session import Session
+from seeder.postgres.session import Session
 from seeder.sql.expectations import COMPARISONS, Expectation, Fresh, NotNull, Rows, RowsChange
 from seeder.sql.names import quoted
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
-from seeder.failures import judged
 from seeder.matviews import stamp as stamps
-from seeder.matviews.functions import refuse_functions
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, settle
+from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.stamp import Stamp
-from seeder.session import OWN_PATH, Session
+from seeder.postgres.failures import judged
+from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
 

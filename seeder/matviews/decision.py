@@ -5,23 +5,23 @@ from enum import StrEnum
 
 import psycopg2
 
+from seeder.config.settings import OnQueryChange
 from seeder.errors import QueryChanged, TableTaken
-from seeder.failures import judged
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import stamp
-from seeder.matviews import swap as swapping
-from seeder.matviews.alteration import SQL_CHANGED, Stranger
-from seeder.matviews.functions import refuse_functions
 from seeder.matviews.indexes import Difference
 from seeder.matviews.lock import Found
-from seeder.matviews.meaning import compare, new_stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import refuse_unfit, refuse_unfit_to
+from seeder.matviews.query.alteration import SQL_CHANGED, Stranger
+from seeder.matviews.query.functions import refuse_functions
+from seeder.matviews.query.meaning import compare, new_stamp
 from seeder.matviews.refresh import How, choose
 from seeder.matviews.stamp import Stamp
-from seeder.session import Session
-from seeder.settings import OnQueryChange
+from seeder.matviews.swap.swap import swap as swapping
+from seeder.postgres.failures import judged
+from seeder.postgres.session import Session
 
 #: pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
 KINDS = {

@@ -11,7 +11,7 @@ from contextlib import suppress
 import psycopg2
 
 from seeder.matviews.policy import Policy
-from seeder.session import OWN_PATH, Session
+from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 #: The path of a session of the current role: ALTER ROLE … IN DATABASE, ALTER ROLE, ALTER DATABASE, ALTER ROLE

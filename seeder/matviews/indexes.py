@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seeder.matviews.policy import Policy
-from seeder.session import Session
+from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.names import LONGEST_IDENTIFIER, MatviewName, quoted
 

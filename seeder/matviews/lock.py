@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seeder.database import IDLE_NAME
 from seeder.errors import DatabaseFull, MatviewBusy
 from seeder.matviews import slots
 from seeder.matviews.shape import SHAPE
-from seeder.prepared import Prepared
-from seeder.session import OWN_LIMITS, Session
+from seeder.postgres.databases import IDLE_NAME
+from seeder.postgres.prepared import Prepared
+from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName
 
 #: PostgreSQL cuts application_name there (NAMEDATALEN - 1).

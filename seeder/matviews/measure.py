@@ -1,7 +1,7 @@
 """How many rows a refresh left and changed, and how large the matview is; scanned only where it must be."""
 
 from seeder.matviews.tally import STATE
-from seeder.session import Session
+from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
 # Every oid is cast: psycopg2 writes a number, and for an integer a function that somebody put into a schema

@@ -9,12 +9,12 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import DirectiveUnfit, Rejected, SeederError
-from seeder.failures import judged
 from seeder.matviews import checks, indexes, keys
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
-from seeder.matviews.probe import probe
-from seeder.session import Session
+from seeder.matviews.query.probe import probe
+from seeder.postgres.failures import judged
+from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.expectations import Expectation, Fresh, NotNull
 from seeder.sql.guard import SafeQuery

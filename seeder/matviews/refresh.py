@@ -9,16 +9,16 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, Rejected, SeederError
-from seeder.failures import judged, one_line
 from seeder.matviews import measure, stamp
 from seeder.matviews.keys import refused_key
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, explained, old_rows, settle
 from seeder.matviews.tally import WORTHWHILE_ROWS, Tally
-from seeder.session import OWN_PATH, Session
-from seeder.settings import RefreshMode
+from seeder.postgres.failures import judged, one_line
+from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
 
@@ -40,7 +40,7 @@ class How(StrEnum):
     PLAIN = "plain"
     #: Readers go on reading the old rows.
     CONCURRENTLY = "concurrently"
-    #: They do, too, and there is no need of an index (seeder.matviews.swap).
+    #: They do, too, and there is no need of an index (seeder.matviews.swap.swap).
     SWAP = "swap"
 
 

@@ -7,7 +7,7 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh, QueryFailed
-from seeder.session import Session
+from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
 #: As the role: who owns or inherits from the owner may refresh; from 17 on who was granted MAINTAIN too

@@ -5,7 +5,7 @@ worker held is free as soon as PostgreSQL has ended its session.
 https://www.postgresql.org/docs/current/view-pg-locks.html
 """
 
-from seeder.session import Session
+from seeder.postgres.session import Session
 
 #: The first half of a slot's key; the second is its number. A matview's lock has a key of one 64-bit number,
 #: which is another kind.

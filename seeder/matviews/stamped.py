@@ -11,7 +11,7 @@ from typing import Any
 from seeder.errors import MatviewChanged
 from seeder.matviews import stamp
 from seeder.matviews.lock import COPY_PREFIX, key_of
-from seeder.session import OWN_PATH, Session
+from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.names import MatviewName, quoted
 
 #: Those that nobody's manifest is of (the names given are somebody's), each with what PostgreSQL would refuse

@@ -9,12 +9,12 @@ from dataclasses import replace
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.failures import judged
 from seeder.matviews import stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.refresh import Refreshed
 from seeder.matviews.stamp import Stamp
-from seeder.session import Session
+from seeder.postgres.failures import judged
+from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
 #: What the refresh changed is still with this session; told after the ANALYZE, it would count as changed

@@ -6,9 +6,9 @@ it is known by how long the run took, and by what the limit is in a new session 
 
 import psycopg2
 
-from seeder.database import Databases
 from seeder.errors import QueryFailed
-from seeder.sqlstates import HINTS
+from seeder.postgres.databases import Databases
+from seeder.postgres.sqlstates import HINTS
 
 #: In milliseconds; without a row before 17.
 LIMIT = "select setting::bigint as milliseconds from pg_settings where name = 'transaction_timeout'"

@@ -7,24 +7,24 @@ from typing import Any
 import psycopg2
 
 from seeder.errors import QueryFailed
-from seeder.failures import judged
 from seeder.history import Figures
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import keys, lock, stamp
-from seeder.matviews.copies import discard
 from seeder.matviews.create import create
 from seeder.matviews.decision import Decision, Deed, decide, refuse_unfit_as_it_is
-from seeder.matviews.functions import refuse_functions
 from seeder.matviews.lock import Found
-from seeder.matviews.meaning import new_stamp
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Terms, refuse_unfit, settle_copy
+from seeder.matviews.query.functions import refuse_functions
+from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.refresh import How, refresh
 from seeder.matviews.rights import denied
 from seeder.matviews.statistics import keep_true
-from seeder.matviews.swap import swap
-from seeder.session import Session
+from seeder.matviews.swap.copies import discard
+from seeder.matviews.swap.swap import swap
+from seeder.postgres.failures import judged
+from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
 

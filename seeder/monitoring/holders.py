@@ -12,11 +12,11 @@ from functools import cached_property
 
 import psycopg2
 
-from seeder.database import Databases
 from seeder.history import WINDOW_DAYS
-from seeder.matviews.facts import BRIEFLY
-from seeder.matviews.sessions import SESSION, Person
-from seeder.session import Session
+from seeder.matviews.insight.activity import SESSION, Person
+from seeder.matviews.insight.facts import BRIEFLY
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
 from seeder.sql.names import quoted
 
 #: A run that moves holds its rows too, for a millisecond; only who does so for longer is in the way.

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from seeder.database import Databases
-from seeder.failures import expecting_contract
+from seeder.config.settings import Settings
 from seeder.history.watching import KEPT, RecordWatch, State, WatchedJob
 from seeder.models import RunStatus
 from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Size, Successes, monitored
 from seeder.monitoring.snapshot import Look, Snapshot
-from seeder.session import Session
-from seeder.settings import Settings
-from seeder.ticks import latest_ticks, next_tick
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import expecting_contract
+from seeder.postgres.session import Session
+from seeder.schedule.ticks import latest_ticks, next_tick
 from seeder.wording import lasted
 
 #: How far behind the last look a look goes back: a transition is written and visible within this time.

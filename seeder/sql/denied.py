@@ -4,7 +4,7 @@ They write, reach outside the database, run SQL given as text, hold locks, or st
 volatile function of PostgreSQL 15 to 18's pg_catalog that does any of that (a test compares it with the
 server it runs on, so a new version's can't slip in), with the few that do it though they aren't volatile,
 and the extensions dblink and adminpack. Volatile functions of other schemas are the catalogue's business
-(seeder/matviews/functions.py).
+(seeder/matviews/query/functions.py).
 """
 
 _FILES = """

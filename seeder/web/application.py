@@ -11,11 +11,11 @@ from starlette.staticfiles import StaticFiles
 from seeder import __version__
 from seeder.app import Equipment
 from seeder.web import api, pages
-from seeder.web.access import Access, Gate
-from seeder.web.heads import Heads
+from seeder.web.head_requests import Heads
 from seeder.web.problems import answer_errors
+from seeder.web.security.access import Access, Gate
+from seeder.web.security.headers import Shield
 from seeder.web.services import make_services
-from seeder.web.shield import Shield
 from seeder.web.templating import STATIC
 
 DESCRIPTION = """

@@ -19,7 +19,7 @@ BODY_SECONDS = 30.0
 #: Connections of one address at a time: a browser has six, and one for each open page that stays up to date.
 MOST_CONNECTIONS = 200
 
-#: Of a reverse proxy, which is many people (seeder.web.feed.MOST_VIEWERS).
+#: Of a reverse proxy, which is many people (seeder.web.live.feed.MOST_VIEWERS).
 MOST_OF_A_PROXY = 2000
 
 FULL = b"Too many connections from this address are open already.\n"

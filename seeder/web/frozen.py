@@ -16,9 +16,9 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from seeder.errors import DatabaseSilent, UserError
-from seeder.failures import one_line
 from seeder.frozen import FrozenReports
-from seeder.web.patience import in_time
+from seeder.postgres.failures import one_line
+from seeder.web.live.timeouts import in_time
 
 log = structlog.get_logger(__name__)
 

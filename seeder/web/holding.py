@@ -9,8 +9,8 @@ from anyio import CapacityLimiter, to_thread
 
 from seeder.app import Equipment
 from seeder.errors import UserError
-from seeder.failures import one_line
 from seeder.monitoring.holders import Holder, holders
+from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 

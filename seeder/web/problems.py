@@ -29,8 +29,8 @@ from seeder.errors import (
     UnknownTable,
     UserError,
 )
-from seeder.failures import judged
 from seeder.monitoring.holders import told
+from seeder.postgres.failures import judged
 from seeder.web.holding import RETRY_SECONDS
 from seeder.web.templating import environment
 from seeder.web.wire.problems import Fault, Problem, ProblemDetail

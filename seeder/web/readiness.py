@@ -9,8 +9,8 @@ from celery import Celery
 from starlette.concurrency import run_in_threadpool
 
 from seeder.app import Equipment
-from seeder.failures import one_line
 from seeder.models import contract
+from seeder.postgres.failures import one_line
 from seeder.schema.dashboard import VIEW
 from seeder.sql.names import quoted
 from seeder.web.wire.health import Ready

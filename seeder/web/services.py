@@ -14,16 +14,16 @@ from seeder.errors import DatabaseSilent, TooMuchAtOnce, Unanswered
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
-from seeder.waiting import WaitingRoom
-from seeder.web.access import Access
-from seeder.web.feed import Feed
+from seeder.runs.waiting import WaitingRoom
 from seeder.web.frozen import FrozenWatch
 from seeder.web.holding import RETRY_SECONDS, Holding
-from seeder.web.live import Live
-from seeder.web.patience import in_time
+from seeder.web.live.feed import Feed
+from seeder.web.live.live import Live
+from seeder.web.live.timeouts import in_time
 from seeder.web.readiness import Readiness
-from seeder.web.sessions import Sessions
-from seeder.web.tries import Tries
+from seeder.web.security.access import Access
+from seeder.web.security.attempts import Tries
+from seeder.web.security.cookies import Sessions
 
 Made = TypeVar("Made")
 

@@ -9,10 +9,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from seeder.config.settings import Settings
 from seeder.errors import UserError
-from seeder.settings import Settings
-from seeder.web.access import Access, is_loopback
 from seeder.web.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY, bounded
+from seeder.web.security.access import Access, is_loopback
 
 #: Streams of events end at once; a request under way has this long.
 GRACE_SECONDS = 10

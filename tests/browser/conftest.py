@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import AXE, PATIENCE, TOKEN, Site, log_in, window, with_agencies
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from processes import Worker
-from world import World
+from support.browsing import AXE, PATIENCE, TOKEN, Site, log_in, window, with_agencies
+from support.processes import Worker
+from support.world import World
 
 CHROMIUM = os.environ.get("SEEDER_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browsing import LAPTOP, PHONE, Site, ended, overlaps, violations, width_beyond, window
 from playwright.sync_api import Browser, Page, expect
-from processes import Worker
-from world import World
+from support.browsing import LAPTOP, PHONE, Site, ended, overlaps, violations, width_beyond, window
+from support.processes import Worker
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

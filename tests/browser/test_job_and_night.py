@@ -4,10 +4,10 @@ import re
 from contextlib import closing
 
 import pytest
-from browsing import PHONE, Site, ended, violations, width_beyond, window
 from playwright.sync_api import Browser, Page, expect
-from processes import Worker, wait_until
-from world import World
+from support.browsing import PHONE, Site, ended, violations, width_beyond, window
+from support.processes import Worker, wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from browsing import Site, ended, window
 from playwright.sync_api import Browser, Locator, Page, expect
-from processes import Worker
 from sqlalchemy import create_engine, text
-from world import World
+from support.browsing import Site, ended, window
+from support.processes import Worker
+from support.world import World
 
-from seeder.urls import driver_url
+from seeder.config.urls import driver_url
 
 pytestmark = pytest.mark.slow
 

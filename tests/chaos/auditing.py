@@ -9,8 +9,8 @@ from redis import Redis
 
 from chaos.place import OBSERVER, SLOTS, Place, connect
 from chaos.reports import TWICE, Report
-from seeder.database import IDLE_NAME
 from seeder.matviews.lock import COPY_PREFIX, read_application_name
+from seeder.postgres.databases import IDLE_NAME
 
 UNFINISHED = """
 select run_id, status from reporting.seeder_run_history where status not in ('success', 'error') order by id

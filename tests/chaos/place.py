@@ -22,7 +22,7 @@ from chaos.reports import WITNESSES, Report
 from chaos.silence import Way
 from seeder import embedded, schema
 from seeder.app import Equipment, celery_settings
-from seeder.settings import load_settings
+from seeder.config.settings import load_settings
 from seeder.supervision.kept import KILL, Kept, Program, Step
 
 #: What it has committed it doesn't forget; the rest is about the log.

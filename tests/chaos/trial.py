@@ -15,9 +15,9 @@ from chaos.place import TOO_SLOW_SECONDS, Place, place
 from chaos.reports import reports
 from chaos.timeline import timeline
 from seeder.errors import SeederError
-from seeder.planning import Selection
-from seeder.seeding import seed
-from seeder.waiting import TROUBLE
+from seeder.runs.waiting import TROUBLE
+from seeder.seedings.fan_out import seed
+from seeder.seedings.planning import Selection
 
 #: The sweep takes up what was lost within two minutes, and then it has to be run; more than one round may be
 #: needed for a run whose message is lost again. The machine may be a slow one.

@@ -8,17 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract import Platform, as_it_is, new_run
-from homes import serving
 from redis import Redis
+from support.contract import Platform, as_it_is, new_run
+from support.homes import serving
 
 from seeder import app as seeder_app
-from seeder import cli, poison
+from seeder import cli
+from seeder.broker import dead_letters
 from seeder.cli import refresh as cli_refresh
 from seeder.cli.refresh import summarise, watch
+from seeder.config.settings import current_settings
+from seeder.config.urls import masked_broker
 from seeder.history import Figures, Run
-from seeder.settings import current_settings
-from seeder.urls import masked_broker
 
 QUERY = "select 1 as one"
 
@@ -371,14 +372,14 @@ def test_check_warns_without_failing_and_can_be_narrowed_down(command, platform:
 def test_check_tells_how_many_messages_were_set_aside(
     command, platform: Platform, broker_url: str, monkeypatch
 ) -> None:
-    monkeypatch.setattr(poison, "KEPT", 10)
+    monkeypatch.setattr(dead_letters, "KEPT", 10)
     with Redis.from_url(broker_url) as client:
-        for number in range(poison.KEPT + 2):
-            poison.set_aside(client, b"\xff" * 10_000, "seeder.refresh", f"number {number}")
-        kept = [json.loads(entry) for entry in client.lrange(poison.KEY, 0, -1)]
-        assert client.get(f"{poison.KEY}.count") == b"12"
-    assert [kept[0]["why"], kept[-1]["why"], len(kept)] == ["number 11", "number 2", poison.KEPT]
-    assert (kept[0]["bytes"], len(kept[0]["message"])) == (10_000, poison.KEPT_BYTES)
+        for number in range(dead_letters.KEPT + 2):
+            dead_letters.set_aside(client, b"\xff" * 10_000, "seeder.refresh", f"number {number}")
+        kept = [json.loads(entry) for entry in client.lrange(dead_letters.KEY, 0, -1)]
+        assert client.get(f"{dead_letters.KEY}.count") == b"12"
+    assert [kept[0]["why"], kept[-1]["why"], len(kept)] == ["number 11", "number 2", dead_letters.KEPT]
+    assert (kept[0]["bytes"], len(kept[0]["message"])) == (10_000, dead_letters.KEPT_BYTES)
     code, out, _ = command("check")
     assert code == 0
     assert "Workers have set 10 messages aside" in " ".join(out.split())
@@ -452,8 +453,8 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
 ) -> None:
     platform.custom(2, table_name="broken", query=QUERY)
     from seeder.cli.printing import console
-    from seeder.planning import Selection
-    from seeder.seeding import seed
+    from seeder.seedings.fan_out import seed
+    from seeder.seedings.planning import Selection
 
     seeding = seed(seeder_app.app, seeder_app.equipment(), Selection())
     good, bad = sorted(seeding.run_ids)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract import Platform
+from support.contract import Platform
 from typer.main import get_command
 
 import seeder

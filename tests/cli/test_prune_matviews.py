@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from contract import Platform
-from frozen_reports import recorded, stamped
+from support.contract import Platform
+from support.frozen_reports import recorded, stamped
 from test_commands import command
 
 __all__ = ["command"]

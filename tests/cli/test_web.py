@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from contract import Platform
+from support.contract import Platform
 from test_wrong_use import seeder
 
 

@@ -8,17 +8,17 @@ import pytest
 from psycopg2 import extensions
 from psycopg2.extras import execute_values
 
-from seeder.database import Databases
+from seeder.config.settings import Settings
 from seeder.demo import EXPECTED_FAILURES, put_manifests
 from seeder.demo.manifests import CannedReport, CustomReport, canned_reports, custom_reports
 from seeder.errors import QueryRefused
 from seeder.matviews.create import create as create_matview
-from seeder.matviews.functions import refuse_functions
 from seeder.matviews.lock import Found
 from seeder.matviews.policy import policy_of
+from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.refresh import How, refresh
 from seeder.matviews.stamp import Stamp
-from seeder.settings import Settings
+from seeder.postgres.databases import Databases
 from seeder.sql.directives import NONE, read
 from seeder.sql.guard import SafeQuery, check
 from seeder.sql.names import matview_name, render_table_name

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from homes import new_home, processes_in, serving
+from support.homes import new_home, processes_in, serving
 
 from seeder.supervision import keeper
 

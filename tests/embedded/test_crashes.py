@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-from homes import FAST, ask_postgres, gone, ping, processes_in, serving
 from redis import Redis
+from support.homes import FAST, ask_postgres, gone, ping, processes_in, serving
 
 from seeder import embedded
 from seeder.embedded import postgres, redis

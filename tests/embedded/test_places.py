@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from homes import ask_postgres, new_home, ping, serving
+from support.homes import ask_postgres, new_home, ping, serving
 
 from seeder import embedded
 from seeder.embedded.place import locked, prepare

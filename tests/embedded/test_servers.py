@@ -10,17 +10,17 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from homes import FAST, ask_postgres, new_home, ping, processes_in, serving
 from redis import AuthenticationError, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 from sqlalchemy.engine import make_url
+from support.homes import FAST, ask_postgres, new_home, ping, processes_in, serving
 
 from seeder import embedded
+from seeder.config.settings import load_settings
 from seeder.embedded import server as server_module
 from seeder.errors import NothingRunning, ServerFailed
-from seeder.settings import load_settings
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 

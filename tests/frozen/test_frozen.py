@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform, new_run, platform_on
-from emptied import fresh_database
-from frozen_reports import recorded, stamped
 from sqlalchemy.engine import make_url
+from support.contract import Platform, new_run, platform_on
+from support.emptied import fresh_database
+from support.frozen_reports import recorded, stamped
 
-from seeder.database import Databases
 from seeder.frozen import Dropping, FrozenReports, Kept, Outcome, Why, find
 from seeder.matviews import lock
-from seeder.session import LOCK_TIMEOUT
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName
 
 #: Nothing listens there.

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from celery.exceptions import Retry
-from contract import Platform, as_it_is, new_run
+from support.contract import Platform, as_it_is, new_run
 
 from seeder import signals
 from seeder.app import Equipment
+from seeder.config.settings import Settings
 from seeder.errors import DatabaseTrouble, Duplicate, ManifestGone, MatviewBusy, SeederError, TurnAwaited
 from seeder.history import Figures, Run
-from seeder.runs import Claim, Message
-from seeder.settings import Settings
-from seeder.sweeping import Sweep, Swept
+from seeder.maintenance.lost_runs import Sweep, Swept
+from seeder.runs.claim import Claim, Message
 from seeder.tasks import refresh_manifest
 
 RUN = "n1.custom-1"

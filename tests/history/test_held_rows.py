@@ -8,22 +8,23 @@ from contextlib import contextmanager, suppress
 import psycopg2
 import pytest
 from celery import Celery
-from contract import Platform, new_run
 from sqlalchemy.engine import make_url
+from support.contract import Platform, new_run
 
-from seeder import database, pruning, runs
 from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.broker.messages import on_their_way
+from seeder.config.settings import Settings, load_settings
 from seeder.errors import RecordHeld
 from seeder.history import Run
-from seeder.matviews import leftovers
+from seeder.maintenance import prune
+from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.matviews import lock as matview_lock
-from seeder.planning import Selection
-from seeder.queueing import on_their_way
-from seeder.resettling import sweep_and_requeue
-from seeder.runs import Message
-from seeder.seeding import Seeding, seed
-from seeder.session import OWN_LIMITS
-from seeder.settings import Settings, load_settings
+from seeder.matviews.swap.swap import leftovers
+from seeder.postgres import databases
+from seeder.postgres.session import OWN_LIMITS
+from seeder.runs.claim import Message
+from seeder.seedings.fan_out import Seeding, seed
+from seeder.seedings.planning import Selection
 
 #: Longer than anything here waits, shorter than anybody who waits without a limit.
 SOON_SECONDS = 4.0
@@ -61,7 +62,7 @@ def equipment(platform: Platform) -> Iterator[Equipment]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our limit for locks, shortened."""
     shorter = OWN_LIMITS.replace("5s", "300ms")
-    monkeypatch.setattr(database, "AS_OURS", database.AS_OURS.replace(OWN_LIMITS, shorter))
+    monkeypatch.setattr(databases, "AS_OURS", databases.AS_OURS.replace(OWN_LIMITS, shorter))
     for module in (leftovers, matview_lock, runs):
         monkeypatch.setattr(module, "OWN_LIMITS", shorter)
 
@@ -148,7 +149,7 @@ def test_a_row_that_somebody_holds_delays_its_own_report_only(
         assert set(refresh_all(equipment, told)) == ({own} if held == "status" else set())
         assert shown(platform)["report_2"][1] == shown(platform)["canned_1"][1] == "success"
         with soon():
-            pruning.prune(equipment)
+            prune.prune(equipment)
     if held == "status":
         refresh(equipment, own)
     assert {status for _, status in shown(platform).values()} == {"success"}
@@ -251,7 +252,7 @@ def test_a_sweep_settles_the_others(platform: Platform, app: Celery, equipment: 
 def test_a_sweep_does_not_wait_for_each_of_many_rows(
     platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seeder.sweeping.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("seeder.maintenance.lost_runs.WAIT_SECONDS", 0.3)
     for number in range(40):
         platform.custom(number)
     told = seed(app, equipment, Selection())
@@ -276,8 +277,8 @@ def test_pruning_leaves_a_held_row_to_the_next_time(platform: Platform, equipmen
         from generate_series(1, 3) as n
     """)
     with person(platform, ROWS["history"]), soon():
-        assert pruning.prune(equipment)["deleted"] == 2
-    assert pruning.prune(equipment)["deleted"] == 1
+        assert prune.prune(equipment)["deleted"] == 2
+    assert prune.prune(equipment)["deleted"] == 1
 
 
 @pytest.mark.parametrize("end", ["succeed", "retry"])
@@ -336,7 +337,7 @@ WISHES: dict[str, Callable[[Celery, Equipment, Run], object]] = {
     "scheduled": lambda app, equipment, _: seed(app, equipment, Selection(), scheduled=True),
     "run": lambda _, equipment, run: refresh(equipment, run.run_id),
     "sweep": lambda app, equipment, _: sweep_and_requeue(app, equipment),
-    "prune": lambda _, equipment, __: pruning.prune(equipment),
+    "prune": lambda _, equipment, __: prune.prune(equipment),
     "cancel": lambda _, equipment, run: equipment.cancellation.cancel_named(run.run_id, "somebody"),
 }
 

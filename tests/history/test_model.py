@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -13,6 +12,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Recorded, Refusal, Seen
 from seeder.history.cancelled import EARLIER, is_cancelled

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform, as_it_is, new_run, platform_on
-from emptied import fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.contract import Platform, as_it_is, new_run, platform_on
+from support.emptied import fresh_database
 
 from benchmarks.record import fill
 from seeder.history import Figures

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contract import Platform, as_it_is, new_run
+from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, NewRun, Recorded, Run
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from contract import Platform, as_it_is, new_run, platform_on
-from emptied import fresh_database
+from support.contract import Platform, as_it_is, new_run, platform_on
+from support.emptied import fresh_database
 
 from seeder.history import Figures, HistoryRepository, Refusal
 from seeder.history.nights import Nights

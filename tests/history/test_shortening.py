@@ -5,13 +5,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from contract import Platform, as_it_is, new_run
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import Platform, as_it_is, new_run
 
-from seeder.failures import judged, place_in
 from seeder.history import Figures, Refusal
 from seeder.history.shortening import LONGEST_BYTES, shortened
+from seeder.postgres.failures import judged, place_in
 from seeder.wording import LONGEST_LINE, first_line
 
 LONG = (

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from contract import Platform, as_it_is, new_run
+from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Refusal
 from seeder.history.cancelled import has_failed, is_cancelled

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform, platform_on
-from emptied import fresh_database
+from support.contract import Platform, platform_on
+from support.emptied import fresh_database
 
 from benchmarks.record import fill
 from seeder.history import WINDOW_DAYS

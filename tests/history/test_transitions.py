@@ -9,12 +9,12 @@ from typing import Any
 
 import psycopg2
 import pytest
-from contract import Platform, as_it_is, new_run, platform_on
-from emptied import fresh_database
+from support.contract import Platform, as_it_is, new_run, platform_on
+from support.emptied import fresh_database
 
 from seeder.errors import SchemaIncomplete
 from seeder.history import Figures, Recorded, Refusal, Seen
-from seeder.session import Session
+from seeder.postgres.session import Session
 
 FIGURES = Figures(records=12, total_bytes=8192, memory_mb=30, cpu_percentage=80)
 
@@ -405,7 +405,7 @@ def test_each_transition_is_one_round_trip(
 ) -> None:
     after(platform, *{"queue": [], "refuse": [], "start": ["queue"]}.get(move, ["queue", "start"]))
     seen = as_it_is(platform.history, "n1.custom-1")
-    monkeypatch.setattr("seeder.database.Session", CountingSession)
+    monkeypatch.setattr("seeder.postgres.databases.Session", CountingSession)
     monkeypatch.setattr(CountingSession, "sent", 0)
     MOVES[move](platform, seen)
     # A fan-out takes its locks one by one: who waits for one must not hold the others' rows.

@@ -1,6 +1,6 @@
 import pytest
-from contract import Platform
-from workbench import Bench
+from support.contract import Platform
+from support.workbench import Bench
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A connection that breaks between the statements of a refresh, too, is trouble that another try may mend."""
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
 from seeder.errors import DatabaseTrouble
 from seeder.matviews.upkeep import bring_up_to_date

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from furniture import dump, furnished, roles
-from workbench import Bench
+from support.furniture import dump, furnished, roles
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import CopyUnlike, KeyNotUnique, PartUnfit, QueryFailed
-from seeder.matviews import exchange
-from seeder.matviews.likeness import say_left_alone
 from seeder.matviews.stamp import Stamp
+from seeder.matviews.swap.carry_over import say_left_alone
+from seeder.matviews.swap.swap import exchange
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
-from seeder.settings import RefreshMode
 
 #: One column more, and other rows.
 REBUILT = "select id, agency_id, amount, note, 'more' as more from sale where id > 10"

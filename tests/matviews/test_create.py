@@ -1,7 +1,7 @@
 """A matview that isn't there yet."""
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
 from seeder.errors import DatabaseTrouble, FunctionRefused, MayNotCreate, QueryFailed
 from seeder.matviews.stamp import Stamp

@@ -1,13 +1,13 @@
 """What is built on a matview: kept when it is exchanged, or a reason not to exchange it."""
 
 import pytest
-from furniture import dump
-from workbench import Bench
+from support.furniture import dump
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import DependentsInTheWay, MatviewBusy, MatviewChanged, QueryFailed
 from seeder.matviews import lock
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
-from seeder.settings import RefreshMode
 from seeder.sql.names import MatviewName
 
 TOTALS = MatviewName("reporting", "totals")

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from company import connection, hasty, nothing_is_left, run
-from furniture import dump
-from workbench import Bench
+from support.company import connection, hasty, nothing_is_left, run
+from support.furniture import dump
+from support.workbench import Bench
 
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
-from seeder.matviews import exchange, lock
+from seeder.matviews import lock
+from seeder.matviews.swap.swap import exchange
 from seeder.matviews.upkeep import Outcome
-from seeder.session import Session
+from seeder.postgres.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]
 

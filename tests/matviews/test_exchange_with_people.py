@@ -6,14 +6,14 @@ from typing import Any
 
 import psycopg2
 import pytest
-from company import between_look_and_lock, connection, hasty, meanwhile, nothing_is_left, run
-from furniture import dump
-from workbench import Bench
+from support.company import between_look_and_lock, connection, hasty, meanwhile, nothing_is_left, run
+from support.furniture import dump
+from support.workbench import Bench
 
 from seeder.errors import MatviewChanged, MatviewInUse
-from seeder.matviews import exchange
+from seeder.matviews.swap.swap import exchange
 from seeder.matviews.upkeep import Outcome
-from seeder.session import Session
+from seeder.postgres.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emptied import fresh_database
+from support.emptied import fresh_database
 
-from seeder.database import Databases
 from seeder.errors import FunctionRefused, TextFunctionRefused
-from seeder.matviews.functions import TAKES_TEXT, refuse_functions
-from seeder.session import Session
+from seeder.matviews.query.functions import TAKES_TEXT, refuse_functions
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
 from seeder.sql.extensions import KNOWN, REFUSED
 from seeder.sql.guard import check
 from seeder.sql.placeholders import render_query

@@ -3,14 +3,14 @@
 import time
 
 import pytest
-from contract import Platform
 from psycopg2.errors import LockNotAvailable
-from workbench import Bench
+from support.contract import Platform
+from support.workbench import Bench
 
-from seeder.matviews import facts, lineage, sessions
-from seeder.matviews.facts import Facts
-from seeder.matviews.lineage import Relation
-from seeder.session import Session
+from seeder.matviews.insight import activity, facts, lineage
+from seeder.matviews.insight.facts import Facts
+from seeder.matviews.insight.lineage import Relation
+from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
@@ -73,8 +73,8 @@ def test_no_limit_of_a_question_outlives_it(made: Bench) -> None:
         it = found(session)
         facts.sizes(session, it.oid)
         lineage.sources(session, it.oid)
-        sessions.at_matview(session, it.oid)
-        sessions.worker(session, SALES)
+        activity.at_matview(session, it.oid)
+        activity.worker(session, SALES)
         assert session.row(limits) == before
 
 
@@ -91,7 +91,7 @@ def test_while_its_rows_are_replaced_its_row_is_read_and_nobody_waits_for_the_re
                         ask(session, it.oid)
                 facts.reads(session, it.oid)
                 assert lineage.sources(session, it.oid)
-                (at,) = sessions.at_matview(session, it.oid)
+                (at,) = activity.at_matview(session, it.oid)
                 assert time.monotonic() - began < 20
         assert at.person.application_name == "a long refresh"
         assert at.person.pid == connection.info.backend_pid

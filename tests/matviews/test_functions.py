@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from emptied import fresh_database
+from support.emptied import fresh_database
 
-from seeder.database import Databases
 from seeder.errors import FunctionRefused, QueryFailed
-from seeder.matviews.functions import refuse_functions
-from seeder.session import Session
+from seeder.matviews.query.functions import refuse_functions
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
 from seeder.sql.guard import check
 from seeder.sql.placeholders import render_query
 

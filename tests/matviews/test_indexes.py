@@ -5,14 +5,14 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import DirectiveUnfit, KeyNotUnique, QueryFailed
 from seeder.manifests import Manifest
 from seeder.matviews import publishing
 from seeder.matviews.indexes import Existing, difference, name_of
 from seeder.matviews.upkeep import Outcome
-from seeder.settings import RefreshMode
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName
 

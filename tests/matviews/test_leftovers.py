@@ -1,13 +1,13 @@
 """Copies that dead runs left: known by their name, dropped when nobody works on them."""
 
 import pytest
-from contract import Platform
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import Platform
 
 from seeder.matviews import lock
-from seeder.matviews.leftovers import discard_leftovers
-from seeder.session import LOCK_TIMEOUT
+from seeder.matviews.swap.leftovers import discard_leftovers
+from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")

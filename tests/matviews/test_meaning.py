@@ -4,15 +4,15 @@ import re
 from typing import Any
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import OnQueryChange, RefreshMode
 from seeder.errors import MayNotRefresh, QueryChanged, QueryFailed, ReadsItself
 from seeder.manifests import Manifest
-from seeder.matviews import meaning
-from seeder.matviews.alteration import SQL_CHANGED
 from seeder.matviews.decision import KEPT
+from seeder.matviews.query import meaning
+from seeder.matviews.query.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import Outcome
-from seeder.settings import OnQueryChange, RefreshMode
 
 
 @pytest.fixture

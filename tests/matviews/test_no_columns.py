@@ -1,11 +1,11 @@
 """A query may have rows and no columns: ``select from t``. PostgreSQL keeps such a matview as any other."""
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import DependentsInTheWay, DirectiveUnfit, PartUnfit
 from seeder.matviews.upkeep import Outcome
-from seeder.settings import RefreshMode
 
 QUERY = "select from sale"
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, ManifestError, QueryFailed, Rejected, RoleRefused, SharedTableConflict
 from seeder.manifests import Manifest, owned
 from seeder.matviews import lock
 from seeder.matviews.upkeep import bring_up_to_date
-from seeder.settings import RefreshMode
 from seeder.sql.directives import Directives, read_expectations
 
 SLOW = "select count(*) as n from generate_series(1, 100000000)"

@@ -1,15 +1,15 @@
 """A matview that is there: what is done to it, and what is told of it."""
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import OnQueryChange, RefreshMode
 from seeder.errors import KeyNotUnique, QueryChanged, QueryFailed, TableTaken
 from seeder.matviews import refresh as refreshing
-from seeder.matviews.alteration import SQL_CHANGED
 from seeder.matviews.decision import KEPT
 from seeder.matviews.lock import Found
+from seeder.matviews.query.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import Outcome
-from seeder.settings import OnQueryChange, RefreshMode
 
 UNUSABLE = {
     "no index at all": "",

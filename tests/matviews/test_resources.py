@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy.engine import make_url
-from workbench import Bench
+from support.workbench import Bench
 
-from seeder.database import Databases
 from seeder.errors import QueryFailed
 from seeder.matviews import lock
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
-from seeder.resources import UNKNOWN, Usage, reported
-from seeder.session import Session
+from seeder.postgres.backend_usage import UNKNOWN, Usage, reported
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
 
 BUSY = "select count(*) as n, sum(length(md5(n::text))) as long from generate_series(1, 300000) as n"
 SETTINGS = (

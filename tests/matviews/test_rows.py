@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy.engine import make_url
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.config.settings import RefreshMode
 from seeder.matviews import refresh as refreshing
 from seeder.matviews import tally
 from seeder.matviews.upkeep import RefreshResult
-from seeder.settings import RefreshMode
 
 KEYED = "create unique index if not exists sales_id on reporting.sales (id)"
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
-from seeder.checking import check_manifests
+from seeder.config.settings import OnQueryChange, load_settings
+from seeder.diagnosis.check import check_manifests
 from seeder.errors import BadSetting, QueryFailed
-from seeder.planning import Selection
-from seeder.settings import OnQueryChange, load_settings
+from seeder.seedings.planning import Selection
 
 ROLE = "seeder_test_reader"
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from psycopg2.errors import QueryCanceled
-from workbench import Bench
+from support.workbench import Bench
 
-from seeder.matviews import lock, sessions
-from seeder.matviews.sessions import Person, Worker
+from seeder.matviews import lock
+from seeder.matviews.insight import activity
+from seeder.matviews.insight.activity import Person, Worker
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
@@ -57,7 +58,7 @@ def made(bench: Bench) -> Bench:
 
 def worker(bench: Bench) -> Worker | None:
     with bench.platform.databases.session() as session:
-        return sessions.worker(session, SALES)
+        return activity.worker(session, SALES)
 
 
 def test_nobody_works_on_a_matview_whose_lock_is_free(made: Bench) -> None:
@@ -94,7 +95,7 @@ def test_a_session_that_waits_for_a_lock_is_seen_with_who_has_it(made: Bench) ->
             assert blocker.first_line == "select count(*)"
             with made.platform.databases.session() as session:
                 oid = session.row("select 'reporting.sales'::regclass::oid as oid").oid
-                first, second = sessions.at_matview(session, oid)
+                first, second = activity.at_matview(session, oid)
             assert (first.held, first.awaited) == (("AccessShareLock",), None)
             assert (second.held, second.awaited) == ((), "AccessExclusiveLock")
 

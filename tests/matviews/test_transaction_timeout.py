@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from contract import Platform, new_run
+from support.contract import Platform, new_run
 
 from seeder.app import Equipment
+from seeder.config.settings import Settings
 from seeder.errors import DatabaseTrouble, QueryFailed
-from seeder.runs import Claim, Message
-from seeder.settings import Settings
+from seeder.runs.claim import Claim, Message
 
 SLOW = """
 create function public.slow() returns int stable language plpgsql as

@@ -1,7 +1,7 @@
 """What people put into a schema on the search path never gets to run in place of PostgreSQL's own."""
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
 #: Better matches than PostgreSQL's own wherever an oid is written as a number, which is an integer.
 TRAPS = """

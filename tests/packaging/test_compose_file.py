@@ -23,24 +23,24 @@ import pytest
 import yaml
 from celery.bin.celery import celery as celery_program
 from compose_spec import PyCompose
-from contract import platform_on
-from emptied import fresh_database
 from flower.options import default_options as flower_options
-from homes import ask_postgres
 from packaging.specifiers import SpecifierSet
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 from sqlalchemy.engine import make_url
+from support.contract import platform_on
+from support.emptied import fresh_database
+from support.homes import ask_postgres
 
-from seeder.checking import check_manifests
+from seeder.config.settings import Settings
+from seeder.diagnosis.check import check_manifests
 from seeder.matviews import lock
 from seeder.matviews.policy import policy_of
 from seeder.matviews.upkeep import bring_up_to_date
-from seeder.planning import Selection
-from seeder.session import MAY_REPORT
-from seeder.settings import Settings
+from seeder.postgres.session import MAY_REPORT
+from seeder.seedings.planning import Selection
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()

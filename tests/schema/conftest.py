@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from emptied import fresh_database
 from sqlalchemy import Connection, Engine, create_engine
+from support.emptied import fresh_database
 
+from seeder.config.urls import driver_url
 from seeder.schema import apply
-from seeder.urls import driver_url
 
 
 @pytest.fixture(scope="package", params=["pg18", "pg15"])

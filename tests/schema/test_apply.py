@@ -4,9 +4,9 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from scripts import run_script
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
+from support.scripts import run_script
 
 from seeder.errors import SchemaNotApplied
 from seeder.models import contract

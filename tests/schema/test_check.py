@@ -3,8 +3,8 @@
 import secrets
 
 import pytest
-from scripts import run_script
 from sqlalchemy import Connection, Engine, text
+from support.scripts import run_script
 
 from seeder.models import contract
 from seeder.schema import Difference, check

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripts import run_script
 from sqlalchemy import Connection, text
+from support.scripts import run_script
 
 from seeder.manifests import Manifest
 from seeder.models import ReportType, contract

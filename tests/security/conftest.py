@@ -2,12 +2,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract import Platform
+from support.contract import Platform
 
 # The bench is shared with the matviews' tests, the world and its processes with the workers'.
 sys.path += [str(Path(__file__).parent.parent / folder) for folder in ("matviews", "workers")]
 
-from workbench import Bench
+from support.workbench import Bench
 
 
 @pytest.fixture

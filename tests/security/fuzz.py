@@ -29,9 +29,9 @@ def main() -> int:
             "Nothing was fuzzed: atheris has no wheel for this system (requirements-fuzz.lock).\n"
         )
         return 0
-    from emptied import fresh_database
-    from homes import new_home, serving
-    from mutation import CORPUS, SHARDS
+    from support.emptied import fresh_database
+    from support.homes import new_home, serving
+    from support.mutation import CORPUS, SHARDS
 
     seconds = sys.argv[1] if len(sys.argv) > 1 else SECONDS
     with (
@@ -59,7 +59,7 @@ def fuzz(url: str) -> None:
 
     with atheris.instrument_imports(include=["seeder.sql"], enable_loader_override=False):
         from test_guard_fuzz import accepted
-    from canary import canary_in
+    from support.canary import canary_in
 
     with canary_in(url) as canary:
 

@@ -2,8 +2,8 @@
 nothing but its own matview is different afterwards."""
 
 import pytest
-from escapes import DROP, QUERIES
-from workbench import Bench
+from support.escapes import DROP, QUERIES
+from support.workbench import Bench
 
 from seeder.errors import ManifestError
 

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from canary import Canary, Caught, canary_in
-from emptied import fresh_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutation import CORPUS, SHARDS
+from support.canary import Canary, Caught, canary_in
+from support.emptied import fresh_database
+from support.mutation import CORPUS, SHARDS
 
 from seeder.errors import DirectiveRefused, PlaceholderRefused, QueryRefused
 from seeder.sql import directives

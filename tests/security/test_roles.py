@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from workbench import Bench
+from support.workbench import Bench
 
+from seeder.diagnosis.survey import looking
 from seeder.errors import KeyNotUnique, QueryFailed, RoleRefused
-from seeder.matviews.analysis import analyse
-from seeder.matviews.estimate import estimate
 from seeder.matviews.policy import Policy
-from seeder.surveying import looking
+from seeder.matviews.query.analysis import analyse
+from seeder.matviews.query.estimate import estimate
 
 #: Ways back from SET LOCAL ROLE to what the connection may do: they have worked when the role is another one.
 BACK = [

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-from contract import as_it_is, new_run
 from sqlalchemy.engine import make_url
-from workbench import Bench
+from support.contract import as_it_is, new_run
+from support.workbench import Bench
 
 from seeder.history import Figures
 

@@ -16,18 +16,18 @@ import psycopg2
 import pytest
 from celery import Celery
 from fastapi.testclient import TestClient
-from processes import celery, clean_environment, wait_until
 from redis import Redis
 from sqlalchemy.engine import make_url
-from world import World
+from support.processes import celery, clean_environment, wait_until
+from support.world import World
 
 from seeder.app import Equipment, celery_settings
 from seeder.cli.services import Flower, Web
+from seeder.config.settings import Settings, load_settings
 from seeder.embedded import Endpoints
 from seeder.errors import BadSetting
-from seeder.settings import Settings, load_settings
-from seeder.web.access import Access
 from seeder.web.application import create_app
+from seeder.web.security.access import Access
 
 #: Each begins and ends like nothing else.
 PASSWORD = "Xq3Z@:/?#%& '\"\\é€Z3qX"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seeder.config.settings import RefreshMode
 from seeder.errors import DirectiveRefused, QueryRefused
-from seeder.settings import RefreshMode
 from seeder.sql.directives import LONGEST_TIMEOUT, MODES, NONE, Directives, Index, read, read_expectations
 from seeder.sql.expectations import COMPARISONS, Fresh, NotNull, Rows, RowsChange, combined
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from emptied import fresh_database
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
+from support.emptied import fresh_database
 
 from seeder.errors import QueryRefused
 from seeder.sql.guard import SafeQuery, check

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emptied import fresh_database
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
+from support.emptied import fresh_database
 
 from seeder.errors import NameRefused, PlaceholderRefused
 from seeder.sql.names import MatviewName, matview_name, quoted, render_table_name, rendered_name_expression

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from homes import gone, processes_in
+from support.homes import gone, processes_in
 
 ROOT = Path(__file__).parents[2]
 RUN = """

@@ -8,16 +8,16 @@ import pytest
 import structlog
 import uvicorn
 from celery import Celery
-from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from visits import HERE, TOKEN, wait_until
+from support.contract import Platform
+from support.visits import HERE, TOKEN, wait_until
 
 from seeder import logs
 from seeder.app import Equipment, celery_settings
-from seeder.settings import Settings, load_settings
-from seeder.web.access import Access
+from seeder.config.settings import Settings, load_settings
 from seeder.web.application import create_app
+from seeder.web.security.access import Access
 from seeder.web.serving import configured
 
 

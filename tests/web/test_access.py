@@ -3,20 +3,20 @@
 from collections.abc import Callable
 
 import pytest
-from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from visits import HERE, TOKEN
+from support.contract import Platform
+from support.visits import HERE, TOKEN
 
+from seeder.config.settings import load_settings
 from seeder.errors import BadSetting
-from seeder.settings import load_settings
-from seeder.web.access import is_loopback
 from seeder.web.pages.login import _ours
+from seeder.web.security.access import is_loopback
+from seeder.web.security.attempts import ALLOWED, SECONDS_PER_TRY, Tries
+from seeder.web.security.cookies import COOKIE, Sessions
 from seeder.web.serving import Exposed, access_of
-from seeder.web.sessions import COOKIE, Sessions
-from seeder.web.tries import ALLOWED, SECONDS_PER_TRY, Tries
 
 REFRESH = "/api/jobs/sales/refresh"
 

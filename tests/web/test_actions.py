@@ -1,8 +1,8 @@
 """What may be asked for beside what test_access.py and test_cancel.py do."""
 
 import pytest
-from contract import Platform
 from fastapi.testclient import TestClient
+from support.contract import Platform
 from test_jobs import run
 
 from seeder.web.filters import agency_refresh_url

@@ -1,7 +1,7 @@
 """Ending a run over the API."""
 
-from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
+from support.contract import Platform, as_it_is, new_run
 
 RUN = "20261124T091501Z-a1b2.custom-1"
 CANCEL = f"/api/runs/{RUN}/cancel"

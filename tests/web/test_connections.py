@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from contract import Platform
 from fastapi import FastAPI
-from visits import wait_until
+from support.contract import Platform
+from support.visits import wait_until
 
 from seeder.web import connections
-from seeder.web.access import Access
 from seeder.web.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY
+from seeder.web.security.access import Access
 from seeder.web.serving import configured
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

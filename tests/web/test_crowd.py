@@ -9,9 +9,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from contract import Platform
 from fastapi.testclient import TestClient
-from visits import TOKEN, wait_until
+from support.contract import Platform
+from support.visits import TOKEN, wait_until
 
 from seeder.web.services import ACTORS, TURN_SECONDS
 

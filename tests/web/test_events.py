@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import structlog
-from contract import Platform, new_run
 from fastapi import FastAPI
-from visits import wait_until
+from support.contract import Platform, new_run
+from support.visits import wait_until
 
-from seeder.web.feed import KEPT, Feed
+from seeder.web.live.feed import KEPT, Feed
 
 
 def told(message: str) -> dict[str, str]:
@@ -160,7 +160,7 @@ def test_a_change_of_status_arrives_and_is_found_again(
 def test_no_more_viewers_are_taken_than_there_is_room_for(
     app: FastAPI, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seeder.web.feed.MOST_VIEWERS", 1)
+    monkeypatch.setattr("seeder.web.live.feed.MOST_VIEWERS", 1)
     with following(address) as first:
         next_event(first, "hello")
         with following(address) as second:
@@ -172,7 +172,7 @@ def test_whatever_a_look_fails_with_the_next_one_is_taken(
     platform: Platform, app: FastAPI, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that nobody foresaw, too: the pages would show the last look for ever."""
-    monkeypatch.setattr("seeder.web.live.LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("seeder.web.live.live.LONGEST_PAUSE_SECONDS", 0.05)
     live = app.state.services.live
     with following(address) as answer:
         next_event(answer, "hello")

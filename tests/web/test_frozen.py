@@ -4,14 +4,14 @@ import re
 from html import unescape
 
 import pytest
-from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from frozen_reports import recorded, stamped
-from visits import HERE, TOKEN, wait_until
+from support.contract import Platform
+from support.frozen_reports import recorded, stamped
+from support.visits import HERE, TOKEN, wait_until
 
 from seeder.app import Equipment
-from seeder.settings import Settings, load_settings
+from seeder.config.settings import Settings, load_settings
 from seeder.web.frozen import GLANCE_SECONDS
 
 

@@ -4,8 +4,8 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from contract import Platform
 from fastapi.testclient import TestClient
+from support.contract import Platform
 
 
 @pytest.mark.parametrize(

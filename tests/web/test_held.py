@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import psycopg2
 import pytest
-from contract import Platform
 from fastapi.testclient import TestClient
 from sqlalchemy.engine import make_url
-from visits import wait_until
+from support.contract import Platform
+from support.visits import wait_until
 
 from seeder.monitoring import holders as holding
 from seeder.monitoring.holders import holders

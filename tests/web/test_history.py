@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract import Platform, as_it_is, new_run, platform_on
-from emptied import fresh_database
 from fastapi.testclient import TestClient
+from support.contract import Platform, as_it_is, new_run, platform_on
+from support.emptied import fresh_database
 from test_jobs import NIGHT, run
 
 from benchmarks.record import fill
 from seeder.history import pages
 from seeder.history.pages import DatedRun, Place, RunFilter, RunPages
 from seeder.history.watching import RecordWatch
-from seeder.planning import seeding_of
+from seeder.seedings.planning import seeding_of
 
 HISTORY_NAMES = [
     "runId", "status", "startTime", "finishTime", "durationSeconds", "recordsProcessed", "bytesProcessed",

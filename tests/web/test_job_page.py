@@ -11,21 +11,21 @@ from urllib.parse import quote
 
 import pytest
 from celery import Celery
-from contract import Platform, as_it_is, new_run
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from psycopg2.errors import QueryCanceled
+from support.contract import Platform, as_it_is, new_run
 from test_jobs import NASTY, NIGHT, run
 from test_pages import get
 
 from seeder.app import Equipment, celery_settings
-from seeder.deferral import Ready
+from seeder.broker.delayed import Ready
+from seeder.config.settings import Settings, load_settings
 from seeder.errors import SeederError
 from seeder.matviews import lock
 from seeder.matviews.upkeep import bring_up_to_date
-from seeder.settings import Settings, load_settings
-from seeder.web.access import Access
 from seeder.web.application import create_app
+from seeder.web.security.access import Access
 
 QUERY = """-- seeder: unique=(id)
 select id, amount   -- of agency :agency_id
@@ -252,7 +252,7 @@ def test_a_database_that_never_answers_costs_the_page_two_seconds(platform: Plat
             began = time.monotonic()
             html = get(client, "/jobs/sales")
             took = time.monotonic() - began
-    # Ours, or that of the one who waited longest for the same (seeder.doorway).
+    # Ours, or that of the one who waited longest for the same (seeder.postgres.circuit_breaker).
     assert re.search("There was no answer within 2 s|doesn't answer", words(html, "job-matview"))
     # Less than the five seconds after which a connection is given up.
     assert took < 4.5

@@ -4,10 +4,10 @@ import itertools
 import re
 
 import pytest
-from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Refusal
 from seeder.history.shortening import shortened

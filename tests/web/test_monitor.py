@@ -5,16 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.contract import Platform, as_it_is, new_run
 from test_jobs import FIGURES
 
+from seeder.config.settings import load_settings
 from seeder.history import Refusal
 from seeder.monitoring import Monitor
 from seeder.monitoring import monitor as monitoring
 from seeder.monitoring.snapshot import KEPT_ANSWERS
-from seeder.settings import load_settings
 
 TABLES = ("own", "shared", "shared", "lone")
 

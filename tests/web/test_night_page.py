@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
-from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
+from support.contract import Platform, as_it_is, new_run
 from test_jobs import NASTY
 from test_pages import get
 

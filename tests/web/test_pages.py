@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from contract import Platform, as_it_is
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import Platform, as_it_is
+from support.visits import wait_until
 from test_access import csrf_of, log_in
 from test_jobs import FIGURES, NASTY, new_run, run
-from visits import wait_until
 
 from seeder.monitoring import FLAGS
 from seeder.web import pages

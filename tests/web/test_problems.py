@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 from celery import Celery
-from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from visits import HERE, TOKEN
+from support.contract import Platform
+from support.visits import HERE, TOKEN
 
 from seeder.app import Equipment, celery_settings
-from seeder.settings import load_settings
-from seeder.web.access import Access
+from seeder.config.settings import load_settings
 from seeder.web.application import create_app
+from seeder.web.security.access import Access
 from seeder.web.wire.problems import Problem
 
 NOWHERE = "postgresql://someone:geheim@127.0.0.1:1/reporting"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from contract import Platform, as_it_is, new_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures
 

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from contract import Platform, as_it_is, new_run
 from fastapi.testclient import TestClient
-from visits import wait_until
+from support.contract import Platform, as_it_is, new_run
+from support.visits import wait_until
 
 from seeder.history import Figures, Refusal
 

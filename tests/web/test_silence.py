@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from contract import Platform
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from support.contract import Platform
+from support.visits import wait_until
 from test_events import following, next_event
-from visits import wait_until
 
 LOCKED = "lock table reporting.seeder_run_history, reporting.seeder_job_status in access exclusive mode"
 
@@ -24,7 +24,7 @@ def silence(platform: Platform) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seeder.web.live.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("seeder.web.live.live.PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr("seeder.web.services.PATIENCE_SECONDS", 0.5)
 
 

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from contract import Platform, new_run
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import Platform, new_run
 from test_jobs import run
 
+from seeder.config.settings import Settings, load_settings
 from seeder.history.pages import SeedingCounts
 from seeder.history.watching import WatchedJob
 from seeder.monitoring.jobs import Clock, MonitoredJob, Size, Successes, monitored
 from seeder.monitoring.seedings import Left, expected_end, is_scheduled, seeding_moment
-from seeder.planning import adhoc_seeding_id, seeding_of
-from seeder.settings import Settings, load_settings
-from seeder.ticks import GRACE, latest_tick, latest_ticks
+from seeder.schedule.ticks import GRACE, latest_tick, latest_ticks
+from seeder.seedings.planning import adhoc_seeding_id, seeding_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CLOCK = Clock(

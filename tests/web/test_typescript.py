@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from contract import Platform
 from fastapi.testclient import TestClient
-from frozen_reports import stamped
+from support.contract import Platform
+from support.frozen_reports import stamped
 from test_jobs import run
 
-from seeder.web.typescript import typescript
+from seeder.web.api.typescript import typescript
 
 ROOT = Path(__file__).parents[2]
 COMPILER = ROOT / ".venv" / "node" / "node_modules" / ".bin" / "tsc"

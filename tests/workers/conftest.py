@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emptied import fresh_database
-from processes import STARTED, Worker, pool_arguments
-from world import World
+from support.emptied import fresh_database
+from support.processes import STARTED, Worker, pool_arguments
+from support.world import World
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from processes import Worker
-from world import World
+from support.processes import Worker
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

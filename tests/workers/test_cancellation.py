@@ -8,16 +8,16 @@ from typing import Any
 
 import psycopg2
 import pytest
-from contract import Platform, new_run
-from emptied import fresh_database
-from processes import wait_until
+from support.contract import Platform, new_run
+from support.emptied import fresh_database
+from support.processes import wait_until
 
-from seeder.cancelling import Cancellation
 from seeder.cli.cancel import sentence
-from seeder.database import Databases
 from seeder.errors import DatabaseUnreachable, UnknownRunOrTable
 from seeder.history import HistoryRepository
 from seeder.matviews.lock import Limits, application_name, take
+from seeder.postgres.databases import Databases
+from seeder.runs.cancelling import Cancellation
 from seeder.sql.names import matview_name
 
 LIMITS = Limits(0, 0, ("pg_catalog",))

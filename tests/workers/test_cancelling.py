@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import Worker, pool_arguments, wait_until
-from world import World
+from support.processes import Worker, pool_arguments, wait_until
+from support.world import World
 
-from seeder.cancelling import Stopped
 from seeder.history import NewRun
+from seeder.runs.cancelling import Stopped
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from emptied import fresh_database
-from processes import wait_until
 from psycopg2.extras import NamedTupleCursor
 from sqlalchemy.engine import make_url
-from world import WITNESS, World
+from support.emptied import fresh_database
+from support.processes import wait_until
+from support.world import WITNESS, World
 
-from seeder.deferral import Deferral
+from seeder.broker.delayed import Deferral
 from seeder.errors import SharedTableConflict
 
 pytestmark = pytest.mark.slow

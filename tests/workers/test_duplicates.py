@@ -1,8 +1,8 @@
 """However often a message comes, its run is one row, one refresh and one failure."""
 
 import pytest
-from processes import Worker, wait_until
-from world import World
+from support.processes import Worker, wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

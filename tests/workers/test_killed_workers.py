@@ -4,8 +4,8 @@ import os
 import signal
 
 import pytest
-from processes import Worker, pool_arguments, wait_until
-from world import World
+from support.processes import Worker, pool_arguments, wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

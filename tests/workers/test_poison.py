@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Worker, pool_arguments, wait_until
 from redis import Redis
-from world import World
+from support.processes import Worker, pool_arguments, wait_until
+from support.world import World
 
-from seeder import poison
+from seeder.broker import dead_letters
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +40,8 @@ def client(world: World) -> Iterator[Redis]:
 @pytest.fixture
 def aside(client: Redis) -> Iterator[Callable[[], list[Any]]]:
     """A function that gives what was set aside so far, the newest first."""
-    yield lambda: [json.loads(entry) for entry in client.lrange(poison.KEY, 0, -1)]
-    client.delete(poison.KEY)
+    yield lambda: [json.loads(entry) for entry in client.lrange(dead_letters.KEY, 0, -1)]
+    client.delete(dead_letters.KEY)
 
 
 def message(world: World, client: Redis, **changes: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_garbage_is_set_aside_and_the_runs_behind_it_run(
         for name, (what, _) in GARBAGE.items()
     }
     rows = len(world.history())
-    client.delete(f"{poison.KEY}.count")
+    client.delete(f"{dead_letters.KEY}.count")
     for queue in ("seeder.refresh", "seeder.control"):
         for text in texts.values():
             client.lpush(queue, text)
@@ -127,10 +127,10 @@ def test_garbage_is_set_aside_and_the_runs_behind_it_run(
         for entry, (key, text) in zip(reversed(entries), texts.items(), strict=True):
             assert GARBAGE[key][1] in entry["why"], key
             assert (entry["queue"], entry["bytes"]) == (queue, len(text)) or text[:1] == b"{", key
-        client.delete(poison.KEY)
+        client.delete(dead_letters.KEY)
     assert len(world.history()) == rows + 2
     assert (world.in_queue(), world.unacked()) == (0, 0)
-    assert int(client.get(f"{poison.KEY}.count") or 0) == 2 * len(GARBAGE)
+    assert int(client.get(f"{dead_letters.KEY}.count") or 0) == 2 * len(GARBAGE)
     seems_untouched(worker)
 
 
@@ -222,13 +222,16 @@ def test_a_message_with_a_runs_id_and_other_arguments_is_not_that_runs_failure(
     world.close_gate(name)
     (run_id,) = world.seed(table_name=name).run_ids
     world.wait_for(run_id, "running")
-    count, ignored = int(client.get(f"{poison.KEY}.count") or 0), worker.logs().count(f"[{run_id}] ignored")
+    count, ignored = (
+        int(client.get(f"{dead_letters.KEY}.count") or 0),
+        worker.logs().count(f"[{run_id}] ignored"),
+    )
     right = {"report_type": "custom", "manifest_id": number, "table_name": name}
     world.app.send_task(TASK, kwargs={**right, **change}, task_id=run_id, priority=0)
     wait_until(
         "it is set aside, or fails as nobody's",
         lambda: (
-            int(client.get(f"{poison.KEY}.count") or 0) > count
+            int(client.get(f"{dead_letters.KEY}.count") or 0) > count
             or f"[{run_id}] raised" in worker.logs()
             or worker.logs().count(f"[{run_id}] ignored") > ignored
         ),
@@ -237,7 +240,7 @@ def test_a_message_with_a_runs_id_and_other_arguments_is_not_that_runs_failure(
     world.open_gates()
     world.check_record(world.wait_for(run_id, "success"))
     assert max(map(len, worker.logs().splitlines())) < 200_000
-    client.delete(poison.KEY)
+    client.delete(dead_letters.KEY)
 
 
 def test_fifty_megabytes_leave_neither_memory_nor_lines_behind(
@@ -247,7 +250,7 @@ def test_fifty_megabytes_leave_neither_memory_nor_lines_behind(
     client.lpush("seeder.refresh", b'{"body": "' + b"x" * 50_000_000 + b'"}')
     (entry,) = wait_until("it is set aside", aside)
     assert (entry["bytes"], entry["why"]) == (50_000_012, "longer than 65536 bytes")
-    assert len(entry["message"]) == poison.KEPT_BYTES
+    assert len(entry["message"]) == dead_letters.KEPT_BYTES
     wait_until("the memory is free again", lambda: worker.spent()[1] < before + 20_000_000)
     assert len(worker.logs()) < said + 10_000
     world.custom(f"behind_a_giant_{pool}")

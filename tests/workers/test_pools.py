@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from processes import Worker, wait_until
-from world import World
+from support.processes import Worker, wait_until
+from support.world import World
 
-from seeder.pool import asks_for_prefork
+from seeder.broker.thread_pool import asks_for_prefork
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,9 @@ def worker(world: World, pool: str) -> Iterator[Worker]:
 
 def test_the_pool_is_the_one_that_was_asked_for(world: World, worker: Worker, pool: str) -> None:
     (stats,) = (world.app.control.inspect(timeout=10, limit=1).stats() or {}).values()
-    implementation = {"prefork": "celery.concurrency.prefork:TaskPool"}.get(pool, "seeder.pool:TaskPool")
+    implementation = {"prefork": "celery.concurrency.prefork:TaskPool"}.get(
+        pool, "seeder.broker.thread_pool:TaskPool"
+    )
     assert stats["pool"]["implementation"] == implementation
     assert stats["pool"]["max-concurrency"] == 4
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
-from homes import FAST, ask_postgres, new_home, serving
-from outages import away
-from processes import Worker, pool_arguments, wait_until
-from world import World
+from support.homes import FAST, ask_postgres, new_home, serving
+from support.outages import away
+from support.processes import Worker, pool_arguments, wait_until
+from support.world import World
 
 from seeder.embedded.server import Server
 

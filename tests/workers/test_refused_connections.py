@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from homes import ask_postgres
-from processes import Worker, clean_environment, pool_arguments, wait_until
 from sqlalchemy.engine import make_url
-from world import World
+from support.homes import ask_postgres
+from support.processes import Worker, clean_environment, pool_arguments, wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from processes import Worker, wait_until
-from world import World
+from support.processes import Worker, wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 import signal
 
 import pytest
-from processes import wait_until
-from world import World
+from support.processes import wait_until
+from support.world import World
 
 pytestmark = pytest.mark.slow
 

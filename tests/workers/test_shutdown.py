@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from processes import Worker, pool_arguments, wait_until
-from world import World
+from support.processes import Worker, pool_arguments, wait_until
+from support.world import World
 
 from seeder.history import NewRun
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from celery.beat import PersistentScheduler
-from fan_out import POINTS
-from processes import Process, Worker, celery, wait_until
 from redis import Redis
-from world import World
-from yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, python, runs
+from support.fan_out import POINTS
+from support.processes import Process, Worker, celery, wait_until
+from support.world import World
+from support.yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, python, runs
 
-from seeder.catching_up import catch_up
+from seeder.seedings.catching_up import catch_up
 
 pytestmark = pytest.mark.slow
 

@@ -22,13 +22,13 @@ from urllib.request import Request, urlopen
 import psutil
 import psycopg2
 import pytest
-from homes import gone, new_home
-from processes import clean_environment, wait_until
 from psycopg2.extras import NamedTupleCursor
+from support.homes import gone, new_home
+from support.processes import clean_environment, wait_until
 
 from seeder import embedded
+from seeder.config.settings import load_settings
 from seeder.demo import EXPECTED_FAILURES
-from seeder.settings import load_settings
 
 pytestmark = pytest.mark.slow
 

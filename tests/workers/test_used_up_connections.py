@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from emptied import fresh_broker
-from homes import FAST, new_home, serving
-from processes import Process, celery, clean_environment, pool_arguments, wait_until
-from world import World
+from support.emptied import fresh_broker
+from support.homes import FAST, new_home, serving
+from support.processes import Process, celery, clean_environment, pool_arguments, wait_until
+from support.world import World
 
 from seeder import schema
 

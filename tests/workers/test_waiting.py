@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 from celery.app.task import Context
-from processes import wait_until
 from redis import Redis
-from world import World
+from support.processes import wait_until
+from support.world import World
 
-from seeder.deferral import Deferral
+from seeder.broker.delayed import Deferral
 from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
 from seeder.matviews import lock
-from seeder.runs import Message
-from seeder.session import Session
+from seeder.postgres.session import Session
+from seeder.runs.claim import Message
+from seeder.runs.waiting import WaitingRoom
 from seeder.sql.names import matview_name
-from seeder.waiting import WaitingRoom
 
 pytestmark = pytest.mark.slow
 

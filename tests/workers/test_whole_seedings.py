@@ -6,11 +6,11 @@ from ast import literal_eval
 from typing import Any
 
 import pytest
-from processes import Worker, celery, clean_environment, wait_until
-from world import World
+from support.processes import Worker, celery, clean_environment, wait_until
+from support.world import World
 
 from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
-from seeder.planning import Selection
+from seeder.seedings.planning import Selection
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from processes import wait_until
-from world import World
-from yearly import (
+from support.processes import wait_until
+from support.world import World
+from support.yearly import (
     ENDED,
     NAMES,
     SEEDING,
@@ -72,10 +72,11 @@ def test_a_tick_that_nobody_ran_is_run_once_by_two_workers(world: World) -> None
 
 #: A worker that looks and asks in seconds where a real one does in minutes.
 IMPATIENT = """
-from seeder import housekeeping, lookout
+from seeder.maintenance import sweep_requests
+from seeder.maintenance import watchdog
 
-housekeeping.PATIENCE_SECONDS = 1
-lookout.LOOK_EVERY_SECONDS = 0.2
+sweep_requests.PATIENCE_SECONDS = 1
+watchdog.LOOK_EVERY_SECONDS = 0.2
 
 from seeder.celery import app
 """

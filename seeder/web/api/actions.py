@@ -6,12 +6,12 @@ import structlog
 from fastapi import APIRouter, Path, Request, Security
 from fastapi.security import HTTPBearer
 
-from seeder.cancelling import Stopped
 from seeder.errors import UnknownRunOrTable
-from seeder.planning import Selection
-from seeder.seeding import Seeding, seed
-from seeder.web.access import viewer
+from seeder.runs.cancelling import Stopped
+from seeder.seedings.fan_out import Seeding, seed
+from seeder.seedings.planning import Selection
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
+from seeder.web.security.access import viewer
 from seeder.web.services import Services, services
 from seeder.web.wire.actions import AgencyRefresh, Cancelled, RefusedRun, Started, WaitingRun
 

@@ -25,10 +25,10 @@ from seeder.web.api.answers import (
     version_tag,
 )
 from seeder.web.cursors import BAD, cursor, place
-from seeder.web.rows import history_row, run_row
 from seeder.web.services import services
 from seeder.web.wire.base import ReportKind, Status
 from seeder.web.wire.history import HistoryPage, RunPage
+from seeder.web.wire.mapping import history_row, run_row
 
 router = APIRouter(tags=["history"], responses=ERRORS | UNCHANGED)
 

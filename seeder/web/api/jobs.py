@@ -21,10 +21,10 @@ from seeder.web.api.answers import (
     version_tag,
 )
 from seeder.web.cursors import BAD, cursor, place
-from seeder.web.rows import job_row
 from seeder.web.services import services
 from seeder.web.wire.base import ReportKind, Status
 from seeder.web.wire.jobs import JobDetail, JobPage
+from seeder.web.wire.mapping import job_row
 
 router = APIRouter(tags=["jobs"], responses=ERRORS | UNCHANGED)
 

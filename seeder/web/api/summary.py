@@ -5,12 +5,12 @@ from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
 
+from seeder.config.settings import Settings
 from seeder.history.pages import RunPages, SeedingCounts
 from seeder.monitoring import Snapshot
 from seeder.monitoring.jobs import FLAGS
 from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedings, left_of
-from seeder.overdue import LateTick, Timekeeper
-from seeder.settings import Settings
+from seeder.seedings.overdue import LateTick, Timekeeper
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import Services, services
 from seeder.web.wire.summary import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary

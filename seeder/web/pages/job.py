@@ -9,20 +9,20 @@ import psycopg2
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from seeder.diagnosis.forecast import Forecast
+from seeder.diagnosis.inspection import Inspection, Unknown, inspect, next_refresh, work
 from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
-from seeder.failures import one_line, place_in
-from seeder.forecast import Forecast
 from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
-from seeder.inspection import Inspection, Unknown, inspect, next_refresh, work
 from seeder.manifests import Manifest
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
-from seeder.runs import Message
+from seeder.postgres.failures import one_line, place_in
+from seeder.runs.claim import Message
+from seeder.runs.waiting import Whereabouts
 from seeder.sql.names import matview_name
 from seeder.sql.spans import Span, lines_of
 from seeder.sql.tokens import Position, offset_at
-from seeder.waiting import Whereabouts
 from seeder.web.api.answers import Asked, TableName, Text
 from seeder.web.api.history import LARGEST_ID
 from seeder.web.cursors import BAD, cursor, place

@@ -6,10 +6,10 @@ import structlog
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.responses import RedirectResponse
 
-from seeder.web.access import too_many_tries
 from seeder.web.pages.rendering import page
+from seeder.web.security.access import too_many_tries
+from seeder.web.security.cookies import COOKIE, SESSION_SECONDS
 from seeder.web.services import services
-from seeder.web.sessions import COOKIE, SESSION_SECONDS
 
 log = structlog.get_logger(__name__)
 

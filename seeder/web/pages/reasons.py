@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from seeder.diagnosis.inspection import Unknown
 from seeder.history.watching import WatchedJob
-from seeder.inspection import Unknown
+from seeder.matviews.insight.activity import Person, Step, Worker
 from seeder.matviews.lock import names_of, read_application_name
-from seeder.matviews.sessions import Person, Step, Worker
 from seeder.models import RunStatus
-from seeder.waiting import Turn, Whereabouts
+from seeder.runs.waiting import Turn, Whereabouts
 from seeder.wording import number
 
 #: What a session is at by pg_stat_activity.wait_event_type; with no event it is on a processor.

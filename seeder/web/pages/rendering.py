@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from seeder.web.access import viewer
+from seeder.web.security.access import viewer
 from seeder.web.services import services
 from seeder.web.templating import environment
 

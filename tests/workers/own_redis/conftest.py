@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from homes import new_home, serving
-from processes import Worker, pool_arguments
-from world import World
+from support.homes import new_home, serving
+from support.processes import Worker, pool_arguments
+from support.world import World
 
 from seeder.embedded.server import Server
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import pytest
-from processes import pool_arguments, wait_until
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
-from world import World
+from support.processes import pool_arguments, wait_until
+from support.world import World
 
-from seeder.deferral import Deferral, Ready
+from seeder.broker.delayed import Deferral, Ready
 from seeder.errors import BrokerFull, NotPublished
 
 pytestmark = pytest.mark.slow

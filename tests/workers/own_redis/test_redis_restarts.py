@@ -4,10 +4,10 @@ import shutil
 import signal
 
 import pytest
-from outages import away
-from processes import Worker, wait_until
 from redis import Redis, RedisError
-from world import World
+from support.outages import away
+from support.processes import Worker, wait_until
+from support.world import World
 
 from seeder.embedded.server import Server
 

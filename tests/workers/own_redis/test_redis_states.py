@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Process, Worker, celery, wait_until
 from redis import Redis
 from redis.exceptions import RedisError
-from world import World
+from support.processes import Process, Worker, celery, wait_until
+from support.world import World
 
 from seeder.embedded.redis import _candidates
 from seeder.errors import NotPublished

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from processes import Worker, pool_arguments, wait_until
 from sqlalchemy.engine import make_url
-from valve import valve
-from world import World
+from support.processes import Worker, pool_arguments, wait_until
+from support.valve import valve
+from support.world import World
 
 from seeder.embedded.server import Server
 

@@ -1,0 +1,62 @@
+"""Every worker's usher: a thread that queues the waiting runs that are due.
+
+A thread and not a timer of the worker's event loop, which a slow Redis would hold up. It belongs to the
+worker's main process, so both pools have one, and works on a connection of its own. Several ushers don't get
+in each other's way (seeder/broker/delayed.py).
+"""
+
+import threading
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from seeder.broker.delayed import Deferral
+from seeder.postgres.failures import one_line
+
+log = structlog.get_logger(__name__)
+
+#: A run that another process puts away for less than this is queued that much late at most.
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Usher(bootsteps.StartStopStep):
+    """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
+
+    #: After the pool, whose processes are thus forked while there is no such thread.
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._out_of_reach = False
+
+    def start(self, parent: Any) -> None:
+        self._thread = threading.Thread(target=self._work, args=(parent.app,), name="usher", daemon=True)
+        self._thread.start()
+
+    def stop(self, _parent: Any) -> None:
+        self._ended.set()
+        if self._thread:
+            self._thread.join(2 * LONGEST_PAUSE_SECONDS)
+
+    def terminate(self, _parent: Any) -> None:
+        self._ended.set()
+
+    def _work(self, app: Any) -> None:
+        while not self._ended.is_set():
+            try:
+                with app.connection_for_write() as connection, connection.channel() as channel:
+                    self._usher(Deferral(channel.conn_or_acquire))
+            except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
+                if not self._out_of_reach:
+                    log.warning("waiting runs can't be reached in Redis", reason=one_line(error))
+                self._out_of_reach = True
+                self._ended.wait(LONGEST_PAUSE_SECONDS)
+
+    def _usher(self, deferral: Deferral) -> None:
+        while not self._ended.is_set():
+            due_in = deferral.move_due()
+            self._out_of_reach = False
+            self._ended.wait(LONGEST_PAUSE_SECONDS if due_in is None else min(due_in, LONGEST_PAUSE_SECONDS))

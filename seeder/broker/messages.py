@@ -1,0 +1,167 @@
+"""Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from celery import Celery
+from kombu import serialization
+from kombu.connection import Connection
+from kombu.exceptions import KombuError
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from seeder.broker.delayed import Deferral, Ready
+from seeder.broker.states import ROOM, reply_in
+from seeder.config.urls import masked_broker
+from seeder.errors import BrokerFull, BrokerUnreachable
+from seeder.seedings.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
+
+TASK = "seeder.refresh_manifest"
+
+#: What kombu and Redis' client raise when Redis is out of reach, or full.
+TROUBLE = (RedisError, KombuError, OSError)
+
+#: The message's header that says how long the table's last run took.
+USUAL_SECONDS = "usual_seconds"
+
+#: Messages read from Redis at a time when the queue is looked through: about 1 MB.
+PAGE = 1000
+
+
+def publish(app: Celery, planned: Sequence[Planned]) -> None:
+    """Queue one message per run, whose task id is the run_id.
+
+    In one batch: 0.21 to 0.28 ms each instead of 0.61 (kombu 5.7, 10,000 messages). A batch that fails may
+    have been delivered in part; publishing it again is harmless, since a message whose run is over or alive
+    is dropped.
+
+    Raises BrokerUnreachable; the runs stay pending, and the sweep queues them once Redis is back.
+    """
+    if not planned:
+        return
+    try:
+        with app.producer_or_acquire() as producer, producer.batch():
+            for one in planned:
+                kwargs = {
+                    "report_type": str(one.run.report_type),
+                    "manifest_id": one.run.manifest_id,
+                    "table_name": one.run.table_name,
+                    "database_id": one.database_id,
+                }
+                app.send_task(
+                    TASK,
+                    kwargs=kwargs,
+                    # Celery's own, which guards against what isn't in there, takes a quarter of the whole.
+                    argsrepr="()",
+                    kwargsrepr=repr(kwargs),
+                    task_id=one.run.run_id,
+                    retries=one.retries,
+                    priority=one.priority,
+                    headers={USUAL_SECONDS: one.usual_seconds},
+                    producer=producer,
+                )
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def verify_room(app: Celery) -> None:
+    """Raises BrokerUnreachable where Redis is out of reach, or full."""
+    try:
+        with app.connection_for_write() as connection, connection.channel() as channel:
+            channel.client.set(ROOM, "", px=1)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
+    """What a person is told of it. kombu's own errors bear Redis' as their cause."""
+    reason = error
+    while not isinstance(reason, RedisError) and (cause := reason.__cause__ or reason.__context__):
+        reason = cause
+    kind = BrokerFull if isinstance(reason, OutOfMemoryError) else BrokerUnreachable
+    told = reason if isinstance(reason, RedisError) else error
+    return kind(url=masked_broker(app.conf.broker_url), reason=reply_in(told))
+
+
+def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[str]) -> list[Planned]:
+    """Those of which no message lies in the queues, nor waits. Raises BrokerUnreachable."""
+    there = on_their_way(app, queues)
+    return [one for one in planned if one.run.run_id not in there]
+
+
+def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
+    """The message of a task's request as kombu would write it, for the same queue, of the same priority."""
+    sent = app.amqp.as_task_v2(request.id, TASK, request.args, request.kwargs, retries=retries)
+    sent.headers[USUAL_SECONDS] = usual_seconds(request)
+    place = request.delivery_info
+    content_type, encoding, body = serialization.dumps(sent.body, serializer="json")
+    message = channel.prepare_message(
+        body, place.get("priority"), content_type, encoding, sent.headers, sent.properties
+    )
+    # What basic_publish does before it puts a message into its list (kombu 5.7, virtual/base.py).
+    channel._inplace_augment_message(message, place["exchange"], place["routing_key"])
+    queue = channel._q_for_pri(place["routing_key"], message["properties"]["priority"])
+    return Ready(request.id, channel.global_keyprefix + queue, json.dumps(message))
+
+
+def usual_seconds(request: Any) -> int:
+    return int(request.get(USUAL_SECONDS) or 0)
+
+
+def publish_again(app: Celery, request: Any, connection: Connection) -> None:
+    """Queue a run that was cut off, before all others and as the try it was."""
+    app.send_task(
+        TASK,
+        kwargs=dict(request.kwargs),
+        task_id=request.id,
+        retries=request.retries,
+        priority=RUN_PRIORITIES[0],
+        headers={USUAL_SECONDS: usual_seconds(request)},
+        producer=app.amqp.Producer(connection),
+    )
+
+
+def queued_messages(channel: Any, queue: str) -> int:
+    """How many messages lie in a queue, of whatever priority."""
+    return sum(int(channel.client.llen(channel._q_for_pri(queue, step))) for step in PRIORITY_STEPS)
+
+
+def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
+    """The run_ids of all messages that lie in the queues, and of the runs that wait.
+
+    What kombu calls unacked isn't looked at: a message is acknowledged as soon as a worker has taken it.
+    Raises BrokerUnreachable.
+    """
+    try:
+        return _on_their_way(app, queues)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def _on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        deferral = Deferral(channel.conn_or_acquire)
+        # Before and after, since a run moves between the two in both directions.
+        found = deferral.run_ids()
+        for queue in queues:
+            for step in PRIORITY_STEPS:
+                found.update(_ids_in_list(channel.client, channel._q_for_pri(queue, step)))
+        return found | deferral.run_ids()
+
+
+def _ids_in_list(redis: object, key: str) -> Iterable[str]:
+    start = 0
+    while page := redis.lrange(key, start, start + PAGE - 1):  # type: ignore[attr-defined]
+        for text in page:
+            if task_id := _task_id(text):
+                yield task_id
+        start += PAGE
+
+
+def _task_id(text: bytes) -> str | None:
+    """Anybody may have put anything into the list: what is no message of Celery's is no run's."""
+    try:
+        found = json.loads(text)["headers"]["id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None

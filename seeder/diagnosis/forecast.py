@@ -1,0 +1,207 @@
+"""What the next run of each manifest would do, and why: decided as a run decides, changing nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg2
+
+from seeder.diagnosis.check import Problem, rights_of_all
+from seeder.diagnosis.survey import looking, survey
+from seeder.errors import ManifestError, QueryFailed, SeederError
+from seeder.history import Job
+from seeder.manifests import Manifest, owned
+from seeder.matviews import lock
+from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
+from seeder.matviews.policy import Policy
+from seeder.matviews.query.estimate import definition_diff, estimate, key_index
+from seeder.matviews.refresh import How
+from seeder.matviews.rights import Rights, with_reader
+from seeder.postgres.databases import Databases, named_elsewhere
+from seeder.postgres.failures import in_place, judged
+from seeder.postgres.session import Session
+from seeder.seedings.planning import Selection, select
+from seeder.wording import lasted
+
+ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One manifest and what would become of it."""
+
+    report_type: str
+    manifest_id: int
+    table_name: str
+    report_name: str
+    agency_slug: str
+    database_id: int | None
+    #: "create", "refresh plain", "refresh concurrently", "refresh swap", "rebuild", "error"; "shared" where
+    #: another's run does it.
+    action: str
+    #: Why it would be that, in a sentence.
+    why: str
+    #: The manifest whose run it is, ``custom-12``, where it is another's.
+    owner: str | None = None
+    #: What the planner thinks of the query, in its own units; None where it could not be asked.
+    cost: float | None = None
+    estimated_rows: int | None = None
+    #: The unique index that lets it be refreshed concurrently.
+    index: str | None = None
+    #: How long the last finished run took.
+    last_seconds: float | None = None
+    #: From the matview's definition to the manifest's, as a unified diff; None where they mean the same.
+    diff: str | None = None
+
+
+def forecast(
+    databases: Databases,
+    manifests: Sequence[Manifest],
+    jobs: Sequence[Job],
+    selection: Selection,
+    policy: Policy,
+    tell: Callable[[int], object] = lambda _: None,
+) -> list[Forecast]:
+    """One for each selected manifest, in the manifests' order.
+
+    `tell` is called, from several threads, with how many more of them are done. Raises UnknownAgency or
+    UnknownTable.
+    """
+    shared = owned(manifests, databases)
+    selected = select(manifests, selection)
+    refused = {manifest.identity: error for manifest, error in shared.refused}
+    seconds = {
+        (job.report_type, job.manifest_id): lasted(job.duration_seconds, job.start_time, job.finish_time)
+        for job in jobs
+        if job.status
+    }
+    told = {
+        one.identity: _of(one, ERROR, str(refused[one.identity]))
+        for one in selected
+        if one.identity in refused
+    }
+    owners = [shared.sharers.get(one.identity, one) for one in selected if one.identity not in refused]
+    owners = list({one.identity: one for one in owners}.values())
+    policies: dict[str, Policy] = {}
+    for one in owners:
+        try:
+            policies[one.identity] = policy.of_manifest(one.directives)
+        except ManifestError as error:
+            told[one.identity] = _of(one, ERROR, str(error))
+    usable = [one for one in owners if one.identity in policies]
+    tell(len(selected) - len(usable))
+    rights = rights_of_all(databases, [(one, policies[one.identity]) for one in usable])
+
+    def ask(group: Sequence[Manifest]) -> Forecast:
+        (manifest,) = group
+        tell(1)
+        its, own = rights[manifest.identity], policies[manifest.identity]
+        if isinstance(its, Problem):
+            return _of(manifest, ERROR, its.problem)
+        if its.problem:
+            return _of(manifest, ERROR, str(its.problem))
+        with looking(databases, manifest.database_id, own.limits) as session:
+            return _foreseen(session, manifest, own, its)
+
+    foreseen = survey(ask, [[one] for one in usable])
+    told.update(zip((one.identity for one in usable), foreseen, strict=True))
+    for one in selected:
+        if owner := shared.sharers.get(one.identity):
+            told[one.identity] = _shared(one, owner, told[owner.identity])
+    return [
+        replace(told[one.identity], last_seconds=seconds.get((one.report_type, one.manifest_id)))
+        for one in selected
+    ]
+
+
+def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights) -> Forecast:
+    where = named_elsewhere(manifest.database_id)
+    try:
+        found = lock.glance(session, manifest.matview, policy.limits)
+    except psycopg2.Error as error:
+        return _of(manifest, ERROR, str(in_place(judged(error), where)))
+    try:
+        decision = decide(session, manifest, found, policy)
+        refuse_hopeless(session, manifest, found, decision, policy)
+        asker = replace(policy, role=its.reader) if its.ask_reader else policy
+        asked = its.as_role or its.ask_reader
+        thought = estimate(session, manifest.query, asker) if asked else None
+    except QueryFailed as error:
+        oid = found.oid if found.kind == "m" else None
+        why = str(in_place(with_reader(error, its.reader), where, policy.limits.directive))
+        return _of(manifest, ERROR, why, diff=_diff(session, manifest, oid, policy))
+    except SeederError as error:
+        oid = found.oid if found.kind == "m" else None
+        told = in_place(error, where, policy.limits.directive)
+        return _of(manifest, ERROR, str(told), diff=_diff(session, manifest, oid, policy))
+    index = key_index(session, found.oid) if decision.how is How.CONCURRENTLY and found.oid else None
+    action, why = _words(decision, index, populated=bool(found.populated))
+    return _of(
+        manifest,
+        action,
+        why,
+        cost=thought and thought.cost,
+        estimated_rows=thought and thought.rows,
+        index=index,
+        diff=_diff(session, manifest, found.oid, policy)
+        if decision.note or decision.deed is Deed.REBUILD
+        else None,
+    )
+
+
+#: Why it is refreshed that way, where nothing else was asked for.
+WHYS = {
+    How.PLAIN: "Readers wait until it is done.",
+    How.SWAP: "It is built anew beside the old one, which readers go on reading meanwhile.",
+}
+
+
+def _words(decision: Decision, index: str | None, *, populated: bool) -> tuple[str, str]:
+    """The action, and why."""
+    if decision.deed is Deed.CREATE:
+        return "create", "The materialized view is not there yet."
+    if decision.deed is Deed.REBUILD:
+        replaced = "The manifest's definition will take its place." if decision.stranger else None
+        meanwhile = "Readers go on reading the old rows meanwhile."
+        return "rebuild", " ".join(filter(None, (decision.why, replaced, meanwhile)))
+    why = decision.reason or (WHYS.get(decision.how) if decision.how else None)
+    if decision.how is How.CONCURRENTLY:
+        why = f"The unique index {index} lets readers go on meanwhile."
+    elif not populated:
+        why = decision.reason or "It holds no rows yet."
+    adopted = "It was made without seeder and means the same, so it is adopted." if decision.adopted else None
+    return f"refresh {decision.how}", " ".join(filter(None, (adopted, decision.note, why)))
+
+
+def _diff(session: Session, manifest: Manifest, oid: int | None, policy: Policy) -> str | None:
+    if oid is None:
+        return None
+    try:
+        return definition_diff(session, oid, manifest.query, policy) or None
+    except SeederError:
+        return None
+
+
+def _shared(manifest: Manifest, owner: Manifest, its: Forecast) -> Forecast:
+    whose = f"{owner.identity} ({owner.report_name}, agency {owner.agency_slug})"
+    return _of(
+        manifest,
+        ERROR if its.action == ERROR else "shared",
+        f"The run of {whose} does it: {its.action}.",
+        owner=owner.identity,
+        cost=its.cost,
+        estimated_rows=its.estimated_rows,
+    )
+
+
+def _of(manifest: Manifest, action: str, why: str, **more: object) -> Forecast:
+    return Forecast(
+        manifest.report_type,
+        manifest.manifest_id,
+        manifest.table_name,
+        manifest.report_name,
+        manifest.agency_slug,
+        manifest.database_id,
+        action,
+        why,
+        **more,  # type: ignore[arg-type]
+    )

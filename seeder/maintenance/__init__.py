@@ -1,0 +1,1 @@
+"""What repeats in the background: lost runs are settled, old ones deleted, the schedule watched."""

@@ -1,0 +1,163 @@
+"""Runs that can't settle themselves: whose worker died, or whose message was lost."""
+
+import re
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
+
+import psycopg2
+import structlog
+
+from seeder.errors import NameRefused
+from seeder.history import WINDOW_DAYS, HistoryRepository, Run
+from seeder.matviews import lock
+from seeder.models import RunStatus
+from seeder.postgres.databases import Databases
+from seeder.sql.names import MatviewName, matview_name
+
+log = structlog.get_logger(__name__)
+
+#: A row that was written this recently is somebody's business already. It also covers the moment between
+#: the record of a fan-out and its messages.
+QUIET_SECONDS = 60.0
+
+#: A sweep that has waited so long for rows that somebody holds waits for no more of them: it has others.
+WAIT_SECONDS = 5.0
+
+DIED = "Try {count} was lost: the worker or its connection died in the middle of the run; it is tried again."
+GONE = "Try {count} was lost with its message (a worker or Redis died with it); it is queued again."
+GIVEN_UP = (
+    "Given up after {count} tries, the last of which was lost: its worker or the worker's process died (as "
+    "when memory runs out), or Redis lost its message. The worker's log says more."
+)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did: runs to be queued again, as they are now, and runs that ended."""
+
+    requeue: tuple[Run, ...]
+    ended: tuple[Run, ...]
+
+
+class Sweep:
+    """Settles runs. Two sweeps at a time are harmless: every transition checks the row again."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        schema: str,
+        max_retries: int,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
+        self._databases = databases
+        self._history = history
+        self._schema = schema
+        self._max_retries = max_retries
+        self._quiet_seconds = quiet_seconds
+
+    def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
+        """Look at every unfinished run that has been quiet for a while.
+
+        ``database_of`` maps a manifest's identity to its database, also where it is switched off; ``queued``
+        tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones.
+        """
+        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
+        running = [run for run in quiet if run.status == RunStatus.RUNNING]
+        # A database that is down tells nothing of a run that may be at work there.
+        dead = [run for run in running if self._is_at_work(run, database_of) is False]
+        waiting = [run for run in quiet if run.status == RunStatus.PENDING]
+        on_its_way = queued() if waiting else ()
+        # A worker that has just taken the message has the lock before the record says so.
+        lost = [
+            run for run in waiting if run.run_id not in on_its_way and not self._is_at_work(run, database_of)
+        ]
+        requeue, ended, held, waited = [], [], [], 0.0
+        for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
+            count = tries(run.errors) + 1
+            told = words.format(count=count)
+            given_up = GIVEN_UP.format(count=count) if count > self._max_retries else None
+            began = time.monotonic()
+            try:
+                moved = self._moved(run, told, given_up, patient=waited < WAIT_SECONDS)
+            except psycopg2.errors.LockNotAvailable:
+                waited += time.monotonic() - began
+                held.append(run.run_id)
+                continue
+            if not moved:
+                # It has moved meanwhile: it lives, or another sweep was first.
+                continue
+            if given_up:
+                ended.append(run)
+            else:
+                requeue.append(_put_back(run, told))
+            log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
+        if held:
+            log.warning(
+                "not settled: another session holds their rows in the record; the next sweep comes back",
+                runs=len(held),
+                first=held[0],
+            )
+        return Swept(tuple(requeue), tuple(ended))
+
+    def _moved(self, run: Run, told: str, given_up: str | None, *, patient: bool) -> bool:
+        """→ pending with these words, or → error with the others; whether it was still as it was seen.
+
+        Raises psycopg2.errors.LockNotAvailable where somebody holds one of its rows.
+        """
+        with self._history.soon() if patient else self._history.soon(milliseconds=1) as session:
+            if not self._history.requeue(run.seen, told, self._quiet_seconds, session):
+                return False
+            if given_up:
+                self._history.fail(_put_back(run, told).seen, given_up, session)
+            return True
+
+    def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
+        """Whether somebody holds the matview's lock in this run's name; None where a database that may have
+        it is down."""
+        try:
+            matview = matview_name(run.table_name, self._schema)
+        except NameRefused:
+            return False
+        identity = f"{run.report_type}-{run.manifest_id}"
+        # A manifest that is gone says no more where its last run is at work.
+        maybe = [database_of[identity]] if identity in database_of else list(self._databases)
+        answers = {
+            database_id: self._is_at_work_on(database_id, matview, run.run_id)
+            for database_id in maybe
+            if database_id in self._databases
+        }
+        if True in answers.values():
+            return True
+        down = [database_id for database_id, answer in answers.items() if answer is None]
+        if down and run.status == RunStatus.RUNNING:
+            log.warning(
+                "can't be judged: a database that may have it is down",
+                run_id=run.run_id,
+                table_name=run.table_name,
+                databases=["reporting" if one is None else one for one in down],
+            )
+        return None if down else False
+
+    def _is_at_work_on(self, database_id: int | None, matview: MatviewName, run_id: str) -> bool | None:
+        try:
+            with self._databases.session(database_id) as session:
+                holder = lock.holder(session, matview)
+        except psycopg2.Error:
+            return None
+        at_work = lock.read_application_name(holder or "")
+        return at_work is not None and at_work[0] == run_id
+
+
+def _put_back(run: Run, errors: str) -> Run:
+    return replace(run, status=RunStatus.PENDING, errors=errors)
+
+
+def tries(errors: str | None) -> int:
+    """How often a run was lost or failed already, as its record says: the contract has no column for it.
+
+    Both count together, or a run that does the one and the other in turn would never end.
+    """
+    found = re.match(r"Try (\d+) (?:was lost|failed)", errors or "")
+    return int(found[1]) if found else 0

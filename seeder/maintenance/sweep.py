@@ -1,0 +1,46 @@
+"""The sweep with its consequences: what it wants queued again is queued."""
+
+from typing import Any
+
+from celery import Celery
+
+from seeder.app import Equipment, refresh_queues
+from seeder.broker.messages import on_their_way, publish, verify_room
+from seeder.history import NewRun
+from seeder.maintenance.lost_runs import tries
+from seeder.seedings.planning import RUN_PRIORITIES, Planned
+
+
+def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
+    """Settle lost runs; returns how many were queued again and how many ended.
+
+    Raises BrokerUnreachable before anything is counted as lost, where it couldn't be queued again.
+    """
+    verify_room(app)
+    with equipment.databases.session() as session:
+        database_of = equipment.manifests.databases(session)
+    queues = refresh_queues(equipment.settings)
+    swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, queues))
+    usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
+    publish(
+        app,
+        [
+            Planned(
+                NewRun(
+                    run.run_id,
+                    run.report_type,
+                    run.manifest_id,
+                    run.table_name,
+                    run.report_name,
+                    agency_id=0,
+                    agency_slug=run.agency_slug,
+                ),
+                database_of.get(f"{run.report_type}-{run.manifest_id}"),
+                RUN_PRIORITIES[0],
+                usual_seconds.get(run.table_name, 0),
+                retries=tries(run.errors),
+            )
+            for run in swept.requeue
+        ],
+    )
+    return {"requeued": len(swept.requeue), "ended": len(swept.ended)}

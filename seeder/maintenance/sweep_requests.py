@@ -1,0 +1,41 @@
+"""The sweep when beat is dead: any process notices that there has been none, and asks for one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+
+from seeder.broker.messages import TROUBLE, broker_trouble
+from seeder.schedule.beat import SWEEP_EVERY
+
+#: In Redis for as long as nobody needs to ask for a sweep.
+SWEPT = "seeder.swept"
+
+#: Beat's next sweep has had time to begin by then.
+PATIENCE_SECONDS = round(1.25 * SWEEP_EVERY)
+
+
+@contextmanager
+def redis(app: Celery) -> Iterator[Any]:
+    """kombu's client of the broker, which puts a deployment's key prefix before our keys too."""
+    with app.connection_for_write() as connection, connection.channel() as channel:
+        yield channel.client
+
+
+def note_sweep(app: Celery) -> None:
+    """Nobody needs to ask for one for a while. Raises BrokerUnreachable; then there is one sweep too many."""
+    try:
+        with redis(app) as client:
+            client.set(SWEPT, 1, ex=PATIENCE_SECONDS)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def ask_for_sweep(app: Celery) -> bool:
+    """Queue a sweep where there was none for a while; of several that ask at once one does."""
+    with redis(app) as client:
+        if not client.set(SWEPT, 1, nx=True, ex=PATIENCE_SECONDS):
+            return False
+    app.send_task("seeder.sweep", expires=SWEEP_EVERY)
+    return True

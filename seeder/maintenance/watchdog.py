@@ -1,0 +1,112 @@
+"""Every worker's and API process' lookout: a thread that sees to it that the schedule is kept and the sweep
+comes, with or without beat.
+
+It needs neither a free place in a worker nor a message: what it knows it has from the schedule and the
+record, and a late seeding it starts itself. Several lookouts don't get in each other's way.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps
+
+from seeder.app import Equipment, equipment
+from seeder.maintenance import sweep_requests
+from seeder.postgres.failures import one_line
+from seeder.seedings.catching_up import catch_up
+
+log = structlog.get_logger(__name__)
+
+#: The longest time between two looks; chance shortens it by up to a half, so that processes that were started
+#: together don't look together for ever. A look is one query, and a second one once per tick.
+LOOK_EVERY_SECONDS = 30.0
+
+
+class Lookout:
+    """One per process."""
+
+    def __init__(self, app: Celery, equipment: Equipment) -> None:
+        self._app = app
+        self._equipment = equipment
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
+        #: What went wrong at the last look, so that it is told once.
+        self._in_trouble: set[str] = set()
+        self._here_since: datetime | None = None
+        #: The last tick that was judged: what is done about it is done.
+        self._settled: datetime | None = None
+        self._has_asked = False
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, patience: float = 0.0) -> None:
+        """A fan-out that is cut off here is completed by the sweep."""
+        self._ended.set()
+        self._thread.join(patience)
+
+    def look(self) -> None:
+        """See to the schedule, then to the sweep."""
+        self._try("whether the schedule is kept can't be told", self._keep_schedule)
+        self._try("whether there are sweeps can't be told", self._keep_sweeping)
+
+    def _work(self) -> None:
+        self.look()
+        while not self._ended.wait(LOOK_EVERY_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
+            self.look()
+
+    def _keep_schedule(self) -> None:
+        timekeeper = self._equipment.timekeeper
+        now = timekeeper.now()
+        self._here_since = self._here_since or now
+        due = timekeeper.due_tick(now)
+        if due != self._settled:
+            catch_up(self._app, self._equipment, now, self._here_since)
+            self._settled = due
+
+    def _keep_sweeping(self) -> None:
+        if time.monotonic() - self._began < sweep_requests.PATIENCE_SECONDS:
+            # It hasn't been here for long enough to know; and a worker that starts sends a sweep itself.
+            return
+        if sweep_requests.ask_for_sweep(self._app) and not self._has_asked:
+            self._has_asked = True
+            log.warning("no sweep for a while: is beat running? This process asks for them meanwhile")
+
+    def _try(self, trouble: str, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:  # noqa: BLE001 - a lookout that ends would be the silence it is against
+            if trouble not in self._in_trouble:
+                log.warning(trouble, reason=self._equipment.databases.scrubbed(one_line(error)))
+            self._in_trouble.add(trouble)
+        else:
+            self._in_trouble.discard(trouble)
+
+
+class WorkersLookout(bootsteps.StartStopStep):
+    """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
+
+    #: After the pool, whose processes are thus forked while there is no such thread.
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._lookout: Lookout | None = None
+
+    def start(self, parent: Any) -> None:
+        self._lookout = Lookout(parent.app, equipment())
+        self._lookout.start()
+
+    def stop(self, _parent: Any) -> None:
+        if self._lookout:
+            self._lookout.stop(patience=2.0)
+
+    def terminate(self, _parent: Any) -> None:
+        if self._lookout:
+            self._lookout.stop()

@@ -1,0 +1,210 @@
+"""Who is at a matview just now: who holds or awaits its locks, and what a run's session does or waits for.
+
+https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from seeder.matviews.insight.facts import BRIEFLY
+from seeder.matviews.lock import key_of
+from seeder.postgres.session import Session
+from seeder.sql.names import MatviewName
+
+#: The rows of other roles show neither query nor state to a role without pg_read_all_stats.
+SESSION = """
+a.pid, coalesce(a.application_name, '') as application_name, coalesce(a.usename::text, '') as username,
+coalesce(a.state, '') as state, a.xact_start as since, coalesce(a.query, '') as query
+"""
+
+AT = f"""
+select {SESSION},
+       array_agg(distinct l.mode::text order by l.mode::text) filter (where l.granted) as held,
+       (array_agg(l.mode::text) filter (where not l.granted))[1] as awaited
+from pg_locks l
+join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'relation' and l.relation = cast(%(oid)s as oid)
+  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+  and a.pid <> pg_backend_pid() and a.leader_pid is null
+group by a.pid, a.application_name, a.usename, a.state, a.xact_start, a.query
+order by a.xact_start nulls last, a.pid
+limit 50
+"""
+
+#: The session that holds the matview's advisory lock (lock.HOLDER) and what it is at. Whom it waits for is
+#: only asked while it waits: the answer takes the lock manager's own locks.
+WORKER = f"""
+select {SESSION}, clock_timestamp() as now, a.query_start as statement_since,
+       a.wait_event_type, a.wait_event,
+       case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{{}}' end as blockers,
+       (select count(*) from pg_stat_activity helper where helper.leader_pid = a.pid) as helpers
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+  and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
+limit 1
+"""
+
+AWAITED = """
+select l.mode::text as mode, l.locktype::text as what, n.nspname || '.' || c.relname as relation,
+       l.waitstart as since
+from pg_locks l
+left join pg_class c on c.oid = l.relation
+left join pg_namespace n on n.oid = c.relnamespace
+where l.pid = %(pid)s and not l.granted
+limit 1
+"""
+
+BLOCKERS = f"""
+select {SESSION} from pg_stat_activity a where a.pid = any (%(pids)s) order by a.xact_start nulls last, a.pid
+"""
+
+#: How far a refresh is, by its locks (seen on 15 and 18): a plain one takes each index's lock when it comes
+#: to make it anew; a concurrent one takes the lock of a writer once it knows what has changed.
+HELD = """
+select count(*) filter (where l.relation = c.oid and l.mode = 'AccessExclusiveLock') > 0 as replaces,
+       count(*) filter (where l.relation = c.oid and l.mode = 'ExclusiveLock') > 0 as compares,
+       count(*) filter (where l.relation = c.oid and l.mode = 'RowExclusiveLock') > 0 as applies,
+       count(*) filter (where l.relation <> c.oid and l.mode = 'AccessExclusiveLock') as indexes_begun,
+       (select count(*) from pg_index i where i.indrelid = c.oid) as indexes
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join pg_locks l on l.pid = %(pid)s and l.granted and l.locktype = 'relation'
+    and (l.relation = c.oid or l.relation in (select i.indexrelid from pg_index i where i.indrelid = c.oid))
+where n.nspname = %(schema)s and c.relname = %(name)s and c.relkind = 'm'
+group by c.oid
+"""
+
+#: A refresh shows itself in none of the progress views (18); what seeder does after it does.
+PROGRESS = """
+select 'making the index ' || coalesce(c.relname, '') as what, p.phase,
+       case when p.blocks_total > 0 then p.blocks_done::float / p.blocks_total end as share
+from pg_stat_progress_create_index p left join pg_class c on c.oid = p.index_relid
+where p.pid = %(pid)s
+union all
+select 'gathering statistics', p.phase,
+       case when p.sample_blks_total > 0 then p.sample_blks_scanned::float / p.sample_blks_total end
+from pg_stat_progress_analyze p where p.pid = %(pid)s
+union all
+select 'vacuuming', p.phase,
+       case when p.heap_blks_total > 0 then p.heap_blks_scanned::float / p.heap_blks_total end
+from pg_stat_progress_vacuum p where p.pid = %(pid)s
+limit 1
+"""
+
+
+_PASSWORD = re.compile(r"(\bpassword\s+)(?:[a-z]?'.*|\$.*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A session: somebody, or something, connected to the database."""
+
+    pid: int
+    application_name: str
+    username: str
+    state: str
+    #: When its transaction began.
+    since: datetime | None
+    #: Its statement, or the last one it ran.
+    query: str
+
+    @property
+    def first_line(self) -> str:
+        """Of its query, without the passwords that ALTER ROLE and the like may have in it."""
+        line = next((line.strip() for line in self.query.splitlines() if line.strip()), "")
+        return _PASSWORD.sub(r"\1'***'", line)
+
+
+@dataclass(frozen=True)
+class AtMatview:
+    """A session with a lock on the matview, or waiting for one."""
+
+    person: Person
+    held: tuple[str, ...]
+    awaited: str | None
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """The lock that a session waits for."""
+
+    mode: str
+    #: pg_locks.locktype: relation, transactionid, advisory and so on.
+    what: str
+    relation: str | None
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known of a statement's progress; ``share`` is from 0 to 1."""
+
+    what: str
+    phase: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The session that holds the matview's lock, as it was ``now``."""
+
+    person: Person
+    now: datetime
+    statement_since: datetime | None
+    wait_event_type: str | None
+    wait_event: str | None
+    #: Parallel workers beside it.
+    helpers: int
+    awaited: Awaited | None
+    blockers: tuple[Person, ...]
+    step: Step | None
+
+
+def at_matview(session: Session, oid: int) -> list[AtMatview]:
+    """Everybody but the asker, those who have been there longest first; at most 50."""
+    return [
+        AtMatview(Person(*row[:6]), tuple(row.held or ()), row.awaited)
+        for row in session.rows(BRIEFLY + AT, oid=oid)
+    ]
+
+
+def worker(session: Session, matview: MatviewName) -> Worker | None:
+    """Who works on the matview, and what for; None where nobody does."""
+    row: Any = session.row(BRIEFLY + WORKER, key=key_of(matview))
+    if row is None:
+        return None
+    awaited, blockers = None, []
+    if row.blockers:
+        found = session.row(BRIEFLY + AWAITED, pid=row.pid)
+        awaited = found and Awaited(*found)
+        blockers = session.rows(BRIEFLY + BLOCKERS, pids=list(row.blockers))
+    step = session.row(BRIEFLY + PROGRESS, pid=row.pid)
+    held = (
+        None if step else session.row(BRIEFLY + HELD, pid=row.pid, schema=matview.schema, name=matview.name)
+    )
+    return Worker(
+        person=Person(*row[:6]),
+        now=row.now,
+        statement_since=row.statement_since,
+        wait_event_type=row.wait_event_type,
+        wait_event=row.wait_event,
+        helpers=row.helpers,
+        awaited=awaited,
+        blockers=tuple(Person(*one) for one in blockers),
+        step=Step(*step) if step else held and _step(held),
+    )
+
+
+def _step(held: Any) -> Step | None:
+    if held.replaces and held.indexes_begun:
+        return Step("refreshing plain", f"making index {held.indexes_begun} of {held.indexes}")
+    if held.replaces:
+        return Step("refreshing plain", "executing the query")
+    if held.applies:
+        return Step("refreshing concurrently", "writing what has changed")
+    if held.compares:
+        return Step("refreshing concurrently", "executing the query, or comparing its rows with those there")
+    return None

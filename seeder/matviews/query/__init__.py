@@ -1,0 +1,1 @@
+"""A manifest's query in PostgreSQL's eyes: what it names, means, may do and costs."""

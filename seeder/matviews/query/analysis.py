@@ -1,0 +1,63 @@
+"""A manifest's query judged by PostgreSQL without being run: the names in it, the functions, the privileges.
+
+The judge is the temporary view that a creation asks too (seeder.matviews.query.probe), and beside it EXPLAIN, which
+checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing of
+the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, so it
+is asked for in confinement, and read only.
+"""
+
+from dataclasses import dataclass
+
+import psycopg2
+
+from seeder.matviews.elsewhere import meant_elsewhere
+from seeder.matviews.policy import Policy
+from seeder.matviews.publishing import PROBE, refuse_unfit_to
+from seeder.matviews.query.confinement import explained
+from seeder.matviews.query.functions import refuse_functions_of_probe
+from seeder.matviews.query.probe import probe
+from seeder.matviews.query.restricted import SINCE, unresolved_functions
+from seeder.postgres.failures import judged
+from seeder.postgres.session import OWN_PATH, Session
+from seeder.sql.guard import SafeQuery
+
+PREPARE = "prepare seeder_check as\n{query}\n"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What may be wrong with a query that a run would take."""
+
+    #: About the functions that it calls.
+    warnings: list[str]
+    #: What it would mean in psql instead.
+    elsewhere: str | None
+
+
+def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool) -> Analysis:
+    """Raises ManifestError for what a run would end with, TemporaryError for a lost connection.
+
+    `as_role`: the query will run with the rights of the policy's role, not of another owner of its matview.
+    """
+    with probe(session, query, policy.as_manifest):
+        refuse_unfit_to(session, PROBE, policy)
+        refuse_functions_of_probe(session, policy.allowed_functions)
+        elsewhere = meant_elsewhere(session, query, policy)
+        # Before EXPLAIN, which would come upon the same names and say less about them.
+        warnings = unresolved_functions(session) if session.server_version >= SINCE else []
+        if as_role:
+            explained(session, policy)
+        return Analysis(warnings, elsewhere)
+
+
+def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:
+    """Only the names and constants of the query, for one whose like was analysed: raises QueryFailed."""
+    text = PREPARE.format(query=query.text)
+    offset = text.index(query.text)
+    try:
+        with session.transaction():
+            session.run_text(policy.look_up)
+            session.run_text(text)
+            session.run_text(OWN_PATH + "deallocate seeder_check")
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error

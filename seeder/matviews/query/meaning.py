@@ -1,0 +1,71 @@
+"""Is the matview what its manifest asks for? By what PostgreSQL means, not by how it is written.
+
+PostgreSQL is asked only where the stamp can't tell: a look at its own words takes three round trips, which is
+more than the refresh of a small matview.
+"""
+
+from dataclasses import dataclass, replace
+
+from seeder.manifests import Manifest
+from seeder.matviews import stamp
+from seeder.matviews.lock import Found
+from seeder.matviews.policy import Policy
+from seeder.matviews.query.adopt import same_meaning
+from seeder.matviews.query.alteration import SQL_CHANGED, Stranger, alteration, stranger
+from seeder.matviews.stamp import Stamp
+from seeder.postgres.session import Session
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the matview stands to its manifest."""
+
+    same: bool
+    #: The stamp that it has, and the one that it should have.
+    there: Stamp | None
+    wanted: Stamp
+    #: Why it isn't the same, in a sentence; empty where it is.
+    why: str = ""
+    #: Whose it is, where it was made without seeder and isn't the same.
+    stranger: Stranger | None = None
+
+
+def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy: Policy) -> Meaning:
+    """Raises QueryFailed where PostgreSQL has to be asked and can't resolve the manifest's query."""
+    there = stamp.read(found.comment)
+    source = manifest.source(policy.allowed_functions)
+    # What the matview reads was looked at before PostgreSQL is asked: what changes in between is seen by the
+    # next run.
+    unmoved = there is not None and there.shape is not None and there.shape == found.shape
+    # Then neither is the query rendered nor the guard asked, nor PostgreSQL.
+    if there and unmoved and (there.manifest, there.source) == (manifest.identity, source):
+        return Meaning(True, there, there)
+    query = manifest.query
+    wanted = Stamp(manifest.identity, source, query.fingerprint, None, found.shape)
+    if there:
+        # What it says of the rows stays true.
+        wanted = replace(
+            there,
+            manifest=wanted.manifest,
+            source=source,
+            fingerprint=wanted.fingerprint,
+            shape=found.shape,
+        )
+    same_text = there is not None and there.fingerprint == query.fingerprint
+    if same_text and unmoved:
+        return Meaning(True, there, wanted)
+    same = same_meaning(session, oid, query, policy, was_made_of_it=same_text)
+    if same:
+        return Meaning(True, there, wanted)
+    if there is None:
+        whose = stranger(session, manifest.matview, oid)
+        return Meaning(False, there, wanted, str(whose), whose)
+    why = alteration(session, oid, query, policy) if same_text else SQL_CHANGED
+    return Meaning(False, there, wanted, why)
+
+
+def new_stamp(manifest: Manifest, policy: Policy) -> Stamp:
+    """For a matview that is made of the manifest's query now. What it reads, the next run looks at."""
+    return Stamp(
+        manifest.identity, manifest.source(policy.allowed_functions), manifest.query.fingerprint, None
+    )

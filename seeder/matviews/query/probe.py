@@ -1,0 +1,56 @@
+"""A manifest's query as PostgreSQL understands it: a temporary view that is never executed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg2
+
+from seeder.postgres.failures import judged
+from seeder.postgres.session import OWN_PATH, Session
+from seeder.sql.definitions import Reread
+from seeder.sql.guard import SafeQuery
+
+#: The line break ends a comment that the query may end with.
+PROBE = "create temporary view seeder_probe as\n{query}\n;\n" + OWN_PATH
+
+
+@contextmanager
+def probe(session: Session, query: SafeQuery, as_manifest: str = "") -> Iterator[None]:
+    """Have the view for the length of the block, made by the role that the matview belongs to.
+
+    `as_manifest` is Policy's. The view goes with its transaction, which is rolled back. A query that
+    PostgreSQL can't resolve (a table is missing) raises QueryFailed with its place in the manifest.
+    """
+    text = PROBE.format(query=query.text)
+    offset = text.index(query.text)
+    try:
+        try:
+            session.run_text("begin;\n" + as_manifest)
+            session.run_text(text)
+            yield
+        finally:
+            if not session.closed:
+                session.run_text("rollback")
+    except psycopg2.Error as error:
+        raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+
+
+#: Names are printed with their schemas, since OWN_PATH holds; so what they mean is what they meant.
+REREAD = "savepoint before_rereading;\ncreate temporary view seeder_reread as\n{definition}"
+PRINTED = "select pg_get_viewdef('pg_temp.seeder_reread'::regclass) as definition"
+FORGET = "rollback to savepoint before_rereading"
+
+
+def rereading(session: Session) -> Reread:
+    """For `same_definition`, within a `probe`'s block: as the role that made the view."""
+
+    def reread(definition: str) -> str | None:
+        printed: str | None = None
+        # What the role may not look into isn't its own definition, whatever it is.
+        with suppress(psycopg2.ProgrammingError):
+            session.run_text(REREAD.format(definition=definition))
+            printed = session.row(PRINTED).definition
+        session.run_text(FORGET)
+        return printed
+
+    return reread

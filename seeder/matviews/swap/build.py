@@ -1,0 +1,147 @@
+"""The copy of a matview: its definition, everything the old one has on it, and its rows.
+
+Made WITH NO DATA and then refreshed, for three reasons. What is put on an empty matview costs nothing, and an
+index that doesn't fit is found before the rows are computed. The rows are computed with the owner's rights,
+as in any refresh. And a refresh writes rows that every snapshot sees, while on PostgreSQL 15 a transaction
+with an older snapshot sees nothing of what CREATE … WITH DATA wrote.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg2
+
+from seeder.errors import SeederError
+from seeder.matviews import measure
+from seeder.matviews.lock import copy_of
+from seeder.matviews.policy import Policy
+from seeder.matviews.swap.attributes import Portrait
+from seeder.matviews.swap.carry_over import dress
+from seeder.matviews.swap.copies import OWN_ROLE, Matview, Pair, read
+from seeder.matviews.swap.dependents import refuse_lost_columns
+from seeder.postgres.failures import Locate, judged
+from seeder.postgres.session import OWN_PATH, Session
+from seeder.sql.guard import SafeQuery
+
+#: The line break ends a comment that the query may end with.
+CREATE = "create materialized view {copy} as\n{query}\nwith no data"
+
+FIND = """
+select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(name)s
+"""
+
+#: What the functions that the query and the indexes call look up is looked up as a manifest's names are.
+FILL = """
+{before}{look_up}refresh materialized view {copy};
+analyze {copy};
+{own_path}{after}
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A copy with its rows."""
+
+    pair: Pair
+    records: int
+    total_bytes: int
+
+
+def build(session: Session, old: Matview, query: SafeQuery | None, policy: Policy) -> Built:
+    """Build the copy of `old`, of the manifest's query or, without one, of its own definition; committed.
+
+    Raises ManifestError or TemporaryError, and then nothing is left of it. What is on top of the old one and
+    can't be kept on the new columns is refused before the rows are computed.
+    """
+    with _expecting(old, query) as model, session.transaction():
+        pair = _dressed(session, old, query, policy, model)
+        return _filled(session, pair, policy)
+
+
+def rehearse(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:
+    """Build the copy but for its rows, of which none is computed, and undo it; raises what `build` would."""
+    with _expecting(old, query) as model:
+        try:
+            session.run_text("begin")
+            _dressed(session, old, query, policy, model)
+        finally:
+            if not session.closed:
+                session.run_text("rollback")
+
+
+@contextmanager
+def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Portrait]]:
+    """Yields where the portrait is put once there is one: what fails then is told in the old one's names."""
+    text = _definition(old, query)
+
+    def locate(position: int) -> tuple[int, int] | None:
+        return query.source_position(position - 1 - text.index(query.text)) if query else None
+
+    model: list[Portrait] = []
+    try:
+        yield model
+    except psycopg2.Error as error:
+        raise told(error, model[0] if model else None, locate) from error
+
+
+def _definition(old: Matview, query: SafeQuery | None) -> str:
+    return CREATE.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
+
+
+def _dressed(
+    session: Session, old: Matview, query: SafeQuery | None, policy: Policy, model: list[Portrait]
+) -> Pair:
+    """The copy without rows, in the session's transaction."""
+    role = policy.set_role or OWN_ROLE
+    # A definition names everything with its schema; the manifest's query is read as at its creation.
+    session.run_text(role + (policy.look_up if query else OWN_PATH))
+    session.run_text(_definition(old, query))
+    session.run_text(OWN_PATH)
+    pair = Pair(old, made(session, old), role)
+    refuse_lost_columns(session, pair)
+    model.append(dress(session, pair))
+    return pair
+
+
+def fill(session: Session, pair: Pair, policy: Policy) -> Built:
+    """Dress and fill a copy that is there but empty; committed. It stays empty where the old one is."""
+    model = None
+    try:
+        with session.transaction():
+            session.run_text(pair.role)
+            model = dress(session, pair)
+            return _filled(session, pair, policy) if pair.old.populated else Built(pair, 0, 0)
+    except psycopg2.Error as error:
+        ours = told(error, model)
+        where = f"Context: the new rows of {pair.old.name}, which reads it and has to be built with it"
+        raise type(ours)(report=f"{ours.facts['report']}\n{where}") from error
+
+
+def told(error: psycopg2.Error, model: Portrait | None, locate: Locate | None = None) -> SeederError:
+    """The error in the names that a person knows."""
+    ours = judged(error, locate)
+    return type(ours)(report=model.own_words(ours.facts["report"])) if model else ours
+
+
+def made(session: Session, old: Matview) -> Matview:
+    """The copy that was made just now."""
+    copy = copy_of(old.name)
+    found = read(session, session.row(FIND, schema=copy.schema, name=copy.name).oid)
+    if found is None:
+        raise SeederError(what=f"the copy of {old.name} vanished")
+    return found
+
+
+def _filled(session: Session, pair: Pair, policy: Policy) -> Built:
+    copy = pair.copy.name
+    text = FILL.format(
+        before=measure.BEFORE,
+        look_up=policy.look_up,
+        copy=copy.quoted,
+        own_path=OWN_PATH,
+        after=measure.after_plain(copy),
+    )
+    row = session.row(text, oid=pair.copy.oid)
+    return Built(pair, int(row.records), int(row.total_bytes))

@@ -1,0 +1,68 @@
+"""A copy is given what the old matview has: set arithmetic over their portraits."""
+
+from functools import cache
+
+import psycopg2
+import structlog
+
+from seeder.errors import PartUnfit
+from seeder.matviews.swap.attributes import Line, Portrait, portrait
+from seeder.matviews.swap.copies import Pair
+from seeder.postgres.failures import one_line
+from seeder.postgres.session import Session
+
+log = structlog.get_logger(__name__)
+
+
+def difference(old: Portrait, copy: Portrait) -> tuple[list[Line], list[Line]]:
+    """The copy's lines that are to be unmade, and the old one's that are to be made on it."""
+    wanted = {
+        line.subject: line for line in old.lines.values() if line.needs is None or line.needs in copy.has
+    }
+    wrong = [
+        line
+        for line in reversed(list(copy.lines.values()))
+        if line.unmake and wanted.get(line.subject) != line
+    ]
+    return wrong, [line for line in wanted.values() if copy.lines.get(line.subject) != line]
+
+
+def dress(session: Session, pair: Pair) -> Portrait:
+    """Give the copy everything that the old one has, in the transaction that is open; returns the old one's.
+
+    Raises PartUnfit, naming the index or statistics object that can't be made for the copy.
+    """
+    old, copy = pair.old, pair.copy
+    model = portrait(session, old.oid, copy.name, pair.role)
+    for option in model.unknown:
+        say_left_alone(option)
+    # The owner first: with it the privileges on the copy become others.
+    session.run_text(model.lines["owner"].make)
+    wrong, lacking = difference(model, portrait(session, copy.oid, copy.name, pair.role))
+    for line in wrong:
+        session.run_text(str(line.unmake))
+    for line in lacking:
+        try:
+            session.run_text(line.make)
+        except psycopg2.ProgrammingError as error:
+            part = next((own for twin, own in model.twins.items() if twin in line.subject), None)
+            if part is None:
+                raise
+            reason = model.own_words(error.diag.message_primary or one_line(error))
+            raise PartUnfit(part=part, table_name=str(old.name), reason=reason) from error
+    return model
+
+
+@cache
+def say_left_alone(option: str) -> None:
+    """Once in a process: it may be at each column of each matview."""
+    log.info("an option that seeder doesn't know isn't carried over to a new build", option=option)
+
+
+def compared(session: Session, pair: Pair) -> tuple[Portrait, str | None]:
+    """The old one's portrait, and what of it the copy has not, or has and should not; None is nothing."""
+    model, found = (
+        portrait(session, oid, pair.copy.name, pair.role) for oid in (pair.old.oid, pair.copy.oid)
+    )
+    wrong, lacking = difference(model, found)
+    return model, next((model.own_words(line.subject) for line in (*lacking, *wrong)), None)

@@ -1,0 +1,1 @@
+"""The one home of the driver: connections, statements, what an error means, what a backend used."""

@@ -1,0 +1,1 @@
+"""A run's life: claimed, kept waiting, recorded, cancelled, handed back at a shutdown."""

@@ -1,0 +1,212 @@
+"""Runs that are ended on purpose: by a person, by Celery, or because their worker shuts down.
+
+The record comes first. Under the lock of the table's status row the run is moved, and in the same moment the
+backend that holds the matview's lock in this run's name is told to end its statement. A run records its end
+before it lets go of the matview's lock, and for that it needs the same status row, so the cancel can't reach
+the next run of that backend. What the worker says later of a run that is over changes nothing.
+
+A person ends a run, whoever works on it. A worker ends its own attempt: it may have been given up for dead,
+and another may be at work on the run by now.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import psycopg2
+import structlog
+
+from seeder.errors import DatabaseUnreachable, NameRefused, UnknownRunOrTable
+from seeder.history import HistoryRepository, Run, Seen
+from seeder.manifests import ManifestReader
+from seeder.matviews import lock
+from seeder.models import RunStatus
+from seeder.postgres.databases import Databases
+from seeder.postgres.session import Session
+from seeder.sql.names import MatviewName, matview_name
+
+log = structlog.get_logger(__name__)
+
+TERMINAL = (RunStatus.SUCCESS, RunStatus.ERROR)
+
+#: A cancelled statement has ended after 50 ms (PostgreSQL 15 and 18), unless it is busy rolling back.
+ENDING_SECONDS = 5.0
+#: Between two looks whether it has ended; each tells it again.
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What became of the wish to end a run."""
+
+    #: As it was before, or, if it was over already, as it is.
+    run: Run
+    #: Whether this call moved it; False is over already.
+    moved: bool
+    #: Whether it is known that no session works on it any more.
+    ended: bool
+    #: Databases out of reach where a session may work on it: its manifest, which would say which, is gone.
+    unreachable: tuple[int | None, ...] = ()
+
+
+class Cancellation:
+    """Ends runs in the database, whatever pool and whichever machine they run on."""
+
+    def __init__(
+        self, databases: Databases, history: HistoryRepository, manifests: ManifestReader, schema: str
+    ) -> None:
+        self._databases = databases
+        self._history = history
+        self._manifests = manifests
+        self._schema = schema
+
+    def cancel_named(self, name: str, by: str) -> list[Stopped]:
+        """For a person: end one run, or all unfinished runs of a table, those still queued first.
+
+        Raises UnknownRunOrTable, and DatabaseUnreachable where the run's database is known: the run is then
+        as it was.
+        """
+        stopped = []
+        for run in self._meant(name):
+            when = "in the middle of the run" if run.status == RunStatus.RUNNING else "before it started"
+            known, unreachable = self._databases_of(run)
+            if one := self.cancel(run.run_id, f"{by} {when}.", known):
+                if one.moved and unreachable:
+                    one = replace(one, ended=False, unreachable=unreachable)
+                stopped.append(one)
+        return stopped
+
+    def _meant(self, name: str) -> list[Run]:
+        if run := self._history.run(name):
+            return [run]
+        # While the running one is being ended, none of the others must start.
+        found = sorted(self._history.unfinished_of_table(name), key=lambda run: run.status)
+        if not found and not self._history.runs_of_table(name, 1) and not self._history.jobs(table_name=name):
+            raise UnknownRunOrTable(name=name)
+        return found
+
+    def _databases_of(self, run: Run) -> tuple[list[int | None], tuple[int | None, ...]]:
+        """The manifest's database; where the manifest is gone, all that answer, and those that don't."""
+        with self._databases.session() as session:
+            found = self._manifests.databases_of(session, f"{run.report_type}-{run.manifest_id}")
+        for database_id in found:
+            if database_id in self._databases:
+                self._databases.verify(database_id)
+        if found:
+            return found, ()
+        unreachable = []
+        for database_id in self._databases:
+            try:
+                self._databases.verify(database_id)
+            except DatabaseUnreachable:
+                unreachable.append(database_id)
+        return [one for one in self._databases if one not in unreachable], tuple(unreachable)
+
+    def cancel(
+        self, run_id: str, by: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
+    ) -> Stopped | None:
+        """→ error, as cancelled ``by`` whom and when; None where there is no such run.
+
+        ``database_ids``: where its matview may be. Of several cancels one wins; the others find it over.
+        Raises psycopg2.Error where a database can't be reached; the run is then as it was.
+        """
+        return self._stop(run_id, database_ids, self._history.cancel, by, None, patience)
+
+    def fail(
+        self,
+        run_id: str,
+        words: str,
+        database_ids: Sequence[int | None],
+        *,
+        attempt: int | None = None,
+        patience: float = ENDING_SECONDS,
+    ) -> Stopped | None:
+        """``cancel`` for what is the run's own fault: → error, with these words.
+
+        ``attempt``: only if no session works on another one; None is whichever.
+        """
+        return self._stop(run_id, database_ids, self._history.fail, words, attempt, patience)
+
+    def hand_back(
+        self,
+        run_id: str,
+        words: str,
+        database_ids: Sequence[int | None],
+        *,
+        attempt: int | None = None,
+        patience: float = ENDING_SECONDS,
+    ) -> Stopped | None:
+        """→ pending, to be queued again by the caller once no session works on it."""
+        return self._stop(run_id, database_ids, self._history.retry, words, attempt, patience)
+
+    def _stop(
+        self,
+        run_id: str,
+        database_ids: Sequence[int | None],
+        move: Callable[[Seen, str, Session], object],
+        words: str,
+        attempt: int | None,
+        patience: float,
+    ) -> Stopped | None:
+        run = self._history.run(run_id)
+        if run is None:
+            return None
+        with self._history.holding(run.table_name) as session:
+            run = self._history.run(run_id, session) or run
+            if run.status in TERMINAL:
+                return Stopped(run, moved=False, ended=True)
+            if attempt is not None and self._is_anothers(run, attempt, database_ids, session):
+                log.warning("not stopped: another worker has it by now", run_id=run_id, words=words)
+                return Stopped(run, moved=False, ended=False)
+            move(run.seen, words, session)
+            busy = self._tell(run, database_ids, session)
+        deadline = time.monotonic() + patience
+        while busy and time.monotonic() < deadline:
+            time.sleep(PAUSE_SECONDS)
+            try:
+                with self._history.holding(run.table_name) as session:
+                    busy = self._tell(run, database_ids, session)
+            except psycopg2.errors.LockNotAvailable:
+                # Somebody else has taken the row since. The run is moved; its end isn't known.
+                break
+        log.info("run stopped", run_id=run_id, table_name=run.table_name, words=words, ended=not busy)
+        return Stopped(run, moved=True, ended=not busy)
+
+    def _tell(self, run: Run, database_ids: Sequence[int | None], reporting: Session) -> bool:
+        """Cancel the statement of whoever works on the run; whether there was somebody."""
+        busy = False
+        for session, matview in self._places(run, database_ids, reporting):
+            busy |= lock.cancel_holder(session, matview, run.run_id)
+        return busy
+
+    def _is_anothers(
+        self, run: Run, attempt: int, database_ids: Sequence[int | None], reporting: Session
+    ) -> bool:
+        """Whether a session works on another attempt of the run."""
+        for session, matview in self._places(run, database_ids, reporting):
+            at_work = lock.read_application_name(lock.holder(session, matview) or "")
+            if at_work and at_work[0] == run.run_id and at_work[1] != attempt:
+                return True
+        return False
+
+    def _places(
+        self, run: Run, database_ids: Sequence[int | None], reporting: Session
+    ) -> Iterator[tuple[Session, MatviewName]]:
+        """Where its matview may be, each with a session."""
+        try:
+            matview = matview_name(run.table_name, self._schema)
+        except NameRefused:
+            return
+        for database_id in database_ids:
+            if database_id in self._databases:
+                with self._session(database_id, reporting) as session:
+                    yield session, matview
+
+    @contextmanager
+    def _session(self, database_id: int | None, reporting: Session) -> Iterator[Session]:
+        if self._databases.same_database(database_id):
+            yield reporting
+        else:
+            with self._databases.session(database_id) as session:
+                yield session

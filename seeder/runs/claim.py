@@ -1,0 +1,317 @@
+"""One run, from the message that a worker took to the record of how it ended.
+
+``Desk.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
+exactly one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of
+it, so that at any moment the record says running if and only if somebody is at work. A worker that was given
+up for dead, and whose run another has begun since, moves nothing: its claim knows its own attempt alone.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg2
+import structlog
+
+from seeder.errors import (
+    DatabaseTrouble,
+    Duplicate,
+    ManifestGone,
+    ManifestMoved,
+    MatviewBusy,
+    QueryFailed,
+    RecordHeld,
+    SeederError,
+    UnknownDatabase,
+    UnknownRun,
+)
+from seeder.history import HistoryRepository, Run, Seen
+from seeder.manifests import Manifest, ManifestReader
+from seeder.matviews import lock, slots
+from seeder.matviews.lock import Found
+from seeder.matviews.policy import Policy
+from seeder.matviews.timeout import timed_out
+from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.models import RunStatus
+from seeder.postgres.databases import Databases, named_elsewhere
+from seeder.postgres.failures import in_place, judged
+from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.runs.recording import insist
+from seeder.sql.names import MatviewName, matview_name
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a refresh message carries: ids, and where the matview's lock is to be found."""
+
+    run_id: str
+    attempt: int
+    report_type: str
+    manifest_id: int
+    table_name: str
+    database_id: int | None
+
+    @classmethod
+    def of(
+        cls,
+        run_id: str,
+        attempt: int,
+        report_type: str,
+        manifest_id: int,
+        table_name: str,
+        database_id: int | None = None,
+    ) -> Self:
+        """From a task's id, its retries and its arguments."""
+        return cls(run_id, attempt, report_type, manifest_id, table_name, database_id)
+
+    def is_of(self, run: Run) -> bool:
+        """Whether the run was recorded for what this asks for."""
+        recorded = (run.table_name, run.report_type, run.manifest_id)
+        return recorded == (self.table_name, self.report_type, self.manifest_id)
+
+
+@dataclass(frozen=True)
+class NotClaimed:
+    """A run that could not be claimed, and why."""
+
+    error: Exception
+
+    def refresh(self) -> RefreshResult:
+        raise self.error
+
+
+class Desk:
+    """What a worker process needs to take runs on."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        history: HistoryRepository,
+        manifests: ManifestReader,
+        policy: Policy,
+        schema: str,
+        limit_of: Callable[[int | None], int] = lambda _: 0,
+    ) -> None:
+        self.databases = databases
+        self.history = history
+        self.manifests = manifests
+        self.policy = policy
+        self._schema = schema
+        self._limit_of = limit_of
+
+    def claim(self, message: Message) -> "Claim":
+        """Take the matview's lock and record the run as running.
+
+        Raises Duplicate where there is nothing to do, TurnAwaited where another run has the lock or the
+        database's last slot, ManifestError and TemporaryError where the run can't begin.
+        """
+        if message.database_id is not None and message.database_id not in self.databases:
+            raise UnknownDatabase(database_id=message.database_id)
+        matview = matview_name(message.table_name, self._schema)
+        try:
+            session = self._opened(message.database_id)
+            try:
+                return self._claimed(message, matview, session)
+            except BaseException:
+                self.abandon(session, matview, message.database_id)
+                raise
+        except psycopg2.Error as error:
+            raise judged(error) from error
+
+    def _opened(self, database_id: int | None) -> Session:
+        try:
+            return self.databases.open(database_id)
+        except psycopg2.Error as error:
+            raise in_place(judged(error), named_elsewhere(database_id)) from error
+
+    def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
+        try:
+            if self.databases.same_database(message.database_id):
+                row, found = self._started_with_lock(message, matview, session)
+            else:
+                row, found = self._started_after_lock(message, matview, session)
+        except MatviewBusy as busy:
+            self._drop_if_alive_elsewhere(message, busy)
+            raise
+        except psycopg2.errors.LockNotAvailable:
+            # Nothing here waits for a lock but the record of the start.
+            raise RecordHeld(table_name=str(matview)) from None
+        if row.status is None:
+            raise UnknownRun(run_id=message.run_id)
+        if row.status != RunStatus.RUNNING:
+            raise Duplicate(run_id=message.run_id)
+        seen = Seen(message.run_id, message.table_name, row.status, row.start_time)
+        return Claim(self, message, matview, session, found, seen, row)
+
+    def _started_with_lock(
+        self, message: Message, matview: MatviewName, session: Session
+    ) -> tuple[Any, Found]:
+        """The lock and the record are in one database, so one round trip is enough for both."""
+        limit = self._limit_of(message.database_id)
+        name = lock.application_name(message.run_id, message.attempt)
+        row = self.history.start_beside(
+            f"select *, {lock.LIMITS} from ({lock.LOOK}) as look"
+            f" left join ({self.manifests.one}) as manifest on true",
+            message.run_id,
+            message.table_name,
+            session,
+            before=lock.tries(limit),
+            only_if=lock.TAKEN_WITH_SLOT if limit else lock.TAKEN,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+            **lock.values(matview, name, self.policy.limits, limit),
+        )
+        return row, lock.taken(row, session, matview, limit)
+
+    def _started_after_lock(
+        self, message: Message, matview: MatviewName, session: Session
+    ) -> tuple[Any, Found]:
+        limit = self._limit_of(message.database_id)
+        name = lock.application_name(message.run_id, message.attempt)
+        try:
+            found = lock.take(session, matview, name, self.policy.limits, limit)
+        except psycopg2.Error as error:
+            raise in_place(judged(error), named_elsewhere(message.database_id)) from error
+        row = self.history.start_beside(
+            self.manifests.one,
+            message.run_id,
+            message.table_name,
+            report_type=message.report_type,
+            manifest_id=message.manifest_id,
+        )
+        return row, found
+
+    def _drop_if_alive_elsewhere(self, message: Message, busy: MatviewBusy) -> None:
+        """The lock's holder is this very run: the message was delivered twice.
+
+        Unless this is the next attempt of the run, whose message may overtake the record of the last one.
+        """
+        holder = lock.read_application_name(busy.facts["session_name"])
+        if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
+            raise Duplicate(run_id=message.run_id) from None
+
+    def manifest(self, message: Message, row: Any) -> Manifest:
+        """The manifest as it is now, which must still be what was queued."""
+        identity = f"{message.report_type}-{message.manifest_id}"
+        if row.manifest_id is None:
+            raise ManifestGone(identity=identity)
+        manifest = self.manifests.manifest(row)
+        if (manifest.table_name, manifest.database_id) != (message.table_name, message.database_id):
+            raise ManifestMoved(identity=identity, queued=message.table_name, now=manifest.table_name)
+        return manifest
+
+    def abandon(self, session: Session, matview: MatviewName, database_id: int | None) -> None:
+        """Let go of the lock, if it is held, and of the connection."""
+        try:
+            if not session.closed:
+                lock.release(session, matview)
+        except psycopg2.Error:
+            session.close()
+        finally:
+            self.databases.give_back(session, database_id)
+
+
+@dataclass
+class Claim:
+    """A run that this worker alone works on: the lock is held by ``session``.
+
+    It may lose the lock with the connection, and then the run to another worker, without noticing either.
+    """
+
+    desk: Desk
+    message: Message
+    matview: MatviewName
+    session: Session
+    found: Found
+    #: The attempt that this is.
+    seen: Seen
+    #: Of the manifest, as the start found it.
+    row: Any
+    result: RefreshResult | None = None
+    unlocked: bool = False
+    released: bool = False
+
+    def refresh(self) -> RefreshResult:
+        policy = self.desk.policy
+        manifest = self.desk.manifest(self.message, self.row)
+        began = time.monotonic()
+        try:
+            self.result = bring_up_to_date(self.session, manifest, self.found, policy)
+        except (QueryFailed, DatabaseTrouble) as error:
+            where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
+            own = policy.of_manifest(manifest.directives).limits
+            if self.session.closed:
+                error = timed_out(self.desk.databases, self.message.database_id, ran) or error
+            raise in_place(error, where, own.directive, ran=ran, limit=own.statement_timeout) from error
+        return self.result
+
+    def succeed(self) -> None:
+        result = self.result
+        if result is None:
+            raise SeederError(what=f"{self.message.run_id} succeeded without a result")
+        history, seen = self.desk.history, self.seen
+        self._record(lambda session: history.succeed(seen, result.figures, result.note, session), "success")
+
+    def retry(self, errors: str) -> bool:
+        """Says whether the next try is this worker's to see to; not where another has the run by now."""
+        own = True
+
+        def write(session: Session | None) -> None:
+            nonlocal own
+            own = self.desk.history.retry(self.seen, errors, session)
+
+        self._record(write, "retry", with_release=False)
+        if not own:
+            log.warning("given up for dead meanwhile; the run is another's", run_id=self.message.run_id)
+        return own
+
+    def fail(self, errors: str) -> None:
+        history, seen = self.desk.history, self.seen
+        self._record(lambda session: history.fail(seen, errors, session), "error")
+
+    def release(self) -> None:
+        """Let go of the lock and of the connection, if that hasn't happened."""
+        if self.released:
+            return
+        self.released = True
+        if self.unlocked:
+            self.desk.databases.give_back(self.session, self.message.database_id)
+        else:
+            self.desk.abandon(self.session, self.matview, self.message.database_id)
+
+    def _record(
+        self, write: Callable[[Session | None], None], what: str, *, with_release: bool = True
+    ) -> None:
+        """Record the end and let go; in one round trip where the lock is on the reporting database, unless
+        what the write returns is of interest."""
+
+        def attempt() -> None:
+            try:
+                attempt_once()
+            except psycopg2.errors.LockNotAvailable:
+                # While somebody holds the record, others need the slot; the matview's lock says we're alive.
+                if not self.session.closed:
+                    slots.give_back(self.session)
+                raise
+
+        def attempt_once() -> None:
+            if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
+                write(None)
+                return
+            if with_release:
+                lock.release_with_next(self.session, self.matview)
+            else:
+                self.session.run_text(OWN_LIMITS)
+            write(self.session)
+            self.unlocked = with_release
+
+        def in_plain_words(words: str) -> None:
+            self.desk.history.fail(self.seen, words)
+
+        try:
+            insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)
+        finally:
+            self.release()

@@ -1,0 +1,146 @@
+"""A worker that is stopped, a task that is revoked or outlasts a time limit: what becomes of the runs.
+
+Celery's warm shutdown (the first SIGTERM or SIGINT) takes nothing new and waits for what runs; that is left
+as it is. Its cold one (SIGQUIT, a second SIGINT) loses an acknowledged task in ``prefork`` and waits for it
+in ``threads`` (Celery 5.7.0), so here each running run is taken from its task: its statement is ended in the
+database, its row goes back to pending, and its message back on the queue. A second SIGTERM, and
+SEEDER_SHUTDOWN_GRACE seconds after the first signal, turn the shutdown cold too.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg2
+import structlog
+from celery.worker.request import Request
+
+from seeder.app import app, equipment, new_equipment
+from seeder.broker.messages import publish_again
+from seeder.errors import SeederError
+from seeder.postgres.failures import one_line
+from seeder.runs.cancelling import Stopped
+from seeder.runs.recording import CLOSING
+
+log = structlog.get_logger(__name__)
+
+HANDED_BACK = "The worker was shut down in the middle of the run; it is queued again."
+TIMED_OUT = (
+    "Ended by Celery's {which} time limit of {seconds:g} s ({setting}, set in celeryconfig.py or with the "
+    "worker's options). Make the query cheaper, or raise the limit."
+)
+
+#: More than this many tasks are always at work, so no message is taken.
+NOTHING_MORE = -1
+
+
+class BriefRequest(Request):  # type: ignore[misc]
+    """A fan-out or a sweep: over in a moment, so a cold shutdown lets it end."""
+
+    def cancel(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+class RunRequest(Request):  # type: ignore[misc]
+    """A run as the worker's main process sees it, whichever pool it runs in."""
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        super().on_timeout(soft, timeout)
+        # Celery tells only of the hard one by a signal. The soft one reaches the child when its query ends.
+        end_timed_out(self._context, timeout, soft=soft)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        if CLOSING.is_set():
+            self._hand_back(pid)
+
+    def cancel(self, *_: Any, **__: Any) -> None:
+        """Called by a cold shutdown, in the signal's handler, for each task that is at work."""
+        # From here on no task of this process records that it failed: it didn't, it was cut off.
+        CLOSING.set()
+        if self.worker_pid:
+            self._hand_back(self.worker_pid)
+
+    def _hand_back(self, pid: int) -> None:
+        if self._already_cancelled:
+            return
+        # Else Celery takes the death of its process for a revoke.
+        self._already_cancelled: bool = True
+        if pid != os.getpid():
+            # A pool process knows nothing of all this, and could still record what we are about to cause.
+            os.kill(pid, signal.SIGKILL)
+        hand_back(self._context)
+
+
+def hand_back(request: Any) -> None:
+    """→ pending and queued again, as the same try; what can't be done is left to the sweep."""
+    run_id = request.id
+    fresh = new_equipment()
+    try:
+        databases = [request.kwargs.get("database_id")]
+        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, databases, attempt=request.retries)
+        if stopped and stopped.moved and stopped.ended and fresh.history.still_pending([run_id]):
+            with app.connection_for_write() as connection:
+                publish_again(app, request, connection)
+    except Exception as error:  # noqa: BLE001 - Celery's shutdown must go on, whatever is out of reach
+        log.error("run not handed back; the sweep settles it", run_id=run_id, reason=one_line(error))
+    finally:
+        fresh.databases.dispose()
+
+
+def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
+    """→ error, as cancelled, and the statement ended, whoever works on the run."""
+    _end(equipment().cancellation.cancel, run_id, by, kwargs)
+
+
+def end_timed_out(request: Any, seconds: float, *, soft: bool) -> None:
+    """→ error, and the statement ended, if it is this worker's."""
+    which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
+    words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
+    fail = partial(equipment().cancellation.fail, attempt=request.retries)
+    _end(fail, request.id, words, request.kwargs)
+
+
+def _end(
+    stop: Callable[[str, str, Sequence[int | None]], Stopped | None],
+    run_id: str,
+    words: str,
+    kwargs: dict[str, Any],
+) -> None:
+    """What can't be done is left to the sweep."""
+    try:
+        stop(run_id, words, [kwargs.get("database_id")])
+    except (psycopg2.Error, SeederError) as error:
+        log.error("run not ended; the sweep settles it", run_id=run_id, reason=one_line(error))
+
+
+class ShutdownSteps:
+    """From warm to cold: at the second SIGTERM, which Celery ignores, and when the grace is over."""
+
+    def __init__(self) -> None:
+        #: Celery's worker, once it is ready.
+        self.controller: Any = None
+        self._warned = False
+
+    def signalled(self, name: str, how: str, grace: float) -> None:
+        """Called in the handler of each signal that is about shutting down; ``grace`` 0 is no limit."""
+        if how == "Cold":
+            # Celery 5.7.0 stops the pool in this handler; its event loop, which goes on for one more turn,
+            # would ask the stopped pool for its size and end with a traceback, unless it finds this.
+            self.controller.max_concurrency = NOTHING_MORE
+            return
+        if self._warned and name == "SIGTERM":
+            turn_cold()
+        elif not self._warned and grace:
+            timer = threading.Timer(grace, turn_cold)
+            timer.daemon = True
+            timer.start()
+        self._warned = True
+
+
+def turn_cold() -> None:
+    """As if somebody had sent SIGQUIT, whose handler runs in the main thread, also while that waits."""
+    os.kill(os.getpid(), signal.SIGQUIT)

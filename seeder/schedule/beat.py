@@ -1,0 +1,119 @@
+"""When beat sends what: its entries as data made from the settings, and the kind of tick they go by."""
+
+import math
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from celery.beat import PersistentScheduler, SchedulingError
+from celery.schedules import BaseSchedule, crontab, schedstate
+
+from seeder.broker.messages import TROUBLE
+from seeder.broker.states import reply_in
+from seeder.config.settings import Settings
+from seeder.schedule.ticks import GRACE, latest_tick, next_tick
+
+log = structlog.get_logger(__name__)
+
+#: What selects `Scheduler` as Celery's ``beat_scheduler``.
+SCHEDULER = f"{__name__}:Scheduler"
+
+#: Seconds between two sweeps.
+SWEEP_EVERY = 60.0
+
+
+class Ticks(BaseSchedule):
+    """The ticks of a cron expression in a time zone, as ``planning`` reads them too.
+
+    Celery's own crontab takes a day of the month and a day of the week as *and* where cron takes them as
+    *or*, and in autumn leaves out the repeated hour's second pass of entries finer than a day (5.7.0).
+    """
+
+    def __init__(
+        self, expression: str, zone: str, deadline: float = math.inf, nowfun: Any = None, app: Any = None
+    ) -> None:
+        super().__init__(nowfun=nowfun, app=app)
+        self.expression = expression
+        self.zone = zone
+        #: For so many seconds after a tick beat, if it slept through it, fires for it.
+        self.deadline = deadline
+
+    def is_due(self, last_run_at: datetime) -> schedstate:
+        """Whether to fire for the latest tick, and in how many seconds to ask again.
+
+        Where the clock was set back, whether that tick has been fired for can't be told; doing so again is
+        harmless.
+        """
+        now, zone = self.now(), ZoneInfo(self.zone)
+        tick = latest_tick(self.expression, zone, now)
+        due = not tick <= last_run_at <= now and (now - tick).total_seconds() <= self.deadline
+        return schedstate(due, (next_tick(self.expression, zone, now) - now).total_seconds())
+
+    # Beat keeps its entries in a file, and asks whether the configured one is still the one it kept.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._key()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ticks) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<ticks: {self.expression} {self.zone}>"
+
+    def _key(self) -> tuple[str, str, float]:
+        return self.expression, self.zone, self.deadline
+
+
+class Scheduler(PersistentScheduler):
+    """Beat's own, which says in one line, and once, that Redis takes no message; Celery's prints the stack
+    for each entry. What can't be sent then isn't sent later: a tick that wasn't run is found out by whoever
+    looks (seeder/maintenance/watchdog.py)."""
+
+    _in_trouble = False
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        try:
+            result = super().apply_async(entry, producer, advance, **kwargs)
+        except SchedulingError as error:
+            # Raised from within the handler of what it is about (celery/beat.py, apply_async).
+            reason = error.__context__
+            if not isinstance(reason, TROUBLE):
+                raise
+            if not self._in_trouble:
+                log.error("Redis takes no message; beat goes on", entry=entry.name, reason=reply_in(reason))
+            self._in_trouble = True
+            return None
+        if self._in_trouble:
+            log.warning("Redis takes messages again")
+        self._in_trouble = False
+        return result
+
+
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """name → entry, https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#entries"""
+    # A tick that isn't late yet is never too late.
+    deadline = max(settings.catch_up, GRACE.total_seconds())
+    return {
+        "refresh everything": {
+            "task": "seeder.refresh_all",
+            "schedule": Ticks(settings.schedule, settings.timezone, deadline),
+            # All beats that fire for one tick mean the same seeding.
+            "kwargs": {"scheduled": True},
+            # Nor does a message that no worker took run a tick at noon.
+            "options": {"expires": deadline},
+        },
+        "settle lost runs": {
+            "task": "seeder.sweep",
+            "schedule": SWEEP_EVERY,
+            # A sweep that waited longer has been overtaken by the next.
+            "options": {"expires": SWEEP_EVERY},
+        },
+        "prune old runs": {
+            "task": "seeder.prune",
+            "schedule": crontab(minute="17", hour="*/6"),
+        },
+    }

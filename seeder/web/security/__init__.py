@@ -1,0 +1,1 @@
+"""Who may read and write: tokens, cookies, limits on guessing, the headers of every answer."""

@@ -1,0 +1,42 @@
+"""The sweep with its consequences: what it settles is on its way again."""
+
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from support.contract import Platform, new_run
+
+from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.broker.messages import on_their_way
+from seeder.config.settings import Settings
+from seeder.maintenance.sweep import sweep_and_requeue
+
+RUN = "n1.custom-1"
+
+
+@pytest.fixture
+def app(broker_url: str) -> Iterator[Celery]:
+    app = Celery("seeder", set_as_current=False)
+    app.conf.update(celery_settings(Settings(), broker_url))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def equipment(platform: Platform) -> Iterator[Equipment]:
+    """With a database 8 that is down."""
+    down = Settings(databases={8: "postgresql://nobody@127.0.0.1:1/nothing"})
+    equipment = Equipment(down, platform.url)
+    yield equipment
+    equipment.databases.dispose()
+
+
+def test_a_dead_run_of_a_manifest_that_is_switched_off_does_not_wait_for_a_database_that_is_down(
+    platform: Platform, app: Celery, equipment: Equipment
+) -> None:
+    platform.custom(1, table_name="sales", enabled=False)
+    platform.history.queue([new_run(RUN)])
+    platform.history.start(RUN, "sales")
+    platform.sql("update reporting.seeder_run_history set updated_at = now() - interval '1 hour'")
+    assert sweep_and_requeue(app, equipment) == {"requeued": 1, "ended": 0}
+    assert on_their_way(app, [REFRESH_QUEUE]) == {RUN}

@@ -1,0 +1,293 @@
+"""A tick that nothing ran: found from the schedule and the record, run in time, and told of afterwards."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery import Celery
+from redis import Redis
+from structlog.testing import capture_logs
+from support.contract import Platform, new_run
+
+from seeder.app import Equipment, celery_settings
+from seeder.config.settings import Settings, load_settings
+from seeder.maintenance.sweep_requests import ask_for_sweep, note_sweep
+from seeder.maintenance.watchdog import Lookout
+from seeder.schedule.ticks import GRACE
+from seeder.seedings.catching_up import catch_up
+from seeder.seedings.overdue import LateTick, Timekeeper
+from seeder.seedings.planning import seeding_of
+
+HOUR = timedelta(hours=1)
+NOW = datetime.now(UTC)
+#: An hour ago, so that it is late by the database's own clock too.
+TICK = (NOW - HOUR).replace(second=0, microsecond=0)
+SEEDING = seeding_of(TICK)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings(schedule=f"{TICK.minute} {TICK.hour} * * *", timezone="UTC", catch_up="6h")
+
+
+@pytest.fixture
+def app(settings: Settings, broker_url: str) -> Iterator[Celery]:
+    app = Celery("seeder", set_as_current=False)
+    app.conf.update(celery_settings(settings, broker_url))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def equipment(settings: Settings, platform: Platform) -> Iterator[Equipment]:
+    equipment = Equipment(settings, platform.url)
+    yield equipment
+    equipment.databases.dispose()
+
+
+@pytest.fixture
+def timekeeper(equipment: Equipment) -> Timekeeper:
+    return equipment.timekeeper
+
+
+def record(platform: Platform, run_id: str, created: datetime, started: datetime | None = None) -> None:
+    """A run of report_1, created and, if it has, begun at those moments."""
+    platform.history.queue([new_run(run_id, table_name="report_1")])
+    platform.sql(
+        f"update reporting.seeder_run_history set created_at = '{created}',"
+        f" start_time = '{started or created}'"
+        + (", status = 'success'" if started else "")
+        + f" where run_id = '{run_id}'"
+    )
+
+
+def run_ids(platform: Platform) -> list[str]:
+    return [
+        run_id for (run_id,) in platform.sql("select run_id from reporting.seeder_run_history order by id")
+    ]
+
+
+@pytest.fixture
+def night_before(platform: Platform) -> datetime:
+    """A manifest, and its run of the tick before."""
+    platform.custom(1)
+    before = TICK - timedelta(days=1)
+    record(platform, f"{seeding_of(before)}.custom-1", before, before)
+    return before
+
+
+# --- the rule --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (GRACE - timedelta(seconds=1), None),
+        (GRACE, LateTick(TICK, SEEDING, missed=False)),
+        (6 * HOUR, LateTick(TICK, SEEDING, missed=False)),
+        (6 * HOUR + timedelta(seconds=1), LateTick(TICK, SEEDING, missed=True)),
+        (23 * HOUR, LateTick(TICK, SEEDING, missed=True)),
+    ],
+)
+def test_a_tick_without_a_run_is_first_beats_then_late_then_missed(
+    timekeeper: Timekeeper, night_before: datetime, age: timedelta, expected: LateTick | None
+) -> None:
+    assert timekeeper.late_tick(TICK + age) == expected
+
+
+def test_a_tick_with_a_run_is_not_late(
+    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+) -> None:
+    record(platform, f"{SEEDING}.custom-1", TICK, TICK)
+    assert timekeeper.late_tick(NOW) is None
+
+
+def test_an_ad_hoc_run_is_not_the_ticks(
+    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+) -> None:
+    record(platform, f"{TICK:%Y%m%dT%H%M%SZ}-k3f9.custom-1", TICK, TICK)
+    assert timekeeper.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False)
+
+
+def test_a_new_installation_has_missed_nothing_but_what_came_while_it_was_there(
+    platform: Platform, timekeeper: Timekeeper
+) -> None:
+    platform.custom(1)
+    assert timekeeper.late_tick(NOW) is None
+    assert timekeeper.late_tick(NOW, here_since=TICK + timedelta(minutes=1)) is None
+    assert timekeeper.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
+    record(platform, "n1-k3f9.custom-1", TICK + HOUR / 2, TICK + HOUR / 2)
+    assert timekeeper.late_tick(NOW) is None
+    assert timekeeper.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
+
+
+def test_nothing_is_late_where_no_manifest_is_enabled(
+    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+) -> None:
+    platform.sql("update reporting.seeder_custom_report_manifest set enabled = false")
+    assert timekeeper.late_tick(NOW) is None
+
+
+@pytest.mark.parametrize("begun", [None, TICK + HOUR / 2])
+def test_a_tick_that_found_every_run_of_an_earlier_one_waiting_came(
+    platform: Platform, timekeeper: Timekeeper, begun: datetime | None
+) -> None:
+    platform.custom(1)
+    before = TICK - timedelta(days=1)
+    record(platform, f"{seeding_of(before)}.custom-1", before, begun)
+    assert timekeeper.late_tick(NOW) is None
+    platform.custom(2)
+    assert timekeeper.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False), "the other one has no run"
+
+
+def test_a_schedule_finer_than_beats_grace_is_late_when_no_later_tick_was_run_either(
+    platform: Platform, equipment: Equipment, night_before: datetime
+) -> None:
+    every_minute = load_settings(schedule="* * * * *", timezone="UTC", catch_up="6h")
+    timekeeper = Timekeeper(equipment.databases, equipment.history, equipment.manifests, every_minute)
+    now = TICK + timedelta(minutes=5, seconds=30)
+    due = TICK + timedelta(minutes=3)
+    assert timekeeper.late_tick(now) == LateTick(due, seeding_of(due), missed=False)
+    later = due + timedelta(minutes=1)
+    record(platform, f"{seeding_of(later)}.custom-1", later, later)
+    assert timekeeper.late_tick(now) is None
+    assert timekeeper.late_tick(now + timedelta(minutes=2)) is not None
+
+
+# --- what is done about it -------------------------------------------------------------------------------
+
+
+def test_a_late_tick_is_run_once_however_often_it_is_noticed(
+    platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
+) -> None:
+    for _ in range(2):
+        catch_up(app, equipment, NOW)
+    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1", f"{SEEDING}.custom-1"]
+
+
+@pytest.mark.parametrize("redis_is", ["there", "away"])
+def test_a_missed_tick_is_told_of_and_not_run(
+    platform: Platform, app: Celery, equipment: Equipment, night_before: datetime, redis_is: str
+) -> None:
+    if redis_is == "away":
+        app.conf.broker_url = "redis://127.0.0.1:1/0"
+    with capture_logs() as logs:
+        for _ in range(2):
+            catch_up(app, equipment, TICK + 7 * HOUR)
+    told = [one for one in logs if one["event"].startswith("missed")]
+    # Without Redis nobody knows whether another process has told already.
+    assert len(told) == (1 if redis_is == "there" else 2)
+    assert told[0]["seeding_id"] == SEEDING
+    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1"]
+
+
+SPRING, AUTUMN = "2026-03-29T01:00", "2026-10-25T01:00"
+
+
+@pytest.mark.parametrize(
+    ("expression", "change", "ticks"),
+    [
+        # By UTC's clock. In spring Berlin's goes from 02:00 to 03:00, in autumn from 03:00 to 02:00.
+        ("30 2 * * *", SPRING, ["0100"]),
+        ("0 3 * * *", SPRING, ["0100"]),
+        ("*/30 1-3 * * *", SPRING, ["0000", "0030", "0100", "0130"]),
+        ("0 * * * *", SPRING, ["2300", "0000", "0100", "0200", "0300"]),
+        ("30 2 * * *", AUTUMN, ["0030"]),
+        ("0 3 * * *", AUTUMN, ["0200"]),
+        ("*/30 1-3 * * *", AUTUMN, ["2300", "2330", "0000", "0030", "0100", "0130", "0200", "0230"]),
+        ("0 * * * *", AUTUMN, ["2300", "0000", "0100", "0200", "0300"]),
+    ],
+)
+def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
+    platform: Platform,
+    app: Celery,
+    monkeypatch: pytest.MonkeyPatch,
+    expression: str,
+    change: str,
+    ticks: list[str],
+) -> None:
+    """Somebody looks every three minutes of the night; each run is over at the next look."""
+    platform.custom(1)
+    record(platform, "n0-k3f9.custom-1", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    settings = load_settings(schedule=expression, timezone="Europe/Berlin", catch_up="6h")
+    equipment = Equipment(settings, platform.url)
+    middle = datetime.fromisoformat(change).replace(tzinfo=UTC)
+    begin, end = middle - 3 * HOUR, middle + 3 * HOUR
+    now = begin
+    monkeypatch.setattr(equipment.timekeeper, "now", lambda: now)
+    # The tick before the night was run.
+    record(platform, f"{seeding_of(equipment.timekeeper.due_tick(begin + GRACE))}.custom-1", begin, begin)
+    already = run_ids(platform)
+    while now <= end:
+        catch_up(app, equipment, now)
+        platform.sql(
+            f"update reporting.seeder_run_history set status = 'success', created_at = '{now}',"
+            f" start_time = '{now}' where status = 'pending'"
+        )
+        now += timedelta(minutes=3)
+    equipment.databases.dispose()
+    ran = run_ids(platform)[len(already) :]
+    assert [run_id.partition("T")[2] for run_id in ran] == [f"{tick}Z.custom-1" for tick in ticks]
+
+
+# --- the lookout -----------------------------------------------------------------------------------------
+
+
+def lookout_that_is_here_for_long(app: Celery, equipment: Equipment) -> Lookout:
+    lookout = Lookout(app, equipment)
+    lookout._began = float("-inf")
+    return lookout
+
+
+def test_a_lookout_runs_what_is_late_and_after_a_while_asks_for_sweeps(
+    platform: Platform, app: Celery, equipment: Equipment, night_before: datetime, broker_url: str
+) -> None:
+    with Redis.from_url(broker_url) as redis:
+        for lookout, asked in (
+            (Lookout(app, equipment), 0),
+            (lookout_that_is_here_for_long(app, equipment), 1),
+        ):
+            lookout.start()
+            lookout.stop(patience=30)
+            assert redis.llen("seeder.control") == asked
+    assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
+
+
+def test_a_manifest_that_comes_after_its_tick_waits_for_the_next(
+    platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
+) -> None:
+    platform.sql("update reporting.seeder_custom_report_manifest set enabled = false")
+    lookout = Lookout(app, equipment)
+    lookout.look()
+    platform.sql("update reporting.seeder_custom_report_manifest set enabled = true")
+    lookout.look()
+    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1"]
+
+
+def test_a_lookout_tells_once_that_the_database_is_away_and_goes_on(
+    platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
+) -> None:
+    lookout = lookout_that_is_here_for_long(app, equipment)
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+        patch.setattr(equipment.timekeeper, "_databases", Equipment(Settings(), AWAY).databases)
+        for _ in range(3):
+            lookout.look()
+    assert [one["event"] for one in logs] == [
+        "whether the schedule is kept can't be told",
+        "no sweep for a while: is beat running? This process asks for them meanwhile",
+    ]
+    assert "Connection refused" in logs[0]["reason"]
+    lookout.look()
+    assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
+
+
+AWAY = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+def test_a_sweep_is_asked_for_once_where_there_was_none(app: Celery, broker_url: str) -> None:
+    with Redis.from_url(broker_url) as redis:
+        assert [ask_for_sweep(app) for _ in range(3)] == [True, False, False]
+        assert redis.llen("seeder.control") == 1
+        redis.delete("seeder.swept")
+        note_sweep(app)
+        assert ask_for_sweep(app) is False

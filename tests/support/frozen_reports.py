@@ -1,0 +1,27 @@
+"""Reports as a run leaves them: a stamped matview, and what the record says of it."""
+
+from support.contract import Platform, new_run
+
+from seeder.history import Figures
+from seeder.matviews import stamp
+from seeder.matviews.stamp import Stamp
+
+
+def stamped(
+    platform: Platform, name: str, identity: str = "custom-1", query: str = "select 1 as one"
+) -> None:
+    """A matview as a run of that manifest leaves it."""
+    comment = stamp.written("Mine.", Stamp(identity, "s", "f", 1)).replace("'", "''")
+    platform.sql(f"""
+        create materialized view {name} as {query};
+        comment on materialized view {name} is '{comment}'
+    """)
+
+
+def recorded(platform: Platform, table_name: str, identity: str = "custom-1") -> None:
+    report_type, _, number = identity.partition("-")
+    run = new_run(f"20261124T0200Z.{identity}", table_name, report_type=report_type, manifest_id=int(number))
+    platform.history.queue([run])
+    begun = platform.history.start(run.run_id, table_name)
+    assert begun is not None
+    platform.history.succeed(begun, Figures(1, 8192))
