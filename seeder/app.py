@@ -134,9 +134,9 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             # A run's message is unacknowledged only between Redis and the start of its task, and isn't noted
-            # in Redis meanwhile (seeder/broker/transport.py). A fan-out's is while it waits for its next try, or for
-            # the countdown it was called with. If the worker dies meanwhile, another takes the message over
-            # after this many seconds; it must be longer than a fan-out waits.
+            # in Redis meanwhile (seeder/broker/transport.py). A fan-out's is while it waits for its next try,
+            # or for the countdown it was called with. If the worker dies meanwhile, another takes the message
+            # over after this many seconds; it must be longer than a fan-out waits.
             "visibility_timeout": 120,
             # kombu looks for such messages every interval * throttle seconds, 100 s by default.
             "unacked_restore_interval": 10,

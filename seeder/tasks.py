@@ -10,7 +10,7 @@ from celery.exceptions import Ignore, Retry
 from seeder.app import app, equipment
 from seeder.broker.delayed import backoff_seconds
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
-from seeder.maintenance import prune
+from seeder.maintenance import prune as pruning
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.maintenance.sweep_requests import note_sweep
 from seeder.runs.shutdown import BriefRequest, RunRequest
@@ -101,4 +101,4 @@ def sweep() -> dict[str, Any]:
 @app.task(name="seeder.prune", **UPKEEP)
 def prune() -> dict[str, Any]:
     """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last; drop dead runs' copies."""
-    return prune.prune(equipment())
+    return pruning.prune(equipment())

@@ -3,8 +3,8 @@ cheaper where the record keeps what kombu would note.
 
 Whatever kombu can't read in a queue escapes into Celery's event loop and ends the worker process; or it
 passes for a lost connection, since KeyError counts as one. The message is out of its list by then, so here it
-is set aside (seeder/broker/dead_letters.py). Only a worker consumes, and only Celery's entry point (seeder/celery.py) puts
-this in place.
+is set aside (seeder/broker/dead_letters.py). Only a worker consumes, and only Celery's entry point
+(seeder/celery.py) puts this in place.
 """
 
 from contextlib import suppress

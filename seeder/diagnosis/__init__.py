@@ -1,1 +1,1 @@
-"""Questions answered without refreshing anything: what is wrong, what the next run would do, what a job is."""
+"""What is wrong, what the next run would do, what a job is: answered without refreshing anything."""

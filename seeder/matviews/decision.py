@@ -19,7 +19,7 @@ from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import compare, new_stamp
 from seeder.matviews.refresh import How, choose
 from seeder.matviews.stamp import Stamp
-from seeder.matviews.swap.swap import swap as swapping
+from seeder.matviews.swap import swap as swapping
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
 

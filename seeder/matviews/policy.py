@@ -9,7 +9,8 @@ from seeder.sql.directives import Directives, Index, read_expectations
 from seeder.sql.expectations import Expectation, as_duration, combined
 from seeder.sql.names import quoted
 
-#: What seeder (seeder.postgres.prepared) and psycopg2 (which reads dates as ISO has them) set for their statements.
+#: What seeder (seeder.postgres.prepared) and psycopg2 (which reads dates as ISO has them) set for their
+#: statements.
 ROLES_OWN = "set local plan_cache_mode to default; set local datestyle to default;\n"
 
 

@@ -8,8 +8,8 @@ and keeps to these whatever they are called since. What the words of a manifest'
 - by a relation of the same name earlier on the search_path, or by another search_path (SEEDER_SEARCH_PATH).
 
 None of these comes without a change of this hash; whether one has come, only PostgreSQL's own words tell
-(seeder.matviews.query.adopt). It holds names and no oids, so it outlives a dump and a restore. It isn't seen when a
-function or an operator comes that fits a call better, or when the columns of a composite type change.
+(seeder.matviews.query.adopt). It holds names and no oids, so it outlives a dump and a restore. It isn't seen
+when a function or an operator comes that fits a call better, or when the columns of a composite type change.
 """
 
 #: For ``c``, a row of pg_class, and the schemas of a manifest's search_path. The first 16 digits, since

@@ -24,7 +24,8 @@ from seeder.postgres.session import LOCK_TIMEOUT, OWN_LIMITS, Session
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
-#: Unless the URL has a connect_timeout of its own. A worker's thread waits for it (seeder/postgres/circuit_breaker.py).
+#: Unless the URL has a connect_timeout of its own. A worker's thread waits for it
+#: (seeder/postgres/circuit_breaker.py).
 CONNECT_TIMEOUT_SECONDS = 5
 
 #: How long PostgreSQL lets a statement run on whose client is gone. Without it a refresh runs to its end for

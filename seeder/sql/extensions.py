@@ -1,8 +1,8 @@
 """Extensions whose functions were looked at, and those of them that no query calls unless it is allowed to.
 
-Volatile functions outside pg_catalog are refused as such (seeder/matviews/query/functions.py). Here are those that
-aren't volatile and all the same run SQL that they are given as text, read what a text names, or change the
-session: each contrib module of PostgreSQL 15 and 18, and pgvector. A test compares both lists with every
+Volatile functions outside pg_catalog are refused as such (seeder/matviews/query/functions.py). Here are those
+that aren't volatile and all the same run SQL that they are given as text, read what a text names, or change
+the session: each contrib module of PostgreSQL 15 and 18, and pgvector. A test compares both lists with every
 extension that these servers bring. docs/decisions/sql-as-text.md says how others are judged.
 """
 

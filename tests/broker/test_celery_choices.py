@@ -18,7 +18,7 @@ from seeder.broker.celery_choices import FIXED, FIXED_OPTIONS, JOINED, MODULE, L
 from seeder.config.settings import Settings
 from seeder.errors import CeleryConfigUnusable, CelerySettingFixed
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BROKER = "redis://127.0.0.1:1/0"
 OURS = celery_settings(Settings(route_by_database=True, databases={"7": "postgresql://h/7"}), BROKER)
 FREE = sorted(set(OURS) - set(FIXED) - set(JOINED))

@@ -49,7 +49,7 @@ def serve() -> Serve:
     @contextmanager
     def run(home: Path, *account: str) -> Iterator[Serving]:
         with subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("serve.py")), str(home), *account],
+            [sys.executable, str(Path(__file__).parents[1] / "support" / "serve.py"), str(home), *account],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

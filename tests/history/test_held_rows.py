@@ -22,6 +22,7 @@ from seeder.matviews import lock as matview_lock
 from seeder.matviews.swap.swap import leftovers
 from seeder.postgres import databases
 from seeder.postgres.session import OWN_LIMITS
+from seeder.runs import claim
 from seeder.runs.claim import Message
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
@@ -63,7 +64,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our limit for locks, shortened."""
     shorter = OWN_LIMITS.replace("5s", "300ms")
     monkeypatch.setattr(databases, "AS_OURS", databases.AS_OURS.replace(OWN_LIMITS, shorter))
-    for module in (leftovers, matview_lock, runs):
+    for module in (leftovers, matview_lock, claim):
         monkeypatch.setattr(module, "OWN_LIMITS", shorter)
 
 

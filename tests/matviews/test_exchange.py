@@ -182,7 +182,7 @@ def test_a_second_refresh_of_the_same_view_waits_its_turn(bench: Bench) -> None:
 def test_what_a_killed_run_left_is_dropped_by_the_next_one(bench: Bench) -> None:
     bench.refresh()
     before = dump(bench)
-    program = Path(__file__).with_name("stuck_run.py")
+    program = Path(__file__).parents[1] / "support" / "stuck_run.py"
     query = "select id, agency_id, amount, 1 as one from sale"
     with subprocess.Popen(
         [sys.executable, str(program), bench.platform.url, query],

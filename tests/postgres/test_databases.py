@@ -14,7 +14,7 @@ from support.homes import ask_postgres, gone
 
 from seeder.config.urls import driver_url
 from seeder.errors import DatabaseUnreachable
-from seeder.postgres import databases
+from seeder.postgres import databases as connecting
 from seeder.postgres.databases import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases
 from seeder.postgres.session import Session
 
@@ -162,11 +162,11 @@ def test_a_number_that_means_the_reporting_database_shares_its_pool(databases: D
 def test_threads_that_come_at_once_share_one_pool(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     together, found = threading.Barrier(2, timeout=30), []
 
-    def both_make_one(*facts: Any, make: Callable[..., Engine] = databases._engine) -> Engine:
+    def both_make_one(*facts: Any, make: Callable[..., Engine] = connecting._engine) -> Engine:
         together.wait()
         return make(*facts)
 
-    monkeypatch.setattr(databases, "_engine", both_make_one)
+    monkeypatch.setattr(connecting, "_engine", both_make_one)
     databases = Databases(url)
     threads = [threading.Thread(target=lambda: found.append(databases.engine())) for _ in range(2)]
     for thread in threads:

@@ -29,7 +29,7 @@ from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
 from seeder.sql.names import matview_name
 
-PACKAGE = Path(__file__).parent.parent / "seeder"
+PACKAGE = Path(__file__).parents[2] / "seeder"
 
 NOW = """
 select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock

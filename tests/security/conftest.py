@@ -1,12 +1,5 @@
-import sys
-from pathlib import Path
-
 import pytest
 from support.contract import Platform
-
-# The bench is shared with the matviews' tests, the world and its processes with the workers'.
-sys.path += [str(Path(__file__).parent.parent / folder) for folder in ("matviews", "workers")]
-
 from support.workbench import Bench
 
 

@@ -77,7 +77,7 @@ def test_a_sweep_leaves_word_so_that_nobody_asks_for_another(world: World, worke
 def test_a_fan_out_that_is_killed_is_completed_and_nothing_is_doubled(
     world: World, worker: Worker, point: str
 ) -> None:
-    died = python(world, str(Path(__file__).with_name("fan_out.py")), point)
+    died = python(world, str(Path(__file__).parents[1] / "support" / "fan_out.py"), point)
     assert died.returncode == -9, died.stderr
     is_recorded = point not in ("nothing is recorded", "half the record is written")
     assert set(runs(world)) == (set(ENDED) if is_recorded else set()), "all of it or nothing"

@@ -1,9 +1,9 @@
 """A manifest's query judged by PostgreSQL without being run: the names in it, the functions, the privileges.
 
-The judge is the temporary view that a creation asks too (seeder.matviews.query.probe), and beside it EXPLAIN, which
-checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing of
-the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, so it
-is asked for in confinement, and read only.
+The judge is the temporary view that a creation asks too (seeder.matviews.query.probe), and beside it EXPLAIN,
+which checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing
+of the query; but the planner calls functions declared IMMUTABLE or STABLE whose arguments are constants, so
+it is asked for in confinement, and read only.
 """
 
 from dataclasses import dataclass

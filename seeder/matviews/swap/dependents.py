@@ -107,7 +107,8 @@ select pg_describe_object('pg_class'::regclass, oid, 0) as what from reached
 where oid <> cast(%(oid)s as oid) order by what
 """
 
-#: The first of the old columns that the copy hasn't in its place, as seeder.matviews.swap.copies compares them.
+#: The first of the old columns that the copy hasn't in its place, as seeder.matviews.swap.copies compares
+#: them.
 FIRST_LOST = """
 with columns as (
     select a.attrelid, a.attname as name, a.atttypid, a.atttypmod, a.attcollation,

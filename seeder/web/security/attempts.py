@@ -1,7 +1,8 @@
 """A limit on guessing: after a number of wrong tokens an address is told to wait, and logged no more.
 
 The right token passes all the same: behind a proxy everybody has one address, and one person's wrong tokens
-would lock out all others. What keeps a token from being guessed is its length (seeder.config.settings), not this.
+would lock out all others. What keeps a token from being guessed is its length (seeder.config.settings), not
+this.
 """
 
 import time
