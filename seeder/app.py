@@ -1,7 +1,6 @@
-"""The Celery app and what its tasks work with. Its configuration is read at first use, not at import."""
+"""The Celery app. Its configuration is read at first use, not at import."""
 
 import os
-from functools import cache
 from typing import Any
 
 from celery import Celery
@@ -9,78 +8,20 @@ from kombu.entity import Exchange, Queue
 
 from seeder import embedded
 from seeder.broker import celery_choices
-from seeder.broker.messages import TASK
+from seeder.broker.queues import (
+    CONTROL_PRIORITY,
+    CONTROL_QUEUE,
+    PRIORITY_STEPS,
+    REFRESH_QUEUE,
+    TASK,
+    by_database,
+    refresh_queues,
+)
 from seeder.broker.thread_pool import THREADS
 from seeder.config.broker_urls import tls_options
 from seeder.config.settings import Settings, current_settings
 from seeder.errors import BrokerElsewhere
-from seeder.frozen import Dropping, FrozenReports, find
-from seeder.history import HistoryRepository
-from seeder.maintenance.lost_runs import Sweep
-from seeder.manifests import ManifestReader
-from seeder.matviews.policy import policy_of
-from seeder.postgres.databases import Databases
-from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Desk
 from seeder.schedule.beat import SCHEDULER, beat_schedule
-from seeder.seedings.overdue import Timekeeper
-from seeder.seedings.planning import CONTROL_PRIORITY, PRIORITY_STEPS
-
-REFRESH_QUEUE = "seeder.refresh"
-CONTROL_QUEUE = "seeder.control"
-
-
-def refresh_queues(settings: Settings) -> list[str]:
-    """The queues that runs go to: one, or beside it one for each other database."""
-    others = sorted(settings.databases) if settings.route_by_database else ()
-    return [REFRESH_QUEUE, *(f"{REFRESH_QUEUE}.{number}" for number in others)]
-
-
-def by_database(name: str, _args: Any, kwargs: dict[str, Any] | None, *_: Any, **__: Any) -> Any:
-    """A router of Celery's: a run of another database goes to that one's queue.
-
-    https://docs.celeryq.dev/en/stable/userguide/routing.html#routers
-    """
-    number = (kwargs or {}).get("database_id")
-    return {"queue": f"{REFRESH_QUEUE}.{number}"} if name == TASK and number is not None else None
-
-
-class Equipment:
-    """Everything a process needs, made once from its settings."""
-
-    def __init__(self, settings: Settings, database_url: str) -> None:
-        self.settings = settings
-        self.databases = Databases(database_url, settings.databases)
-        self.history = HistoryRepository(self.databases, settings.db_schema)
-        self.manifests = ManifestReader(settings.db_schema)
-        self.timekeeper = Timekeeper(self.databases, self.history, self.manifests, settings)
-        self.desk = Desk(
-            self.databases,
-            self.history,
-            self.manifests,
-            policy_of(settings),
-            settings.db_schema,
-            settings.limit_of,
-        )
-        self.sweep = Sweep(self.databases, self.history, settings.db_schema, settings.max_retries)
-        self.cancellation = Cancellation(self.databases, self.history, self.manifests, settings.db_schema)
-
-    def find_frozen(self) -> FrozenReports:
-        return find(self.databases, self.manifests, self.history, self.settings.db_schema)
-
-    def dropping(self, by: str) -> Dropping:
-        return Dropping(self.databases, self.manifests, self.history, self.settings.db_schema, by)
-
-
-@cache
-def equipment() -> Equipment:
-    return new_equipment()
-
-
-def new_equipment() -> Equipment:
-    """A second set, for what must not wait for a lock inside the first: the shutdown in a signal handler."""
-    settings = current_settings()
-    return Equipment(settings, embedded.database_url(settings))
 
 
 def configuration() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from seeder import embedded, logs, signals, tasks
 from seeder.app import app
 from seeder.broker import thread_pool, transport
 from seeder.broker.delayed_poller import Usher
-from seeder.broker.messages import TASK
+from seeder.broker.queues import TASK
 from seeder.config.settings import current_settings
 from seeder.errors import UserError
 from seeder.maintenance.watchdog import WorkersLookout

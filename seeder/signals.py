@@ -12,13 +12,15 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
 
 from seeder import logs
-from seeder.app import app, equipment
-from seeder.broker.messages import TASK, TROUBLE
+from seeder.app import app
+from seeder.broker.messages import TROUBLE
+from seeder.broker.queues import TASK
+from seeder.equipment import equipment
 from seeder.errors import Duplicate, SeederError, TurnAwaited
 from seeder.history import Run
 from seeder.models import RunStatus
 from seeder.postgres.failures import one_line
-from seeder.runs.claim import Claim, Message, NotClaimed
+from seeder.runs.claim import Claim, Desk, Message, NotClaimed
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.shutdown import ShutdownSteps, end_revoked, hand_back
 from seeder.runs.waiting import WaitingRoom
@@ -36,7 +38,7 @@ def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: A
     """→ running, with the matview's lock."""
     try:
         message = task.request.message = Message.of(task_id, task.request.retries, *args, **kwargs)
-        task.request.run = equipment().desk.claim(message)
+        task.request.run = Desk.of(equipment()).claim(message)
     except Exception as error:  # noqa: BLE001 - Celery would swallow it; the task raises it
         task.request.run = NotClaimed(error)
         return
@@ -44,7 +46,7 @@ def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: A
         # Begun while the shutdown was taking the others from their tasks.
         task.request.run.release()
         task.request.run = NotClaimed(Duplicate(run_id=task_id))
-        hand_back(task.request)
+        hand_back(app, task.request)
 
 
 @signals.task_success.connect(sender=refresh_manifest)

@@ -7,8 +7,9 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Retry
 
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.broker.delayed import backoff_seconds
+from seeder.equipment import equipment
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
 from seeder.maintenance import prune as pruning
 from seeder.maintenance.sweep import sweep_and_requeue

@@ -14,24 +14,22 @@ PACKAGE = ROOT / "seeder"
 #: From the bottom up: each line may import the lines above it and nothing of its own line, except that the
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
-errors sqlstates
-ticks wording models sql resources urls logs failures encoding prepared doorway deferral poison supervision
-broker
-setting_types
-settings session transport consumer
-database recording embedded
+errors wording
+logs models run_ids
+sql
+supervision
+config
+embedded
+postgres
 schema manifests history
-matviews planning
-cancelling sweeping runs queueing surveying monitoring overdue frozen
-checking
-forecast
-inspection
-schedule pool celery_choices
+broker
+matviews
+schedule
+equipment
+runs seedings
+frozen
+maintenance diagnosis monitoring
 app
-housekeeping
-seeding resettling pruning waiting usher stopping
-catching_up
-lookout
 tasks
 signals
 celery
@@ -100,7 +98,7 @@ def test_a_file_imports_only_from_lower_layers(module: str) -> None:
         ("seeder.errors", "from seeder.config.settings import Settings"),
         ("seeder.models", "import seeder.postgres.backend_usage"),
         ("seeder.sql.names", "def lazily():\n    from seeder.cli import main"),
-        ("seeder.sql.names", "from .. import database"),
+        ("seeder.sql.names", "from .. import app"),
         ("seeder.history.rows", "from ..manifests import Manifest"),
         ("seeder.models", "from seeder import app, errors"),
         ("seeder.cli.status", "import seeder.nowhere"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
@@ -11,12 +12,11 @@ from kombu.exceptions import KombuError
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from seeder.broker.delayed import Deferral, Ready
+from seeder.broker.queues import PRIORITY_STEPS, RUN_PRIORITIES, TASK
 from seeder.broker.states import ROOM, reply_in
 from seeder.config.urls import masked_broker
 from seeder.errors import BrokerFull, BrokerUnreachable
-from seeder.seedings.planning import PRIORITY_STEPS, RUN_PRIORITIES, Planned
-
-TASK = "seeder.refresh_manifest"
+from seeder.history import NewRun
 
 #: What kombu and Redis' client raise when Redis is out of reach, or full.
 TROUBLE = (RedisError, KombuError, OSError)
@@ -26,6 +26,19 @@ USUAL_SECONDS = "usual_seconds"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run to queue, and the message's priority (0 is taken first)."""
+
+    run: NewRun
+    database_id: int | None
+    priority: int
+    #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
+    usual_seconds: int = 0
+    #: How often the run was tried already.
+    retries: int = 0
 
 
 def publish(app: Celery, planned: Sequence[Planned]) -> None:

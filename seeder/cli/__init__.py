@@ -9,9 +9,9 @@ import psycopg2
 import typer
 
 from seeder import logs
-from seeder.app import equipment
 from seeder.cli.commands import application
 from seeder.cli.output import lenient_output
+from seeder.equipment import equipment
 from seeder.errors import RecordLocked, UserError
 from seeder.monitoring.holders import holders, told
 from seeder.postgres.failures import judged

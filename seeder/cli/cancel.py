@@ -2,15 +2,15 @@
 
 import getpass
 
-from seeder.app import equipment
 from seeder.cli.printing import console, print_json, status_text, text
+from seeder.equipment import equipment
 from seeder.postgres.databases import database_name
-from seeder.runs.cancelling import Stopped
+from seeder.runs.cancelling import Cancellation, Stopped
 
 
 def run(name: str, by: str | None, *, as_json: bool) -> int:
     equipment().databases.verify()
-    stopped = equipment().cancellation.cancel_named(name, by or account())
+    stopped = Cancellation.of(equipment()).cancel_named(name, by or account())
     if as_json:
         print_json([as_data(one) for one in stopped])
     else:

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seeder import schema
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.broker import dead_letters
 from seeder.broker.messages import verify_room
 from seeder.cli.printing import console, counted, print_json, progress, text
 from seeder.config.settings import unknown_variables
 from seeder.config.urls import masked_broker
 from seeder.diagnosis.check import Findings, Problem, check_manifests
+from seeder.equipment import equipment
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomplete
+from seeder.frozen import find_frozen
 from seeder.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
+from seeder.matviews.policy import policy_of
 from seeder.postgres.failures import one_line
 from seeder.seedings.planning import Selection
 
@@ -41,13 +44,13 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
     if manifests or (manifests is not None and selection != Selection()):
         with progress("checking", console(stderr=True)) as (begin, tell):
             begin(sum(selection.takes(one) for one in manifests))
-            found = check_manifests(ready.databases, manifests, selection, ready.desk.policy, tell)
+            found = check_manifests(ready.databases, manifests, selection, policy_of(ready.settings), tell)
     problems += found.problems
     if selection == Selection():
         problems += _unreachable(problems)
         if not any(one.where == SCHEMA for one in problems):
             found = replace(
-                found, warnings=(*found.warnings, *map(as_warning, everything(ready.find_frozen())))
+                found, warnings=(*found.warnings, *map(as_warning, everything(find_frozen(ready))))
             )
     if poisonous:
         found = replace(

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from seeder import demo
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.cli.demo_data import load
 from seeder.cli.printing import console, text
 from seeder.cli.refresh import announce, watch
@@ -18,6 +18,7 @@ from seeder.cli.services import refresh_worker
 from seeder.cli.status import show
 from seeder.cli.up import embedded_servers, prepare_schema
 from seeder.config.settings import current_settings
+from seeder.equipment import equipment
 from seeder.errors import UserError
 from seeder.history import Run
 from seeder.seedings.fan_out import seed

@@ -3,9 +3,10 @@
 from rich.console import Console
 
 from seeder import demo, schema
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.cli.refresh import announce
 from seeder.config.settings import Settings
+from seeder.equipment import equipment
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
 

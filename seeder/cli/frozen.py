@@ -5,11 +5,11 @@ from datetime import datetime
 
 from rich.console import Console
 
-from seeder.app import equipment
 from seeder.cli.cancel import account
 from seeder.cli.printing import console, counted, moment, print_json, print_table, size, text
 from seeder.cli.tables import Column, Styled, Table
-from seeder.frozen import FrozenMatview, FrozenReports, FrozenStatus, Outcome
+from seeder.equipment import equipment
+from seeder.frozen import Dropping, FrozenMatview, FrozenReports, FrozenStatus, Outcome, find_frozen
 from seeder.frozen.wording import everything, whose, why_kept
 from seeder.postgres.databases import database_name
 
@@ -39,13 +39,13 @@ def list_or_drop(*, yes: bool, as_json: bool) -> int:
     """List what is frozen; with ``yes`` drop what may go, and say before what that is."""
     ready = equipment()
     ready.databases.verify()
-    found = ready.find_frozen()
+    found = find_frozen(ready)
     out = console()
     if not as_json:
         _show(out, found)
     outcomes = []
     if yes:
-        for outcome in ready.dropping(account()).let_go(found):
+        for outcome in Dropping.of(ready, account()).let_go(found):
             outcomes.append(outcome)
             if not as_json:
                 out.print(_told(outcome))

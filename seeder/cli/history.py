@@ -1,6 +1,5 @@
 """``seeder history TABLE``: its runs, newest first, each failure in full."""
 
-from seeder.app import equipment
 from seeder.cli.printing import (
     console,
     moment,
@@ -13,6 +12,7 @@ from seeder.cli.printing import (
     took,
 )
 from seeder.cli.tables import Column, Table
+from seeder.equipment import equipment
 from seeder.errors import UnknownTable
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from seeder.app import equipment
 from seeder.cli.printing import console, first_line, number, print_json, print_table, progress, text
 from seeder.cli.tables import Column, Styled, Table
 from seeder.diagnosis.forecast import ERROR, Forecast, forecast
+from seeder.equipment import equipment
+from seeder.matviews.policy import policy_of
 from seeder.seedings.planning import Selection
 from seeder.wording import brief
 
@@ -26,7 +27,7 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
     with progress("asking", console(stderr=True)) as (begin, tell):
         begin(sum(selection.takes(one) for one in manifests))
         foreseen = (
-            forecast(ready.databases, manifests, jobs, selection, ready.desk.policy, tell)
+            forecast(ready.databases, manifests, jobs, selection, policy_of(ready.settings), tell)
             if manifests or selection != Selection()
             else []
         )

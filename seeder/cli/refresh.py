@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.cli.printing import console, counted, first_line, print_json, text
+from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UserError
 from seeder.history import HistoryRepository, Run
 from seeder.monitoring import Monitor

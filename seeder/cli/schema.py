@@ -3,9 +3,9 @@
 import sys
 
 from seeder import schema
-from seeder.app import equipment
 from seeder.cli.printing import console, print_json, text
 from seeder.config.settings import current_settings
+from seeder.equipment import equipment
 from seeder.errors import UserError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seeder.app import CONTROL_QUEUE, REFRESH_QUEUE
+from seeder.broker.queues import CONTROL_QUEUE, REFRESH_QUEUE
 from seeder.supervision import Service
 
 FLOWER_PORT = 5555

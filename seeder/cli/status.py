@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from seeder.app import equipment
 from seeder.cli.printing import (
     console,
     first_line,
@@ -18,11 +17,12 @@ from seeder.cli.printing import (
     took,
 )
 from seeder.cli.tables import Column, Styled, Table
+from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
 from seeder.history.cancelled import has_failed
 from seeder.models import RunStatus
-from seeder.seedings.overdue import LateTick
+from seeder.seedings.overdue import LateTick, Timekeeper
 from seeder.seedings.planning import Selection
 
 #: Behind what is failing. An error here is a run that was cancelled; None is never run.
@@ -40,7 +40,7 @@ def run(
         raise UnknownTable(table_name=table_name)
     if not jobs and agency:
         raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
-    timekeeper = equipment().timekeeper
+    timekeeper = Timekeeper.of(equipment())
     late = timekeeper.late_tick(timekeeper.now())
     if as_json:
         print_json({"jobs": jobs, "late": late})

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from seeder import embedded, schema
-from seeder.app import equipment
 from seeder.cli.demo_data import load_for_a_first_look
 from seeder.cli.printing import console, counted, text
 from seeder.cli.services import FLOWER_PORT, WEB_PORT, Flower, Web, free_port, services
@@ -15,6 +14,7 @@ from seeder.cli.web import address, login_link
 from seeder.config.settings import Settings, current_settings
 from seeder.config.urls import masked, masked_broker
 from seeder.embedded import Servers
+from seeder.equipment import equipment
 from seeder.supervision import supervise
 
 LOOPBACK = "127.0.0.1"

@@ -1,7 +1,8 @@
 """``seeder sweep`` and ``seeder prune``: at once what beat does from time to time."""
 
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.cli.printing import console, print_json
+from seeder.equipment import equipment
 from seeder.maintenance.prune import prune
 from seeder.maintenance.sweep import sweep_and_requeue
 

@@ -5,9 +5,10 @@ import secrets
 import socket
 import sys
 
-from seeder.app import app, equipment
+from seeder.app import app
 from seeder.cli.printing import console, text
 from seeder.config.settings import current_settings
+from seeder.equipment import equipment
 from seeder.maintenance.watchdog import Lookout
 from seeder.web.application import create_app
 from seeder.web.serving import PortTaken, access_of, serve

@@ -1,7 +1,7 @@
 """Reports that nothing refreshes any more: matviews and rows of status whose manifest is gone."""
 
 from seeder.frozen.dropping import Dropping, Outcome
-from seeder.frozen.finding import find
+from seeder.frozen.finding import find, find_frozen
 from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Outcome",
     "Why",
     "find",
+    "find_frozen",
 ]

@@ -9,11 +9,13 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
+from seeder.equipment import Equipment
 from seeder.errors import MatviewChanged
 from seeder.frozen.finding import places_now, versions_now
 from seeder.frozen.places import Places
@@ -69,6 +71,13 @@ class Dropping:
         self._round = f"dropped-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self._places: Places | None = None
         self._seen: str | None = None
+
+    @classmethod
+    def of(cls, equipment: Equipment, by: str) -> Self:
+        """Of a process' own."""
+        return cls(
+            equipment.databases, equipment.manifests, equipment.history, equipment.settings.db_schema, by
+        )
 
     def let_go(self, found: FrozenReports) -> Iterator[Outcome]:
         """Drop what of `found` isn't kept, and delete the rows of status; tells of each when it is done."""

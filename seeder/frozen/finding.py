@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import psycopg2
 
+from seeder.equipment import Equipment
 from seeder.frozen.places import Places
 from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Unreachable, Why
 from seeder.history import HistoryRepository
@@ -29,6 +30,11 @@ def versions_now(databases: Databases, schema: str) -> str:
     """Other than before where any manifest has changed, come or gone since."""
     with databases.session() as session:
         return str(RecordWatch(databases, schema).state(session, with_manifests=True).manifests)
+
+
+def find_frozen(equipment: Equipment) -> FrozenReports:
+    """`find`, of a process' own."""
+    return find(equipment.databases, equipment.manifests, equipment.history, equipment.settings.db_schema)
 
 
 def find(

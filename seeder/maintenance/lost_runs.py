@@ -4,10 +4,12 @@ import re
 import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import psycopg2
 import structlog
 
+from seeder.equipment import Equipment
 from seeder.errors import NameRefused
 from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.matviews import lock
@@ -56,6 +58,17 @@ class Sweep:
         self._schema = schema
         self._max_retries = max_retries
         self._quiet_seconds = quiet_seconds
+
+    @classmethod
+    def of(cls, equipment: Equipment, quiet_seconds: float = QUIET_SECONDS) -> Self:
+        """Of a process' own."""
+        return cls(
+            equipment.databases,
+            equipment.history,
+            equipment.settings.db_schema,
+            equipment.settings.max_retries,
+            quiet_seconds,
+        )
 
     def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
         """Look at every unfinished run that has been quiet for a while.

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg2
 import structlog
 
-from seeder.app import Equipment
+from seeder.equipment import Equipment
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.postgres.failures import one_line
 

@@ -4,14 +4,16 @@ from typing import Any
 
 from celery import Celery
 
-from seeder.app import Equipment, refresh_queues
-from seeder.broker.messages import on_their_way, publish, verify_room
+from seeder.broker.messages import Planned, on_their_way, publish, verify_room
+from seeder.broker.queues import RUN_PRIORITIES, refresh_queues
+from seeder.equipment import Equipment
 from seeder.history import NewRun
-from seeder.maintenance.lost_runs import tries
-from seeder.seedings.planning import RUN_PRIORITIES, Planned
+from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep, tries
 
 
-def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
+def sweep_and_requeue(
+    app: Celery, equipment: Equipment, quiet_seconds: float = QUIET_SECONDS
+) -> dict[str, Any]:
     """Settle lost runs; returns how many were queued again and how many ended.
 
     Raises BrokerUnreachable before anything is counted as lost, where it couldn't be queued again.
@@ -20,7 +22,7 @@ def sweep_and_requeue(app: Celery, equipment: Equipment) -> dict[str, Any]:
     with equipment.databases.session() as session:
         database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)
-    swept = equipment.sweep.settle(database_of, lambda: on_their_way(app, queues))
+    swept = Sweep.of(equipment, quiet_seconds).settle(database_of, lambda: on_their_way(app, queues))
     usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
     publish(
         app,

@@ -1,11 +1,8 @@
 """The sweep when beat is dead: any process notices that there has been none, and asks for one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 from celery import Celery
 
+from seeder.broker.client import redis
 from seeder.broker.messages import TROUBLE, broker_trouble
 from seeder.schedule.beat import SWEEP_EVERY
 
@@ -14,13 +11,6 @@ SWEPT = "seeder.swept"
 
 #: Beat's next sweep has had time to begin by then.
 PATIENCE_SECONDS = round(1.25 * SWEEP_EVERY)
-
-
-@contextmanager
-def redis(app: Celery) -> Iterator[Any]:
-    """kombu's client of the broker, which puts a deployment's key prefix before our keys too."""
-    with app.connection_for_write() as connection, connection.channel() as channel:
-        yield channel.client
 
 
 def note_sweep(app: Celery) -> None:

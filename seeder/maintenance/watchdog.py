@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps
 
-from seeder.app import Equipment, equipment
+from seeder.equipment import Equipment, equipment
 from seeder.maintenance import sweep_requests
 from seeder.postgres.failures import one_line
 from seeder.seedings.catching_up import catch_up
+from seeder.seedings.overdue import Timekeeper
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Lookout:
             self.look()
 
     def _keep_schedule(self) -> None:
-        timekeeper = self._equipment.timekeeper
+        timekeeper = Timekeeper.of(self._equipment)
         now = timekeeper.now()
         self._here_since = self._here_since or now
         due = timekeeper.due_tick(now)

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Self
 
 import psycopg2
 import structlog
 
+from seeder.equipment import Equipment
 from seeder.errors import DatabaseUnreachable, NameRefused, UnknownRunOrTable
 from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import ManifestReader
@@ -60,6 +62,11 @@ class Cancellation:
         self._history = history
         self._manifests = manifests
         self._schema = schema
+
+    @classmethod
+    def of(cls, equipment: Equipment) -> Self:
+        """Of a process' own."""
+        return cls(equipment.databases, equipment.history, equipment.manifests, equipment.settings.db_schema)
 
     def cancel_named(self, name: str, by: str) -> list[Stopped]:
         """For a person: end one run, or all unfinished runs of a table, those still queued first.

@@ -14,6 +14,7 @@ from typing import Any, Self
 import psycopg2
 import structlog
 
+from seeder.equipment import Equipment
 from seeder.errors import (
     DatabaseTrouble,
     Duplicate,
@@ -30,7 +31,7 @@ from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock, slots
 from seeder.matviews.lock import Found
-from seeder.matviews.policy import Policy
+from seeder.matviews.policy import Policy, policy_of
 from seeder.matviews.timeout import timed_out
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import RunStatus
@@ -101,6 +102,18 @@ class Desk:
         self.policy = policy
         self._schema = schema
         self._limit_of = limit_of
+
+    @classmethod
+    def of(cls, equipment: Equipment) -> Self:
+        """Of a process' own."""
+        return cls(
+            equipment.databases,
+            equipment.history,
+            equipment.manifests,
+            policy_of(equipment.settings),
+            equipment.settings.db_schema,
+            equipment.settings.limit_of,
+        )
 
     def claim(self, message: Message) -> "Claim":
         """Take the matview's lock and record the run as running.

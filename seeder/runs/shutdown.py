@@ -16,13 +16,14 @@ from typing import Any
 
 import psycopg2
 import structlog
+from celery import Celery
 from celery.worker.request import Request
 
-from seeder.app import app, equipment, new_equipment
 from seeder.broker.messages import publish_again
+from seeder.equipment import equipment, new_equipment
 from seeder.errors import SeederError
 from seeder.postgres.failures import one_line
-from seeder.runs.cancelling import Stopped
+from seeder.runs.cancelling import Cancellation, Stopped
 from seeder.runs.recording import CLOSING
 
 log = structlog.get_logger(__name__)
@@ -72,16 +73,16 @@ class RunRequest(Request):  # type: ignore[misc]
         if pid != os.getpid():
             # A pool process knows nothing of all this, and could still record what we are about to cause.
             os.kill(pid, signal.SIGKILL)
-        hand_back(self._context)
+        hand_back(self._app, self._context)
 
 
-def hand_back(request: Any) -> None:
+def hand_back(app: Celery, request: Any) -> None:
     """→ pending and queued again, as the same try; what can't be done is left to the sweep."""
     run_id = request.id
     fresh = new_equipment()
     try:
         databases = [request.kwargs.get("database_id")]
-        stopped = fresh.cancellation.hand_back(run_id, HANDED_BACK, databases, attempt=request.retries)
+        stopped = Cancellation.of(fresh).hand_back(run_id, HANDED_BACK, databases, attempt=request.retries)
         if stopped and stopped.moved and stopped.ended and fresh.history.still_pending([run_id]):
             with app.connection_for_write() as connection:
                 publish_again(app, request, connection)
@@ -93,14 +94,14 @@ def hand_back(request: Any) -> None:
 
 def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
     """→ error, as cancelled, and the statement ended, whoever works on the run."""
-    _end(equipment().cancellation.cancel, run_id, by, kwargs)
+    _end(Cancellation.of(equipment()).cancel, run_id, by, kwargs)
 
 
 def end_timed_out(request: Any, seconds: float, *, soft: bool) -> None:
     """→ error, and the statement ended, if it is this worker's."""
     which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
     words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
-    fail = partial(equipment().cancellation.fail, attempt=request.retries)
+    fail = partial(Cancellation.of(equipment()).fail, attempt=request.retries)
     _end(fail, request.id, words, request.kwargs)
 
 

@@ -11,10 +11,11 @@ import psycopg2
 import structlog
 from celery import Celery
 
-from seeder.app import Equipment
 from seeder.broker.delayed import Deferral, Ready
-from seeder.broker.messages import TASK, TROUBLE, queued_messages, ready_again, usual_seconds
+from seeder.broker.messages import TROUBLE, queued_messages, ready_again, usual_seconds
+from seeder.broker.queues import TASK
 from seeder.config.urls import masked_broker
+from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
 from seeder.matviews import lock, slots
 from seeder.postgres.failures import one_line

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import structlog
 from celery import Celery
 
-from seeder.app import Equipment
+from seeder.broker.client import redis
 from seeder.broker.messages import TROUBLE
-from seeder.maintenance.sweep_requests import redis
+from seeder.equipment import Equipment
 from seeder.postgres.failures import one_line
 from seeder.seedings.fan_out import seed
-from seeder.seedings.overdue import LateTick
+from seeder.seedings.overdue import LateTick, Timekeeper
 from seeder.seedings.planning import Selection
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ def catch_up(app: Celery, equipment: Equipment, now: datetime, here_since: datet
 
     ``here_since`` is when the process that asks began. Raises UserError, psycopg2.Error.
     """
-    late = equipment.timekeeper.late_tick(now, here_since)
+    late = Timekeeper.of(equipment).late_tick(now, here_since)
     if late is None:
         return
     if late.missed:

@@ -10,12 +10,14 @@ from typing import Any
 import structlog
 from celery import Celery
 
-from seeder.app import Equipment, refresh_queues
-from seeder.broker.messages import not_on_their_way, publish
+from seeder.broker.messages import Planned, not_on_their_way, publish
+from seeder.broker.queues import refresh_queues
+from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
 from seeder.history import Refusal
 from seeder.history.held import settle
-from seeder.seedings.planning import Planned, Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
+from seeder.seedings.overdue import Timekeeper
+from seeder.seedings.planning import Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
     if not scheduled:
         return _seed(app, equipment, selection, adhoc_seeding_id(datetime.now(UTC)))
     # Which tick it is, one clock says for all hosts.
-    seeding_id = scheduled_seeding_id(equipment.settings, equipment.timekeeper.now())
+    seeding_id = scheduled_seeding_id(equipment.settings, Timekeeper.of(equipment).now())
     with equipment.history.one_fan_out(seeding_id):
         return _seed(app, equipment, selection, seeding_id, scheduled=True)
 

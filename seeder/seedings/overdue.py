@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from seeder.config.settings import Settings
+from seeder.equipment import Equipment
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.postgres.databases import Databases
@@ -40,6 +42,11 @@ class Timekeeper:
         self._manifests = manifests
         self._schedule = (settings.schedule, settings.zone)
         self._catch_up = timedelta(seconds=settings.catch_up)
+
+    @classmethod
+    def of(cls, equipment: Equipment) -> Self:
+        """Of a process' own."""
+        return cls(equipment.databases, equipment.history, equipment.manifests, equipment.settings)
 
     def now(self) -> datetime:
         """By the reporting database's clock, the only one that all processes share."""

@@ -6,20 +6,14 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from seeder.broker.messages import Planned
+from seeder.broker.queues import RUN_PRIORITIES
 from seeder.config.settings import Settings
 from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
 from seeder.schedule.ticks import latest_tick
-
-#: Redis' priorities, 0 first; kombu keeps one list per step.
-#: https://docs.celeryq.dev/en/stable/userguide/routing.html#redis-message-priorities
-PRIORITY_STEPS = (0, 3, 6, 9)
-
-#: Fan-outs and sweeps; a worker that consumes both queues takes them before any run.
-CONTROL_PRIORITY = PRIORITY_STEPS[0]
-RUN_PRIORITIES = PRIORITY_STEPS[1:]
 
 #: Beat fires a moment after the tick; a clock that differs between hosts may fire a moment before it.
 CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -46,19 +40,6 @@ class Selection:
             and self.table_name in (None, manifest.table_name, manifest.raw_table_name)
             and (self.identities is None or manifest.identity in self.identities)
         )
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run to queue, and the message's priority (0 is taken first)."""
-
-    run: NewRun
-    database_id: int | None
-    priority: int
-    #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
-    usual_seconds: int = 0
-    #: How often the run was tried already.
-    retries: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from seeder import __version__
-from seeder.app import Equipment
+from seeder.equipment import Equipment
 from seeder.web import api, pages
 from seeder.web.head_requests import Heads
 from seeder.web.problems import answer_errors

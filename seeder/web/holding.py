@@ -7,7 +7,7 @@ import psycopg2
 import structlog
 from anyio import CapacityLimiter, to_thread
 
-from seeder.app import Equipment
+from seeder.equipment import Equipment
 from seeder.errors import UserError
 from seeder.monitoring.holders import Holder, holders
 from seeder.postgres.failures import one_line

@@ -8,7 +8,7 @@ import structlog
 from celery import Celery
 from starlette.concurrency import run_in_threadpool
 
-from seeder.app import Equipment
+from seeder.equipment import Equipment
 from seeder.models import contract
 from seeder.postgres.failures import one_line
 from seeder.schema.dashboard import VIEW

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from celery import Celery
 from starlette.requests import HTTPConnection
 
-from seeder.app import Equipment
+from seeder.equipment import Equipment
 from seeder.errors import DatabaseSilent, TooMuchAtOnce, Unanswered
+from seeder.frozen import find_frozen
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.monitoring import Monitor
@@ -92,7 +94,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         access=access,
         sessions=Sessions(access.token),
         tries=Tries(),
-        frozen=FrozenWatch(equipment.find_frozen),
+        frozen=FrozenWatch(partial(find_frozen, equipment)),
         live=Live(Monitor(databases, settings), Feed()),
         runs=RunPages(databases, settings.db_schema),
         nights=Nights(databases, settings.db_schema),

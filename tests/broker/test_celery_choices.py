@@ -13,8 +13,9 @@ import pytest
 from celery.app.utils import detect_settings
 from kombu.entity import Exchange, Queue
 
-from seeder.app import CONTROL_QUEUE, REFRESH_QUEUE, celery_settings
+from seeder.app import celery_settings
 from seeder.broker.celery_choices import FIXED, FIXED_OPTIONS, JOINED, MODULE, Loader, beside
+from seeder.broker.queues import CONTROL_QUEUE, REFRESH_QUEUE
 from seeder.config.settings import Settings
 from seeder.errors import CeleryConfigUnusable, CelerySettingFixed
 

@@ -9,12 +9,12 @@ from celery import Celery
 from redis import Redis
 from support.contract import new_run
 
-from seeder.app import REFRESH_QUEUE, celery_settings
+from seeder.app import celery_settings
 from seeder.broker import messages
-from seeder.broker.messages import TASK, on_their_way, publish
+from seeder.broker.messages import Planned, on_their_way, publish
+from seeder.broker.queues import REFRESH_QUEUE, RUN_PRIORITIES, TASK
 from seeder.config.settings import Settings
 from seeder.errors import BrokerUnreachable
-from seeder.seedings.planning import RUN_PRIORITIES, Planned
 
 
 def app_on(broker_url: str) -> Celery:

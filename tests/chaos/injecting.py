@@ -18,10 +18,9 @@ from chaos import foreign
 from chaos.faults import Fault, Kind
 from chaos.place import Kin, Place, kept_by
 from chaos.reports import Report
-from seeder.broker.messages import TASK
+from seeder.broker.queues import RUN_PRIORITIES, TASK
 from seeder.embedded.server import Server
 from seeder.runs.waiting import TROUBLE
-from seeder.seedings.planning import RUN_PRIORITIES
 
 One = TypeVar("One")
 

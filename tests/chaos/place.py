@@ -21,8 +21,9 @@ from sqlalchemy.engine import make_url
 from chaos.reports import WITNESSES, Report
 from chaos.silence import Way
 from seeder import embedded, schema
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import load_settings
+from seeder.equipment import Equipment
 from seeder.supervision.kept import KILL, Kept, Program, Step
 
 #: What it has committed it doesn't forget; the rest is about the log.

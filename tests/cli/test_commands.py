@@ -19,6 +19,7 @@ from seeder.cli import refresh as cli_refresh
 from seeder.cli.refresh import summarise, watch
 from seeder.config.settings import current_settings
 from seeder.config.urls import masked_broker
+from seeder.equipment import equipment
 from seeder.history import Figures, Run
 
 QUERY = "select 1 as one"
@@ -31,7 +32,7 @@ def command(platform: Platform, broker_url: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SEEDER_BROKER_URL", broker_url)
 
     def forget() -> None:
-        seeder_app.equipment.cache_clear()
+        equipment.cache_clear()
         current_settings.cache_clear()
         # The app keeps the configuration and the connections of the test before; a forked child must forget
         # its parent's connections, so Celery has a way to.
@@ -47,7 +48,7 @@ def command(platform: Platform, broker_url: str, monkeypatch: pytest.MonkeyPatch
 
     forget()
     yield call
-    seeder_app.equipment().databases.dispose()
+    equipment().databases.dispose()
     forget()
 
 
@@ -250,7 +251,7 @@ def test_status_tells_of_a_tick_that_nothing_ran(
 ) -> None:
     monkeypatch.setenv("SEEDER_CATCH_UP", catch_up)
     current_settings.cache_clear()
-    seeder_app.equipment.cache_clear()
+    equipment.cache_clear()
     run = new_run("20261101T0200Z.custom-1", table_name="sales")
     platform.history.queue([run])
     platform.history.succeed(as_it_is(platform.history, run.run_id), Figures(1, 1))
@@ -456,7 +457,7 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
     from seeder.seedings.fan_out import seed
     from seeder.seedings.planning import Selection
 
-    seeding = seed(seeder_app.app, seeder_app.equipment(), Selection())
+    seeding = seed(seeder_app.app, equipment(), Selection())
     good, bad = sorted(seeding.run_ids)
     platform.history.succeed(as_it_is(platform.history, good), Figures(1, 8192))
     platform.history.fail(as_it_is(platform.history, bad), "22012: division by zero\nmore")

@@ -11,19 +11,22 @@ from celery import Celery
 from sqlalchemy.engine import make_url
 from support.contract import Platform, new_run
 
-from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
+from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings, load_settings
+from seeder.equipment import Equipment
 from seeder.errors import RecordHeld
 from seeder.history import Run
 from seeder.maintenance import prune
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.matviews import lock as matview_lock
-from seeder.matviews.swap.swap import leftovers
+from seeder.matviews.swap import leftovers
 from seeder.postgres import databases
 from seeder.postgres.session import OWN_LIMITS
 from seeder.runs import claim
-from seeder.runs.claim import Message
+from seeder.runs.cancelling import Cancellation
+from seeder.runs.claim import Desk, Message
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
 
@@ -54,7 +57,6 @@ def app(broker_url: str) -> Iterator[Celery]:
 @pytest.fixture
 def equipment(platform: Platform) -> Iterator[Equipment]:
     equipment = Equipment(Settings(), platform.url)
-    equipment.sweep._quiet_seconds = 0.0
     yield equipment
     equipment.databases.dispose()
 
@@ -114,7 +116,7 @@ def message(equipment: Equipment, run_id: str) -> Message:
 
 
 def refresh(equipment: Equipment, run_id: str) -> None:
-    claim = equipment.desk.claim(message(equipment, run_id))
+    claim = Desk.of(equipment).claim(message(equipment, run_id))
     claim.refresh()
     claim.succeed()
 
@@ -200,9 +202,9 @@ def test_a_refused_run_whose_row_is_held_is_begun_by_the_sweep_and_ends_then(
         assert told.held == {HELD: refused}
         assert equipment.history.run(refused).status == "pending"
         with soon():
-            assert sweep_and_requeue(app, equipment)["ended"] == 0
+            assert sweep_and_requeue(app, equipment, 0.0)["ended"] == 0
         assert refused not in on_their_way(app, [REFRESH_QUEUE])
-    assert sweep_and_requeue(app, equipment)["requeued"] == 1
+    assert sweep_and_requeue(app, equipment, 0.0)["requeued"] == 1
     assert refused in on_their_way(app, [REFRESH_QUEUE])
 
 
@@ -246,8 +248,8 @@ def test_a_sweep_settles_the_others(platform: Platform, app: Celery, equipment: 
     for run_id in told.run_ids:
         equipment.history.start(run_id, message(equipment, run_id).table_name)
     with person(platform, ROWS[held]), soon():
-        assert sweep_and_requeue(app, equipment) == {"requeued": 2, "ended": 0}
-    assert sweep_and_requeue(app, equipment)["requeued"] == 1
+        assert sweep_and_requeue(app, equipment, 0.0) == {"requeued": 2, "ended": 0}
+    assert sweep_and_requeue(app, equipment, 0.0)["requeued"] == 1
 
 
 def test_a_sweep_does_not_wait_for_each_of_many_rows(
@@ -265,7 +267,7 @@ def test_a_sweep_does_not_wait_for_each_of_many_rows(
         ),
         soon(),
     ):
-        assert sweep_and_requeue(app, equipment) == {"requeued": 1, "ended": 0}
+        assert sweep_and_requeue(app, equipment, 0.0) == {"requeued": 1, "ended": 0}
 
 
 def test_pruning_leaves_a_held_row_to_the_next_time(platform: Platform, equipment: Equipment) -> None:
@@ -291,7 +293,7 @@ def test_a_run_whose_end_can_not_be_recorded_lets_others_have_its_slot(
     reports(platform)
     told = seed(app, equipment, Selection())
     own, other = (next(one for one in told.run_ids if one.endswith(f"custom-{n}")) for n in (1, 2))
-    claim = equipment.desk.claim(message(equipment, own))
+    claim = Desk.of(equipment).claim(message(equipment, own))
     claim.refresh()
     finish = {"succeed": claim.succeed, "retry": lambda: claim.retry("Try 1 failed")}[end]
     with ThreadPoolExecutor(1) as worker:
@@ -337,9 +339,9 @@ WISHES: dict[str, Callable[[Celery, Equipment, Run], object]] = {
     "fan-out": lambda app, equipment, _: seed(app, equipment, Selection()),
     "scheduled": lambda app, equipment, _: seed(app, equipment, Selection(), scheduled=True),
     "run": lambda _, equipment, run: refresh(equipment, run.run_id),
-    "sweep": lambda app, equipment, _: sweep_and_requeue(app, equipment),
+    "sweep": lambda app, equipment, _: sweep_and_requeue(app, equipment, 0.0),
     "prune": lambda _, equipment, __: prune.prune(equipment),
-    "cancel": lambda _, equipment, run: equipment.cancellation.cancel_named(run.run_id, "somebody"),
+    "cancel": lambda _, equipment, run: Cancellation.of(equipment).cancel_named(run.run_id, "somebody"),
 }
 
 

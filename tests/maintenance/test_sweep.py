@@ -6,9 +6,11 @@ import pytest
 from celery import Celery
 from support.contract import Platform, new_run
 
-from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
+from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings
+from seeder.equipment import Equipment
 from seeder.maintenance.sweep import sweep_and_requeue
 
 RUN = "n1.custom-1"

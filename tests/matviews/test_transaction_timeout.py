@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from support.contract import Platform, new_run
 
-from seeder.app import Equipment
 from seeder.config.settings import Settings
+from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, QueryFailed
-from seeder.runs.claim import Claim, Message
+from seeder.runs.claim import Claim, Desk, Message
 
 SLOW = """
 create function public.slow() returns int stable language plpgsql as
@@ -27,7 +27,7 @@ def claim(platform: Platform, limit: str) -> Iterator[Claim]:
     platform.custom(1, table_name="sales", query="select public.slow() as one")
     platform.history.queue([new_run("n1.custom-1")])
     limited = Equipment(Settings(), f"{platform.url}?options=-ctransaction_timeout%3D{limit}")
-    claim = limited.desk.claim(Message("n1.custom-1", 0, "custom", 1, "sales", None))
+    claim = Desk.of(limited).claim(Message("n1.custom-1", 0, "custom", 1, "sales", None))
     yield claim
     claim.release()
     limited.databases.dispose()

@@ -14,16 +14,19 @@ from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 from support.contract import Platform, as_it_is
 
 from seeder import schema
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import load_settings
 from seeder.diagnosis.check import check_manifests
 from seeder.diagnosis.inspection import inspect, next_refresh, work
+from seeder.equipment import Equipment
 from seeder.history.nights import Nights
 from seeder.maintenance import prune
 from seeder.maintenance.sweep import sweep_and_requeue
+from seeder.matviews.policy import policy_of
 from seeder.monitoring import Monitor
 from seeder.postgres.session import LOCK_TIMEOUT, Session
-from seeder.runs.claim import Message
+from seeder.runs.cancelling import Cancellation
+from seeder.runs.claim import Desk, Message
 from seeder.seedings.catching_up import catch_up
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
@@ -119,7 +122,7 @@ def test_a_run_leaves_none_of_its_limits_on_its_connection(
     found = messages(app, equipment)
     assert len(found) == 2
     for message in found:
-        claim = equipment.desk.claim(message)
+        claim = Desk.of(equipment).claim(message)
         assert claim.session.row(NOW) == ("7s", "3s")
         end(claim)
         claim.release()
@@ -133,7 +136,7 @@ def test_a_message_that_is_dropped_leaves_no_limits_either(
     (message,) = messages(app, equipment)
     equipment.history.fail(as_it_is(equipment.history, message.run_id), "over")
     with pytest.raises(Exception, match="is over"):
-        equipment.desk.claim(message)
+        Desk.of(equipment).claim(message)
     assert limits(equipment) == ("0", LOCK_TIMEOUT)
 
 
@@ -153,7 +156,7 @@ def test_the_end_of_a_run_is_recorded_within_our_own_limits(
     platform.custom(1)
     try:
         (message,) = messages(app, equipment)
-        claim = equipment.desk.claim(message)
+        claim = Desk.of(equipment).claim(message)
         claim.refresh()
         claim.succeed()
         assert platform.sql("select * from public.seen") == [(LOCK_TIMEOUT,)]
@@ -169,19 +172,19 @@ def test_every_statement_of_ours_has_a_limit_for_locks(
     platform.custom(3, table_name="a b")
     platform.custom(4, query="select 1/0 as one")
     for message in messages(app, equipment):
-        claim = equipment.desk.claim(message)
+        claim = Desk.of(equipment).claim(message)
         try:
             claim.refresh()
             claim.succeed()
         except Exception as error:  # noqa: BLE001 - as the signals do
             claim.fail(str(error))
     (again, *_) = messages(app, equipment)
-    equipment.cancellation.cancel_named(again.run_id, "somebody")
+    Cancellation.of(equipment).cancel_named(again.run_id, "somebody")
     seed(app, equipment, Selection(), scheduled=True)
     catch_up(app, equipment, datetime.now(UTC))
     sweep_and_requeue(app, equipment)
     prune.prune(equipment)
-    settings, policy = equipment.settings, equipment.desk.policy
+    settings, policy = equipment.settings, policy_of(equipment.settings)
     manifests = platform.all_manifests()
     check_manifests(equipment.databases, manifests, Selection(), policy)
     Monitor(equipment.databases, settings).look()
@@ -209,5 +212,5 @@ def test_the_limit_is_set_wherever_a_connection_is_made_and_nowhere_taken_back()
             r"reset (lock_timeout|all)\b|discard all|lock_timeout\s*(=|to)\s*'?0\b", text, re.IGNORECASE
         ):
             taken_back.add(str(path.relative_to(PACKAGE)))
-    assert made == {"database.py", "embedded/postgres.py"}
+    assert made == {"postgres/databases.py", "embedded/postgres.py"}
     assert taken_back == set()

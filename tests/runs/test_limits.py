@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seeder.app import by_database, refresh_queues
+from seeder.broker.queues import by_database, refresh_queues
 from seeder.config.settings import load_settings
 from seeder.errors import BadSetting
 

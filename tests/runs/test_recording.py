@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 from support.contract import Platform, as_it_is, new_run
 
-from seeder.runs.claim import recording
+from seeder.runs import recording
 from seeder.runs.recording import CLOSING_SECONDS, LONGEST_PAUSE_SECONDS, insist
 
 

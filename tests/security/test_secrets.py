@@ -21,10 +21,11 @@ from sqlalchemy.engine import make_url
 from support.processes import celery, clean_environment, wait_until
 from support.world import World
 
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.cli.services import Flower, Web
 from seeder.config.settings import Settings, load_settings
 from seeder.embedded import Endpoints
+from seeder.equipment import Equipment
 from seeder.errors import BadSetting
 from seeder.web.application import create_app
 from seeder.web.security.access import Access

@@ -10,9 +10,11 @@ from celery import Celery
 from redis import Redis
 from support.contract import Platform, as_it_is
 
-from seeder.app import REFRESH_QUEUE, Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
+from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings
+from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownAgency, UnknownTable
 from seeder.history import Figures
 from seeder.seedings import fan_out

@@ -9,8 +9,9 @@ from redis import Redis
 from structlog.testing import capture_logs
 from support.contract import Platform, new_run
 
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import Settings, load_settings
+from seeder.equipment import Equipment
 from seeder.maintenance.sweep_requests import ask_for_sweep, note_sweep
 from seeder.maintenance.watchdog import Lookout
 from seeder.schedule.ticks import GRACE
@@ -47,7 +48,7 @@ def equipment(settings: Settings, platform: Platform) -> Iterator[Equipment]:
 
 @pytest.fixture
 def timekeeper(equipment: Equipment) -> Timekeeper:
-    return equipment.timekeeper
+    return Timekeeper.of(equipment)
 
 
 def record(platform: Platform, run_id: str, created: datetime, started: datetime | None = None) -> None:
@@ -214,9 +215,9 @@ def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
     middle = datetime.fromisoformat(change).replace(tzinfo=UTC)
     begin, end = middle - 3 * HOUR, middle + 3 * HOUR
     now = begin
-    monkeypatch.setattr(equipment.timekeeper, "now", lambda: now)
+    monkeypatch.setattr(Timekeeper, "now", lambda _: now)
     # The tick before the night was run.
-    record(platform, f"{seeding_of(equipment.timekeeper.due_tick(begin + GRACE))}.custom-1", begin, begin)
+    record(platform, f"{seeding_of(Timekeeper.of(equipment).due_tick(begin + GRACE))}.custom-1", begin, begin)
     already = run_ids(platform)
     while now <= end:
         catch_up(app, equipment, now)
@@ -269,7 +270,7 @@ def test_a_lookout_tells_once_that_the_database_is_away_and_goes_on(
 ) -> None:
     lookout = lookout_that_is_here_for_long(app, equipment)
     with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
-        patch.setattr(equipment.timekeeper, "_databases", Equipment(Settings(), AWAY).databases)
+        patch.setattr(equipment, "databases", Equipment(Settings(), AWAY).databases)
         for _ in range(3):
             lookout.look()
     assert [one["event"] for one in logs] == [

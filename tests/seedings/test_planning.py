@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seeder.broker.queues import CONTROL_PRIORITY, RUN_PRIORITIES
 from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.manifests import Manifest
 from seeder.matviews.lock import application_name, read_application_name
 from seeder.models import ReportType
-from seeder.seedings.planning import CONTROL_PRIORITY, RUN_PRIORITIES, Selection, adhoc_seeding_id, plan
+from seeder.seedings.planning import Selection, adhoc_seeding_id, plan
 
 DATABASES = {None, 7}
 TABLES = [

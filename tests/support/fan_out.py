@@ -12,7 +12,8 @@ from typing import Any
 
 from kombu.messaging import Producer
 
-from seeder.app import app, equipment
+from seeder.app import app
+from seeder.equipment import equipment
 from seeder.history import HistoryRepository
 from seeder.seedings import fan_out
 from seeder.seedings.planning import Selection

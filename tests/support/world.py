@@ -21,10 +21,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from support.processes import Process, Worker, celery, wait_until
 
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import Settings, load_settings
 from seeder.config.urls import driver_url
-from seeder.maintenance.lost_runs import Sweep
+from seeder.equipment import Equipment
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.models import contract
 from seeder.seedings.fan_out import Seeding, seed
@@ -189,15 +189,7 @@ class World:
 
     def sweep(self, quiet_seconds: float = 0.0) -> dict[str, Any]:
         """A sweep that doesn't wait for a row to have been quiet for a minute."""
-        equipment = self.equipment
-        equipment.sweep = Sweep(
-            equipment.databases,
-            equipment.history,
-            self.settings.db_schema,
-            self.settings.max_retries,
-            quiet_seconds,
-        )
-        return sweep_and_requeue(self.app, equipment)
+        return sweep_and_requeue(self.app, self.equipment, quiet_seconds)
 
     def publish(self, run_id: str, table_name: str, manifest_id: int, **options: Any) -> None:
         """Send a run's message once more."""

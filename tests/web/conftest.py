@@ -14,8 +14,9 @@ from support.contract import Platform
 from support.visits import HERE, TOKEN, wait_until
 
 from seeder import logs
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import Settings, load_settings
+from seeder.equipment import Equipment
 from seeder.web.application import create_app
 from seeder.web.security.access import Access
 from seeder.web.serving import configured

@@ -10,8 +10,8 @@ from support.contract import Platform
 from support.frozen_reports import recorded, stamped
 from support.visits import HERE, TOKEN, wait_until
 
-from seeder.app import Equipment
 from seeder.config.settings import Settings, load_settings
+from seeder.equipment import Equipment
 from seeder.web.frozen import GLANCE_SECONDS
 
 

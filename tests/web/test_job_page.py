@@ -18,11 +18,13 @@ from support.contract import Platform, as_it_is, new_run
 from test_jobs import NASTY, NIGHT, run
 from test_pages import get
 
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.broker.delayed import Ready
 from seeder.config.settings import Settings, load_settings
+from seeder.equipment import Equipment
 from seeder.errors import SeederError
 from seeder.matviews import lock
+from seeder.matviews.policy import policy_of
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.web.application import create_app
 from seeder.web.security.access import Access
@@ -49,7 +51,7 @@ def refreshed(platform: Platform, app: FastAPI, number: int, night: str = NIGHT)
     run_id = f"{night}.custom-{number}"
     platform.history.queue([new_run(run_id, manifest.table_name, manifest_id=number)])
     platform.history.start(run_id, manifest.table_name)
-    policy = app.state.services.equipment.desk.policy
+    policy = policy_of(app.state.services.equipment.settings)
     with platform.databases.session() as session:
         found = lock.take(session, manifest.matview, lock.application_name(run_id, 0), policy.limits)
         try:

@@ -9,8 +9,9 @@ from fastapi.testclient import TestClient
 from support.contract import Platform
 from support.visits import HERE, TOKEN
 
-from seeder.app import Equipment, celery_settings
+from seeder.app import celery_settings
 from seeder.config.settings import load_settings
+from seeder.equipment import Equipment
 from seeder.web.application import create_app
 from seeder.web.security.access import Access
 from seeder.web.wire.problems import Problem

@@ -9,7 +9,7 @@ from support.processes import Worker, pool_arguments, wait_until
 from support.world import World
 
 from seeder.history import NewRun
-from seeder.runs.cancelling import Stopped
+from seeder.runs.cancelling import Cancellation, Stopped
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def held(world: World, table: str) -> str:
 
 
 def cancel(world: World, name: str, by: str = "anna") -> list[Stopped]:
-    return world.equipment.cancellation.cancel_named(name, by)
+    return Cancellation.of(world.equipment).cancel_named(name, by)
 
 
 def check_that_it_ended(world: World, worker: Worker, run_id: str, words: str) -> None:

@@ -14,6 +14,7 @@ from support.world import World
 from seeder.broker.delayed import Deferral
 from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
 from seeder.matviews import lock
+from seeder.matviews.policy import policy_of
 from seeder.postgres.session import Session
 from seeder.runs.claim import Message
 from seeder.runs.waiting import WaitingRoom
@@ -178,7 +179,7 @@ def somebody_at(world: World) -> Iterator[Session]:
     """Another session that holds the matview's lock."""
     with world.equipment.databases.session() as session:
         matview = matview_name("sales", "reporting")
-        lock.take(session, matview, "somebody", world.equipment.desk.policy.limits, 100)
+        lock.take(session, matview, "somebody", policy_of(world.equipment.settings).limits, 100)
         yield session
         lock.release(session, matview)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Security
 from fastapi.security import HTTPBearer
 
 from seeder.errors import UnknownRunOrTable
-from seeder.runs.cancelling import Stopped
+from seeder.runs.cancelling import Cancellation, Stopped
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
@@ -81,7 +81,7 @@ def _cancelled(here: Services, run_id: str, by: str) -> Stopped:
     # And PostgreSQL's text can't hold a NUL.
     if "\x00" in run_id or here.equipment.history.run(run_id) is None:
         raise UnknownRunOrTable(name=run_id)
-    (stopped,) = here.equipment.cancellation.cancel_named(run_id, by)
+    (stopped,) = Cancellation.of(here.equipment).cancel_named(run_id, by)
     return stopped
 
 

@@ -41,14 +41,14 @@ async def summary_of(here: Services, snapshot: Snapshot, due: tuple[datetime, bo
         ("summary", due),
         snapshot,
         lambda: summarised(
-            snapshot, here.runs, equipment.settings, equipment.timekeeper.late_tick(_this_minute())
+            snapshot, here.runs, equipment.settings, Timekeeper.of(equipment).late_tick(_this_minute())
         ),
     )
 
 
 def due_now(here: Services) -> tuple[datetime, bool]:
     """The tick that is due, and whether it is too late to run it: what the passing of time changes."""
-    return _due(here.equipment.timekeeper, _this_minute())
+    return _due(Timekeeper.of(here.equipment), _this_minute())
 
 
 def _this_minute() -> datetime:

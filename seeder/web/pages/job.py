@@ -15,6 +15,7 @@ from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
 from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
 from seeder.manifests import Manifest
+from seeder.matviews.policy import policy_of
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line, place_in
@@ -210,7 +211,7 @@ async def _inspected(
         matview = manifest.matview
     except ManifestError as error:
         return Inspection(Unknown(str(error))), None
-    databases, policy = here.equipment.databases, here.equipment.desk.policy
+    databases, policy = here.equipment.databases, policy_of(here.equipment.settings)
     foreseen = job.enabled and job.status != RunStatus.RUNNING
     inspection, forecast = await asyncio.gather(
         _within(here, inspect, databases, manifest.database_id, matview),
