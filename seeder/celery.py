@@ -12,6 +12,7 @@ from seeder import embedded, logs, pool, signals, tasks, transport
 from seeder.app import app
 from seeder.errors import UserError
 from seeder.lookout import WorkersLookout
+from seeder.pool_requests import PoolVerified
 from seeder.queueing import TASK
 from seeder.settings import current_settings
 from seeder.usher import Usher
@@ -20,7 +21,7 @@ __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
 transport.install(unnoted_task=TASK)
-app.steps["worker"].update((Usher, WorkersLookout))
+app.steps["worker"].update((PoolVerified, Usher, WorkersLookout))
 try:
     app.conf.finalize()
     if "worker" in sys.argv:

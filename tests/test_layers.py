@@ -26,7 +26,7 @@ cancelling sweeping runs queueing surveying monitoring overdue frozen
 checking
 forecast
 inspection
-schedule pool celery_choices
+schedule pool pool_requests celery_choices
 app
 housekeeping
 seeding resettling pruning waiting usher stopping
