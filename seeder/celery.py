@@ -12,6 +12,7 @@ from seeder import embedded, logs, signals, tasks
 from seeder.app import app
 from seeder.broker import thread_pool, transport
 from seeder.broker.delayed_poller import Usher
+from seeder.broker.pool_requests import PoolVerified
 from seeder.broker.queues import TASK
 from seeder.config.settings import current_settings
 from seeder.errors import UserError
@@ -21,7 +22,7 @@ __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
 transport.install(unnoted_task=TASK)
-app.steps["worker"].update((Usher, WorkersLookout))
+app.steps["worker"].update((PoolVerified, Usher, WorkersLookout))
 try:
     app.conf.finalize()
     if "worker" in sys.argv:

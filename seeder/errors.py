@@ -73,6 +73,10 @@ class BrokerElsewhere(UserError):
     SEEDER_BROKER_URL. Unset {name}, or set SEEDER_BROKER_URL to the same."""
 
 
+class PoolUnfit(UserError):
+    """The worker doesn't start: {reason}. docs/commands.md says what each pool can do."""
+
+
 class NothingRunning(UserError):
     """{name} is not set and no embedded server is running in {home}: start one with `seeder up`, or set
     {name}."""

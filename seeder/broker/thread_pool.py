@@ -7,9 +7,13 @@ the loop.
 """
 
 import re
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from celery.concurrency.base import apply_target
 from celery.concurrency.thread import TaskPool as ThreadPool
 from kombu.asynchronous import get_event_loop
 
@@ -22,12 +26,32 @@ def asks_for_prefork(arguments: Sequence[str]) -> bool:
     return bool(re.search(r"\0(-[A-Za-z]*P\0?|--pool[\0=])prefork\0", "\0".join([*arguments, ""])))
 
 
+#: Threads are made as they are needed; how many of them work at a time is the pool's own affair.
+_ANY_NUMBER = 1_000_000
+
+
 class TaskPool(ThreadPool):
-    """The default pool, and the one that ``-P threads`` means."""
+    """The default pool, and the one that ``-P threads`` means. It can grow and shrink, while it works too."""
+
+    def __init__(self, limit: int, **options: Any) -> None:
+        # Celery's own would bind its executor to the limit, which for `--autoscale=4` is 0 to begin with.
+        super().__init__(_ANY_NUMBER, **options)
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._at_work = 0
+        self._closed = False
+        #: What was handed over beyond the limit: a worker that prefetches does that, and one that has shrunk.
+        self._waiting: deque[Callable[[], Any]] = deque()
 
     def on_apply(
-        self, target: Any, args: Any = None, kwargs: Any = None, callback: Any = None, **options: Any
-    ) -> Any:
+        self,
+        target: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        callback: Any = None,
+        accept_callback: Any = None,
+        **_: Any,
+    ) -> None:
         # task_postrun fires too early for this: the task still counts as reserved then.
         def callback_and_wake(*results: Any) -> None:
             if callback:
@@ -35,11 +59,46 @@ class TaskPool(ThreadPool):
             if loop := get_event_loop():
                 loop.call_soon(_nothing)
 
-        return super().on_apply(target, args, kwargs, callback=callback_and_wake, **options)
+        with self._lock:
+            self._waiting.append(
+                partial(apply_target, target, args, kwargs, callback_and_wake, accept_callback)
+            )
+        self._begin_what_there_is_room_for()
+
+    def grow(self, number: int = 1) -> None:
+        with self._lock:
+            self.limit += number
+        self._begin_what_there_is_room_for()
+
+    def shrink(self, number: int = 1) -> None:
+        """What is at work beyond the new limit goes on until it ends."""
+        with self._lock:
+            self.limit = max(self.limit - number, 0)
+
+    def on_stop(self) -> None:
+        with self._lock:
+            # Their messages go back into the queue.
+            self._closed = True
+            self._waiting.clear()
+        super().on_stop()
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         """A thread can't be killed: the statement it waits for is ended in the database instead, when
         ``task_revoked`` fires. Without this method Celery gives up before it sends that signal."""
+
+    def _begin_what_there_is_room_for(self) -> None:
+        with self._lock:
+            while self._waiting and self._at_work < self.limit and not self._closed:
+                self._at_work += 1
+                self.executor.submit(self._work, self._waiting.popleft())
+
+    def _work(self, task: Callable[[], Any]) -> None:
+        try:
+            task()
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            self._begin_what_there_is_room_for()
 
 
 def _nothing() -> None:

@@ -35,6 +35,16 @@ KINDS = {
     "c": "composite type",
 }
 
+#: A matview's row type bears its name. The array type that PostgreSQL makes for a type makes room by itself
+#: (pg_type.c, moveArrayTypeName).
+TYPE = """
+select case t.typtype when 'd' then 'domain' when 'e' then 'enum type' when 'r' then 'range type'
+                      else 'type' end as kind
+from pg_type t join pg_namespace n on n.oid = t.typnamespace
+where n.nspname = %(schema)s and t.typname = %(name)s
+  and not exists (select from pg_type element where element.typarray = t.oid)
+"""
+
 KEPT = "The matview keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)."
 
 
@@ -77,6 +87,7 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
     `policy` is the manifest's own. Raises ManifestError where the run can only fail.
     """
     if found.oid is None:
+        _refuse_type(session, manifest)
         return Decision(Deed.CREATE, None, new_stamp(manifest, policy))
     if found.kind != "m":
         raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
@@ -104,6 +115,15 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         adopted=meaning.same and meaning.there is None,
         indexes=indexes,
     )
+
+
+def _refuse_type(session: Session, manifest: Manifest) -> None:
+    try:
+        row = session.row(TYPE, schema=manifest.matview.schema, name=manifest.matview.name)
+    except psycopg2.Error as error:
+        raise judged(error) from error
+    if row is not None:
+        raise TableTaken(table_name=manifest.table_name, kind=row.kind)
 
 
 def _is_in_step(manifest: Manifest, found: Found, current: Stamp | None, policy: Policy) -> bool:

@@ -30,21 +30,48 @@ PROBE = "pg_temp.seeder_probe"
 
 #: An index needs a default operator class for the type or for what it is coerced to without a change of its
 #: bytes (indexcmds.c, GetDefaultOpClass). Enums, ranges, arrays and the like share one, so only base types
-#: can lack it.
+#: can lack it. Arrays are compared by their elements, and those of composite types by all of their fields; a
+#: value of a composite type itself by as many fields as it takes, which only rows tell.
 COLUMNS = """
-select a.attname as name, t.typcategory::text as category, format_type(a.atttypid, a.atttypmod) as type,
-       base.typtype <> 'b' or base.typcategory = 'A' or exists (
-           select from pg_opclass o join pg_am m on m.oid = o.opcmethod
-           where m.amname = 'btree' and o.opcdefault
-             and (o.opcintype = base.oid or exists (
-                 select from pg_cast
-                 where castsource = base.oid and casttarget = o.opcintype
-                   and castmethod = 'b' and castcontext = 'i'
-             ))
+with recursive part (number, type, inside) as (
+    select attnum, atttypid, false
+    from pg_attribute
+    where attrelid = cast(%(relation)s as regclass) and attnum > 0 and not attisdropped
+  union
+    select part.number, next.type, next.inside
+    from part
+    join pg_type t on t.oid = part.type
+    cross join lateral (
+        select t.typbasetype, part.inside where t.typtype = 'd'
+      union all
+        select t.typelem, true where t.typtype = 'b' and t.typcategory = 'A'
+      union all
+        select its.atttypid, true
+        from pg_attribute its
+        where t.typtype = 'c' and part.inside
+          and its.attrelid = t.typrelid and its.attnum > 0 and not its.attisdropped
+    ) as next (type, inside)
+)
+select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+       exists (
+           select from part
+           where part.number = a.attnum and not part.inside
+             and part.type in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+       ) as dated,
+       not exists (
+           select from part join pg_type base on base.oid = part.type
+           where part.number = a.attnum and base.typtype = 'b' and base.typcategory <> 'A'
+             and not exists (
+                 select from pg_opclass o join pg_am m on m.oid = o.opcmethod
+                 where m.amname = 'btree' and o.opcdefault
+                   and (o.opcintype = base.oid or exists (
+                       select from pg_cast
+                       where castsource = base.oid and casttarget = o.opcintype
+                         and castmethod = 'b' and castcontext = 'i'
+                   ))
+             )
        ) as orderable
 from pg_attribute a
-join pg_type t on t.oid = a.atttypid
-join pg_type base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
 where a.attrelid = cast(%(relation)s as regclass) and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
@@ -164,7 +191,7 @@ def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str 
                 return f"it has no column {name}, nor any other"
             known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
             return f"it has no column {name}; its columns are {', '.join(known)}"
-        if isinstance(directive, Fresh) and column.category != "D":
+        if isinstance(directive, Fresh) and not column.dated:
             return f"{name} is of type {column.type}, neither a date nor a timestamp"
         if isinstance(directive, Index) and not column.orderable:
             return f"{name} is of type {column.type}, which has no order and so can't be indexed"

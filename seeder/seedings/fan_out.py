@@ -27,6 +27,7 @@ class Seeding:
     """What a fan-out did, as its caller is told."""
 
     seeding_id: str
+    #: Messages sent: where a tick is seeded again, only what was missing of the first time.
     queued: int
     #: Manifests that can't be used: run_id → why. They are in the history as errors.
     refused: dict[str, str]
@@ -36,7 +37,7 @@ class Seeding:
     already_queued: dict[str, str]
     #: Tables whose status row another session holds: table_name → the run, which shows once they let go.
     held: dict[str, str]
-    #: The runs that were queued.
+    #: The seeding's runs, whether queued now or by an earlier fan-out of the same tick.
     run_ids: tuple[str, ...]
 
     @property
@@ -97,7 +98,7 @@ def _seed(
     )
     seeding = Seeding(
         seeding_id,
-        queued=len(run_ids),
+        queued=len(waiting),
         refused={one.run.run_id: one.errors for one in made.refusals},
         not_recorded=unheld,
         already_queued=recorded.waiting,

@@ -34,6 +34,9 @@ MODES = ("auto", "plain", "concurrently", "swap", "auto-swap")
 #: PostgreSQL keeps its time limits as milliseconds in an int.
 LONGEST_TIMEOUT = timedelta(days=24)
 
+#: PostgreSQL's INDEX_MAX_KEYS.
+MOST_KEYS = 32
+
 _MARK = re.compile(r"seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
 _OPENING = re.compile(r"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
 _NAMES = ("unique", "index", "mode", "timeout", "role", "expect")
@@ -163,6 +166,8 @@ class _Reader(Words):
         if name in ("unique", "index"):
             start = self.word.start
             index = Index(self._columns(), unique=name == "unique")
+            if len(index.columns) > MOST_KEYS:
+                self.refuse(f"an index has at most {MOST_KEYS} columns", start)
             if index in found.indexes:
                 self.refuse("it is given twice", start)
             found.indexes.append(index)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from redis import Redis
+from structlog.testing import capture_logs
 from support.contract import Platform, as_it_is
 
 from seeder.app import celery_settings
@@ -76,10 +77,30 @@ def test_a_scheduled_seeding_that_is_begun_twice_is_one(
         connection.default_channel.client.flushdb()
     second = seed(app, equipment, Selection(), scheduled=True)
     assert first.run_ids == second.run_ids
+    assert (first.queued, second.queued) == (2, 1)
     assert statuses(platform) == {
         "20261123T0200Z.custom-1": "running", "20261123T0200Z.custom-2": "pending",
     }  # fmt: skip
     assert waiting(app) == {"20261123T0200Z.custom-2"}
+
+
+def test_a_scheduled_seeding_that_is_begun_again_says_how_much_it_queued_and_not_how_much_there_is(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        platform.custom(number)
+    monkeypatch.setattr(fan_out, "scheduled_seeding_id", lambda *_: "20261123T0200Z")
+    first = seed(app, equipment, Selection(), scheduled=True)
+    with capture_logs() as logs:
+        waits = seed(app, equipment, Selection(), scheduled=True)
+        for run_id in first.run_ids:
+            equipment.history.succeed(as_it_is(equipment.history, run_id), Figures(1, 8192))
+        over = seed(app, equipment, Selection(), scheduled=True)
+        platform.custom(3)
+        grown = seed(app, equipment, Selection(), scheduled=True)
+    assert [one.queued for one in (first, waits, over, grown)] == [3, 0, 0, 1]
+    assert [line["queued"] for line in logs if line["event"] == "seeding queued"] == [0, 0, 1]
+    assert set(grown.run_ids) == {*first.run_ids, "20261123T0200Z.custom-3"}
 
 
 def test_many_fan_outs_of_one_tick_at_once_queue_each_run_once(
@@ -90,6 +111,7 @@ def test_many_fan_outs_of_one_tick_at_once_queue_each_run_once(
     with ThreadPoolExecutor(5) as threads:
         told = list(threads.map(lambda _: seed(app, equipment, Selection(), scheduled=True), range(10)))
     assert len(statuses(platform)) == len({one.seeding_id for one in told}) * 50 == 50
+    assert sum(one.queued for one in told) == 50, "two beats don't both say that they queued them"
     with Redis.from_url(broker_url) as redis:
         assert sum(redis.llen(key) for key in redis.keys("seeder.refresh*")) == 50
 

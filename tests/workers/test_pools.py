@@ -56,6 +56,31 @@ def test_as_many_messages_are_out_as_there_is_room_for(world: World, worker: Wor
     assert {run.status for run in world.wait_for_end(run_ids).values()} == {"success"}
 
 
+def test_the_pool_grows_and_shrinks_by_remote_control(world: World, worker: Worker) -> None:
+    def ask(command: str, number: int) -> str:
+        (answer,) = world.app.control.broadcast(
+            command, arguments={"n": number}, reply=True, timeout=10, limit=1
+        )
+        (told,) = answer.values()
+        return " ".join(f"{outcome}: {words}" for outcome, words in told.items())
+
+    names = [f"grown_{number}" for number in range(8)]
+    world.no_manifests()
+    for name in names:
+        world.custom(name, f"select public.gate('{name}') as n")
+    world.close_gate(*names)
+    run_ids = world.seed().run_ids
+    wait_until("all places are taken", lambda: len(world.history(status="running")) == 4)
+    assert ask("pool_grow", 2) == "ok: pool will grow"
+    wait_until("the new places are taken", lambda: len(world.history(status="running")) == 6)
+    assert ask("pool_shrink", 6).startswith("error: one place is left at least")
+    assert ask("pool_grow", -1).startswith("error: by how many")
+    world.open_gates()
+    assert {run.status for run in world.wait_for_end(run_ids).values()} == {"success"}
+    assert ask("pool_shrink", 2) == "ok: pool will shrink"
+    assert ask("autoscale", 3).startswith("error: ")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

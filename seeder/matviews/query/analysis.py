@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psycopg2
 
+from seeder.errors import QueryFailed
 from seeder.matviews.elsewhere import meant_elsewhere
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import PROBE, refuse_unfit_to
@@ -20,6 +21,18 @@ from seeder.matviews.query.restricted import SINCE, unresolved_functions
 from seeder.postgres.failures import judged
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
+
+#: A view may have a column of such a name; what has rows of its own has that column already (heap.c,
+#: CheckAttributeNamesTypes).
+SYSTEM_COLUMNS = """
+select its.attname as name
+from pg_attribute its
+join pg_attribute systems on systems.attrelid = 'pg_class'::regclass and systems.attnum < 0
+    and systems.attname = its.attname
+where its.attrelid = 'pg_temp.seeder_probe'::regclass and its.attnum > 0
+order by its.attnum
+limit 1
+"""
 
 PREPARE = "prepare seeder_check as\n{query}\n"
 
@@ -40,6 +53,7 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
     `as_role`: the query will run with the rights of the policy's role, not of another owner of its matview.
     """
     with probe(session, query, policy.as_manifest):
+        _refuse_system_columns(session)
         refuse_unfit_to(session, PROBE, policy)
         refuse_functions_of_probe(session, policy.allowed_functions)
         elsewhere = meant_elsewhere(session, query, policy)
@@ -61,3 +75,9 @@ def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:
             session.run_text(OWN_PATH + "deallocate seeder_check")
     except psycopg2.Error as error:
         raise judged(error, lambda position: query.source_position(position - 1 - offset)) from error
+
+
+def _refuse_system_columns(session: Session) -> None:
+    """With PostgreSQL's words for it, which a run would end with."""
+    if row := session.row(SYSTEM_COLUMNS):
+        raise QueryFailed(report=f'42701: column name "{row.name}" conflicts with a system column name')
