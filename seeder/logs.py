@@ -53,6 +53,16 @@ class QuietSweeps(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
 
 
+class NoResults(logging.Filter):
+    """Leaves out that a revoke couldn't be noted as a result, since no results are kept: each worker warns of
+    it for each id, as of a failure, although the revoke works (celery/worker/control.py, 5.7)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        facts = record.args if isinstance(record.args, tuple) else ()
+        # That of a result backend which is configured is of another kind.
+        return not any(isinstance(fact, NotImplementedError) for fact in facts)
+
+
 def _what_it_is_about(record: logging.LogRecord) -> Collection[Any]:
     """celery/worker/strategy.py and celery/app/trace.py (5.7) give facts by name, celery/beat.py in a row."""
     facts = record.args or ()
@@ -61,11 +71,13 @@ def _what_it_is_about(record: logging.LogRecord) -> Collection[Any]:
 
 SELDOM_WAITING = SeldomWaiting()
 QUIET_SWEEPS = QuietSweeps()
+NO_RESULTS = NoResults()
 
 
 def configure() -> None:
     """Called by the entry points; Celery's own handlers and formats then apply to our lines too."""
     logging.getLogger("celery.app.trace").addFilter(SELDOM_WAITING)
+    logging.getLogger("celery.worker.control").addFilter(NO_RESULTS)
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).addFilter(QUIET_SWEEPS)
     structlog.configure(

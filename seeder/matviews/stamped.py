@@ -49,6 +49,7 @@ with stamped as (
     from needed
     join pg_depend d on d.refclassid = needed.class and d.refobjid = needed.object and d.deptype = 'n'
     left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+    -- Its own rule is one of these on 15, and not on 18.
     where r.ev_class is distinct from needed.oid
     group by needed.oid
 )

@@ -268,6 +268,18 @@ def test_what_is_no_longer_what_was_found_is_not_touched(world: Platform, change
     assert there(world) == before
 
 
+def test_a_name_that_becomes_anothers_before_the_drop_keeps_that_one(
+    world: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody renames both between the look and the drop."""
+    stamped(world, "reporting.sales")
+    recorded(world, "sales")
+    world.sql("create materialized view reporting.theirs as select 1 as one")
+    monkeypatch.setattr("seeder.matviews.stamped.DROP", "drop materialized view reporting.theirs restrict")
+    assert drop(world) == [("reporting.sales", Kept.CHANGED)]
+    assert there(world) == ["alive", "sales", "theirs"]
+
+
 @pytest.fixture
 def stranger(world: Platform) -> Iterator[str]:
     world.sql("create role seeder_test_stranger; grant all on schema reporting to seeder_test_stranger")

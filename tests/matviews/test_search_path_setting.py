@@ -53,6 +53,8 @@ def warnings(bench: Bench, query: str, role: str | None = None, **settings: str)
 def test_an_extensions_operator_is_found_on_the_path_that_is_set(world: Bench) -> None:
     world.refresh(world.manifest(ANN))
     assert rows(world) == [1], "text's ="
+    world.refresh(world.manifest(ANN))
+    assert world.stamp().shape is not None, "and from now on PostgreSQL isn't asked what it means"
     policy = world.policy(search_path=WITH_EXTENSIONS)
     world.refresh(world.manifest(ANN), policy)
     assert rows(world) == [1, 2], "rebuilt, since its SQL means something else now"

@@ -162,6 +162,7 @@ def test_a_queued_run_that_is_revoked_is_recorded_so(world: World, worker: Worke
     world.open_gates()
     world.wait_for(run_id, "error")
     check_that_it_ended(world, worker, run_id, "Cancelled by a revoke through Celery before it started.")
+    assert "Failed to mark task" not in worker.logs(), "nobody keeps results"
     world.wait_for_end(busy)
 
 

@@ -236,6 +236,47 @@ def test_a_jobs_page_leads_to_its_run_in_flower_and_tells_no_password(up: Up) ->
     assert password.partition(":")[2] not in html
 
 
+def test_runs_are_revoked_and_terminated_from_flower(up: Up) -> None:
+    """All four places are taken by runs that wait for a lock; a fifth waits in the queue."""
+    with up.database() as cursor, up.database() as holder:
+        cursor.execute("create table public.held (id integer)")
+        holder.execute("begin; lock table public.held")
+        for number in range(5):
+            cursor.execute(
+                "insert into reporting.seeder_custom_report_manifest"
+                " (id, table_name, report_name, agency_id, agency_slug, query, enabled)"
+                " values (%s, %s, 'Revoked', 1, 'revoked', 'select id from public.held', true)",
+                [9000 + number, f"revoked_{number}"],
+            )
+
+        def runs() -> dict[str, Any]:
+            cursor.execute("select * from reporting.seeder_run_history where agency_slug = 'revoked'")
+            return {row.run_id: row for row in cursor.fetchall()}
+
+        def at_work() -> list[str]:
+            return [run_id for run_id, row in runs().items() if row.status == "running"]
+
+        def in_flower(*run_ids: str) -> bool:
+            tasks = up.ask_flower("/api/tasks?taskname=seeder.refresh_manifest&limit=1000")
+            return all(tasks.get(run_id, {}).get("state") == "STARTED" for run_id in run_ids)
+
+        assert up.seeder("refresh", "--agency", "revoked").returncode == 0
+        wait_until("all places are taken", lambda: len(at_work()) == 4)
+        running, others = at_work()[0], at_work()[1:]
+        (queued,) = set(runs()) - {running, *others}
+        wait_until("Flower knows them", lambda: in_flower(running, *others))
+        up.ask_flower(f"/api/task/revoke/{queued}?terminate=false", "POST")
+        up.ask_flower(f"/api/task/revoke/{running}?terminate=true", "POST")
+        wait_until(
+            "both have ended", lambda: {runs()[one].status for one in (queued, running)} == {"error"}, 10
+        )
+        assert runs()[running].errors == "Cancelled by a revoke through Celery in the middle of the run."
+        assert runs()[queued].errors == "Cancelled by a revoke through Celery before it started."
+        holder.execute("rollback")
+        wait_until("the others succeed", lambda: {runs()[one].status for one in others} == {"success"})
+        cursor.execute("delete from reporting.seeder_custom_report_manifest where agency_slug = 'revoked'")
+
+
 def test_other_commands_find_what_runs(up: Up) -> None:
     status = up.seeder("status", "--agency", "ua", "--json")
     assert status.returncode == 0
