@@ -11,7 +11,6 @@ from support.frozen_reports import recorded, stamped
 from support.visits import HERE, TOKEN, wait_until
 
 from seeder.config.settings import Settings, load_settings
-from seeder.equipment import Equipment
 from seeder.web.frozen import GLANCE_SECONDS
 
 
@@ -91,10 +90,10 @@ def test_a_look_that_fails_hides_nothing_else(
 ) -> None:
     import psycopg2
 
-    def fails(_: Equipment) -> None:
+    def fails(*_: object) -> None:
         raise psycopg2.OperationalError("no")
 
-    monkeypatch.setattr(Equipment, "find_frozen", fails)
+    monkeypatch.setattr("seeder.frozen.finding.find", fails)
     with TestClient(make_app(), base_url=HERE, headers={"Authorization": f"Bearer {TOKEN}"}) as other:
         assert "frozen" not in words(other.get("/").text)
         assert other.get("/api/frozen").status_code == 503
