@@ -1,11 +1,12 @@
 """Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery
 from kombu import serialization
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
@@ -17,6 +18,10 @@ from seeder.broker.states import ROOM, reply_in
 from seeder.config.urls import masked_broker
 from seeder.errors import BrokerFull, BrokerUnreachable
 from seeder.history import NewRun
+
+if TYPE_CHECKING:
+    # Its import takes longer than what `seeder status` does, which plans but publishes nothing.
+    from celery import Celery
 
 #: What kombu and Redis' client raise when Redis is out of reach, or full.
 TROUBLE = (RedisError, KombuError, OSError)

@@ -11,9 +11,7 @@ import typer
 from seeder import logs
 from seeder.cli.commands import application
 from seeder.cli.output import lenient_output
-from seeder.equipment import equipment
 from seeder.errors import RecordLocked, UserError
-from seeder.monitoring.holders import holders, told
 from seeder.postgres.failures import judged
 
 WRONG_USE = 2
@@ -43,6 +41,10 @@ def main() -> None:
 
 def _locked() -> str:
     """That somebody holds what the command needs, and who."""
+    # Only here: `seeder --help` waits for nothing.
+    from seeder.equipment import equipment
+    from seeder.monitoring.holders import holders, told
+
     try:
         found = holders(equipment().databases, equipment().settings.db_schema)
     except psycopg2.Error:

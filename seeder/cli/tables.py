@@ -60,7 +60,7 @@ class Table:
     def add(self, *values: str | Styled) -> None:
         """One row. Its cells are text of others: no markup is read in them."""
         styled = [one if isinstance(one, Styled) else Styled(one, "") for one in values]
-        self._rows.append([Styled(plain(one.text).replace("\n", " "), one.style) for one in styled])
+        self._rows.append([Styled(plain(one.text).replace("\n", " ").rstrip(), one.style) for one in styled])
 
     def lines(self, width: int | None) -> Iterator[Line]:
         """The table as lines of at most so many cells; None is no terminal, where lines are as long as they

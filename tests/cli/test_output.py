@@ -110,6 +110,38 @@ def test_every_command_takes_a_short_question_for_help(capsys) -> None:
         assert "Usage: seeder" in shown[0]
 
 
+LOADED = """
+import sys
+import seeder.cli
+sys.argv = ["seeder", *sys.argv[1:]]
+try:
+    seeder.cli.main()
+finally:
+    print("loaded:", *{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [(["--help"], {"celery", "sqlalchemy", "pydantic", "pglast"}), (["status"], {"celery"})],
+    ids=["help", "status"],
+)
+def test_a_command_waits_for_nothing_that_it_does_not_need(
+    there: dict[str, str], words: list[str], unneeded: set[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words],
+        env={**os.environ, **there},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = set(done.stderr.rpartition("loaded:")[2].split())
+    assert "typer" in loaded
+    assert not loaded & unneeded
+
+
 def test_the_version_is_told() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout.decode()) == (0, f"seeder {seeder.__version__}\n")

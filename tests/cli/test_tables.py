@@ -57,6 +57,7 @@ def first_words(reason: str) -> str:
 
 @given(ROWS, st.integers(2, 240))
 @example([("", "a", "error", "", "語" * 50)], 2)
+@example([(" ", "a", "error", " ", " ")], 40)
 @example([("x" * 79, "t" * 63, "success", "1,000,000", "why")], 80)
 def test_no_line_is_longer_than_the_terminal(rows, width: int) -> None:
     for line in lines(table(rows), width):
@@ -148,6 +149,12 @@ def test_below_80_columns_each_row_is_a_few_lines() -> None:
         "success  flights_yv_time_on_the_ground",
         "    agency yv, rows 1,234",
     ]
+
+
+def test_rows_are_stacked_below_80_columns_though_they_might_fit() -> None:
+    short = table([("ua", "sales", "error", "", "Out of memory.")])
+    assert lines(short, 79)[0] == "error  sales"
+    assert lines(short, 80)[0].split() == ["agency", "table", "status", "rows", "error"]
 
 
 def test_a_name_that_leaves_no_room_for_the_reason_has_the_row_stacked_too() -> None:
