@@ -22,7 +22,7 @@ from benchmarks.arena import Arena, BenchmarkFailed, arena, connect, rows
 from benchmarks.printing import machine
 from benchmarks.record import fill
 from seeder.errors import UserError
-from seeder.history import WINDOW_DAYS, HistoryRepository
+from seeder.history import WINDOW_DAYS, HistoryRepository, queries
 from seeder.maintenance.lost_runs import QUIET_SECONDS
 from seeder.postgres.databases import Databases
 
@@ -96,7 +96,9 @@ def _sweep(url: str) -> tuple[float, str]:
         history.unfinished(**values)
         taken.append(1000 * (time.perf_counter() - began))
     with databases.session() as session:
-        plan = session.rows(f"explain (analyze, buffers, costs off) {history.sql['UNFINISHED']}", **values)
+        plan = session.rows(
+            f"explain (analyze, buffers, costs off) {history.sql(queries.UNFINISHED)}", **values
+        )
     databases.dispose()
     return statistics.median(taken), "\n".join(line for (line,) in plan)
 

@@ -183,7 +183,7 @@ def _history(metadata: MetaData) -> Table:
             server_default=text("0"),
             comment="runs in a row that ended in error, this one included",
         ),
-        Column("errors", Text, comment="what went wrong, for the report's author; no passwords"),
+        Column("errors", Text, comment="what went wrong, for the report's author; null after a success"),
         Column(
             "created_at",
             DateTime(timezone=True),
@@ -197,6 +197,19 @@ def _history(metadata: MetaData) -> Table:
             nullable=False,
             server_default=text("now()"),
             comment="when the run last changed status",
+        ),
+        # Two that its owners may leave out; what is lost then.
+        Column(
+            "note",
+            Text,
+            comment="what a person should know of a success",
+            info={"optional": "what a person should know of a success is written nowhere"},
+        ),
+        Column(
+            "attempts",
+            Integer,
+            comment="how many tries have ended or were lost so far",
+            info={"optional": "how often a run was tried is counted in Redis alone, which may be emptied"},
         ),
         *_word_checks(name),
         # Names as PostgreSQL itself gives them, so that an index its owners made without naming it is found

@@ -64,18 +64,19 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
         return
     if isinstance(error, TurnAwaited):
         # If it had begun, what it waits for came to light on the way.
-        if isinstance(request.run, Claim) and not request.run.retry(_told(error)):
+        if isinstance(request.run, Claim) and not request.run.retry(_told(error), counts=False):
             return
         waiting_room().wait_for_turn(request, request.message, error)
         return
-    words = f"Try {request.retries + 1} failed; it is tried again.\n{_told(error)}"
     run = request.run
+    tries = max(request.retries, run.tried) + 1
+    words = f"Try {tries} failed; it is tried again.\n{_told(error)}"
     if not isinstance(run, Claim):
         _record_unclaimed("retry", request.message, words)
     elif not run.retry(words):
         return
     # After the record, so that the next try can't overtake it.
-    waiting_room().wait_for_next_try(request, reason.when)
+    waiting_room().wait_for_next_try(request, reason.when, tries)
 
 
 @signals.task_failure.connect(sender=refresh_manifest)
@@ -165,7 +166,8 @@ def _record_unclaimed(move: str, message: Message, words: str) -> None:
         nonlocal read
         read = read or history.run(message.run_id)
         if read and message.is_of(read) and read.status == RunStatus.PENDING:
-            getattr(history, move)(read.seen, words)
+            tries = max(message.attempt, read.attempts or 0) + 1
+            getattr(history, move)(read.seen, words, attempts=tries)
 
     what = "error" if move == "fail" else move
     insist(

@@ -82,11 +82,12 @@ def refresh_manifest(
         raise Retry(str(busy), busy) from None
     except TemporaryError as error:
         settings, databases = equipment().settings, equipment().databases
-        if self.request.retries >= settings.max_retries:
+        tried = max(self.request.retries, self.request.run.tried)
+        if tried >= settings.max_retries:
             raise
         # A database that nobody asks for a while would only refuse the next try.
         pause = max(databases.shut_for(database_id), databases.shut_for(None))
-        pause += backoff_seconds(self.request.retries + 1, settings.retry_backoff_max)
+        pause += backoff_seconds(tried + 1, settings.retry_backoff_max)
         raise Retry(exc=error, when=round(pause, 3)) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from seeder.broker.attempts import Attempts
 from seeder.broker.delayed import Deferral, Ready
 from seeder.broker.queues import PRIORITY_STEPS, RUN_PRIORITIES, TASK
 from seeder.broker.states import ROOM, reply_in
@@ -152,6 +153,26 @@ def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
     """
     try:
         return _on_their_way(app, queues)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def noted_attempts(app: Celery, run_ids: Iterable[str]) -> dict[str, int]:
+    """How often runs were tried, as Redis knows it. Raises BrokerUnreachable."""
+    try:
+        with app.connection_for_read() as connection, connection.channel() as channel:
+            return Attempts(channel.conn_or_acquire).of(run_ids)
+    except TROUBLE as error:
+        raise broker_trouble(app, error) from error
+
+
+def note_attempts(app: Celery, attempts: Mapping[str, int]) -> None:
+    """For the next sweep that finds them lost. Raises BrokerUnreachable."""
+    if not attempts:
+        return
+    try:
+        with app.connection_for_write() as connection, connection.channel() as channel:
+            Attempts(channel.conn_or_acquire).note(attempts)
     except TROUBLE as error:
         raise broker_trouble(app, error) from error
 

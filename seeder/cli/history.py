@@ -1,4 +1,4 @@
-"""``seeder history TABLE``: its runs, newest first, each failure in full."""
+"""``seeder history TABLE``: its runs, newest first, each failure and each note in full."""
 
 from seeder.cli.printing import (
     console,
@@ -35,6 +35,7 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
         Column("size", right=True, goes=1),
         Column("CPU", right=True, goes=3),
         Column("memory", right=True, goes=4),
+        Column("tries", right=True, goes=5),
         Column("failures", right=True, goes=5),
         lead=("status", "run"),
     )
@@ -48,6 +49,7 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
             size(one.bytes_processed),
             "" if one.cpu_percentage is None else f"{one.cpu_percentage} %",
             "" if one.memory_usage_mb is None else f"{one.memory_usage_mb} MB",
+            number(one.attempts),
             number(one.consecutive_failures or None),
         )
     if runs:
@@ -57,4 +59,6 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
     for one in runs:
         if one.errors:
             out.print(f"\n[bold]{one.run_id}[/]\n{text(one.errors)}")
+        if one.note:
+            out.print(f"\n[bold]{one.run_id}[/]\nNote: {text(one.note)}")
     return 0

@@ -1,6 +1,6 @@
 """Runs and their status: the only writer of the contract's two tables, and their reader."""
 
-from seeder.history.inserting import WINDOW_DAYS
+from seeder.history.queries import WINDOW_DAYS
 from seeder.history.repository import HistoryRepository
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
 

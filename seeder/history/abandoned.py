@@ -1,6 +1,6 @@
 """What the record holds of tables that no manifest names any more: to be looked at, and to be let go of."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from datetime import datetime
 from seeder.history.cancelled import as_failure
 from seeder.history.rows import NewRun
 from seeder.history.shortening import shortened
+from seeder.history.statements import Statements
 from seeder.postgres.session import Session
 
 #: What is remembered of tables as runs of these manifests: the last run, and when the last success ended.
@@ -99,7 +100,7 @@ class Abandoned:
     def __init__(
         self,
         session: Callable[[Session | None], AbstractContextManager[Session]],
-        sql: Mapping[str, str],
+        sql: Statements,
     ) -> None:
         self._session = session
         self._sql = sql
@@ -111,26 +112,31 @@ class Abandoned:
             return {}
         with self._session(None) as session:
             found = session.rows(
-                self._sql["REMEMBERED"],
+                self._sql(REMEMBERED),
                 tables=[table for table, _, _ in asked],
                 types=[report_type for _, report_type, _ in asked],
                 ids=[manifest_id for _, _, manifest_id in asked],
             )
-        return {(row[0], row[1], row[2]): Remembered(*row[3:]) for row in found}
+        return {
+            (row.table_name, row.report_type, row.manifest_id): Remembered(
+                row.report_name, row.agency_id, row.agency_slug, row.last_success
+            )
+            for row in found
+        }
 
     def statuses_of_others(self, table_names: Iterable[str]) -> list[OtherStatus]:
         """The status rows of all tables but these."""
         with self._session(None) as session:
-            found = session.rows(self._sql["STATUSES_OF_OTHERS"], tables=list(table_names))
-        return [OtherStatus(*row) for row in found]
+            found = session.rows(self._sql(STATUSES_OF_OTHERS), tables=list(table_names))
+        return [OtherStatus(**row._asdict()) for row in found]
 
     def note_drop(self, dropped: NewRun, words: str) -> None:
         """Record in a table's history that its matview was dropped."""
         with self._session(None) as session:
-            session.run(self._sql["NOTE_DROP"], **asdict(dropped), errors=shortened(as_failure(words)))
+            session.run(self._sql(NOTE_DROP), **asdict(dropped), errors=shortened(as_failure(words)))
 
     def forget(self, table_name: str, seen: datetime) -> bool:
         """Delete the table's status row, unless it was written since it was ``seen``, which is its
         ``updated_at``; says whether it was deleted."""
         with self._session(None) as session:
-            return session.run(self._sql["FORGET"], table_name=table_name, seen=seen) > 0
+            return session.run(self._sql(FORGET), table_name=table_name, seen=seen) > 0

@@ -6,7 +6,7 @@ for as long as others hold it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -15,9 +15,12 @@ import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
+from seeder.history import fan_outs
 from seeder.history.cancelled import as_failure
+from seeder.history.queries import WINDOW_DAYS
 from seeder.history.rows import NewRun, Recorded, Refusal
 from seeder.history.shortening import shortened
+from seeder.history.statements import Statements
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import Session
 
@@ -33,14 +36,11 @@ ABOUT_A_ROW = ("22", "23", "54")
 #: What has been waited for in vain once isn't waited for again, in the same transaction.
 SOON = "set local lock_timeout = '200ms'"
 
-#: Runs queued longer ago than this are past help; their rows are still settled by hand.
-WINDOW_DAYS = 7
-
 
 class ManyRuns:
     """The writer of many runs; each method is part of the session's transaction, or one of its own."""
 
-    def __init__(self, sql: Mapping[str, str], schema: str) -> None:
+    def __init__(self, sql: Statements, schema: str) -> None:
         self._sql = sql
         self._schema = schema
 
@@ -51,7 +51,7 @@ class ManyRuns:
         Who has waited for long goes on nevertheless; that costs messages and doubles no run.
         """
         try:
-            session.run(self._sql["LOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+            session.run(self._sql(fan_outs.LOCK_FAN_OUT), schema=self._schema, seeding_id=seeding_id)
         except psycopg2.errors.LockNotAvailable:
             yield
             return
@@ -60,7 +60,7 @@ class ManyRuns:
         finally:
             with suppress(psycopg2.Error):
                 # Where the connection is gone, so is the lock.
-                session.run(self._sql["UNLOCK_FAN_OUT"], schema=self._schema, seeding_id=seeding_id)
+                session.run(self._sql(fan_outs.UNLOCK_FAN_OUT), schema=self._schema, seeding_id=seeding_id)
 
     def queue(self, session: Session, runs: Sequence[NewRun], *, scheduled: bool) -> Recorded:
         """See HistoryRepository.queue."""
@@ -85,7 +85,7 @@ class ManyRuns:
                 for one in refusals
                 if one.run not in later
             ]
-            refused, _ = _insert(session, self._sql["REFUSE"], rows) if rows else ([], [])
+            refused, _ = _insert(session, self._sql(fan_outs.REFUSE), rows) if rows else ([], [])
             if later:
                 refused += self._queued(session, later, held, scheduled=False).refused
             return refused
@@ -94,14 +94,18 @@ class ManyRuns:
         """Show those whose status row nobody holds any more; returns the others."""
         with session.transaction():
             held = self._held(session, runs)
-            session.run(self._sql["SHOW_QUEUED"], run_ids=[run.run_id for run in runs], held=list(held))
+            session.run(
+                self._sql(fan_outs.SHOW_QUEUED), run_ids=[run.run_id for run in runs], held=list(held)
+            )
         return [run for run in runs if run.table_name in held]
 
     def _queued(
         self, session: Session, runs: Sequence[NewRun], held: frozenset[str], *, scheduled: bool
     ) -> Recorded:
         rows = [(run, {**asdict(run), "shown": run.table_name not in held}) for run in runs]
-        refused, found = _insert(session, self._sql["QUEUE"], rows, scheduled=scheduled, days=WINDOW_DAYS)
+        refused, found = _insert(
+            session, self._sql(fan_outs.QUEUE), rows, scheduled=scheduled, days=WINDOW_DAYS
+        )
         waiting = {row.table_name: row.run_id for row in found}
         unheld = {run.run_id for run, _ in refused}
         return Recorded(
@@ -121,16 +125,18 @@ class ManyRuns:
         """
         try:
             with session.savepoint():
-                session.run(self._sql["LOCK_QUEUEING"], schema=self._schema)
+                session.run(self._sql(fan_outs.LOCK_QUEUEING), schema=self._schema)
         except psycopg2.errors.LockNotAvailable:
             session.run_text(SOON)
             log.warning("another session holds the lock of fan-outs; this one goes on without it")
-        session.run_text(self._sql["LOCK_TABLES"])
+        session.run_text(self._sql(fan_outs.LOCK_TABLES))
         return self._held(session, runs)
 
     def _held(self, session: Session, runs: Sequence[NewRun]) -> frozenset[str]:
         tables = sorted({run.table_name for run in runs})
-        return frozenset(row.table_name for row in session.rows(self._sql["LOCK_STATUSES"], tables=tables))
+        return frozenset(
+            row.table_name for row in session.rows(self._sql(fan_outs.LOCK_STATUSES), tables=tables)
+        )
 
 
 def _insert(

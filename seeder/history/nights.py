@@ -7,11 +7,12 @@ behind the other, so the list goes from one to the next with one step into the i
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from seeder.history.pages import SEEDING, SeedingCounts
+from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
-from seeder.sql.names import quoted
 
 #: Steps of one page of the list (a recursive query goes only as far as its LIMIT lets it). Where many single
 #: tables were refreshed by hand it may hold few nights.
@@ -38,19 +39,22 @@ with recursive step (run_id) as (
 select split_part(run_id, '.', 1) as seeding_id from step where run_id is not null limit %(most)s
 """
 
+#: SEEDING, for the id of an outer query.
+COUNTS_OF_ONE = SEEDING.replace("%(seeding_id)s", "seeding_id")
+
 #: What the list shows of each: SEEDING, for many at once.
-COUNTS = """
+COUNTS = f"""
 select seeding_id, counts.*
 from unnest(cast(%(seeding_ids)s as text[])) as seeding_id
 cross join lateral (
-    {counts}
+    {COUNTS_OF_ONE}
 ) counts
 """
 
 #: Of a report's error the first line says which it is.
 RUNS = """
 select run_id, table_name, report_name, agency_slug, status, created_at, start_time, finish_time,
-       records_processed, left(split_part(errors, chr(10), 1), 300) as error
+       records_processed as records, left(split_part(errors, chr(10), 1), 300) as error
 from {history}
 where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
   and split_part(run_id, '.', 1) = %(seeding_id)s
@@ -81,29 +85,29 @@ class Nights:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases
-        history = f"{quoted(schema)}.seeder_run_history"
-        counts = SEEDING.replace("%(seeding_id)s", "seeding_id").format(history=history)
-        self.sql = {
-            "SEEDING_IDS": SEEDING_IDS.format(history=history),
-            "COUNTS": COUNTS.format(counts=counts),
-            "RUNS": RUNS.format(history=history),
-        }
+        self.sql = Statements(schema)
 
     def seeding_ids(self, before: str | None = None, most: int = STEPS) -> list[str]:
         """The ids of seedings, or of whatever else has runs, the latest first; after so many the list ends,
         and goes on ``before`` the last one."""
         with expecting_contract(), self._databases.session() as session:
-            found = session.rows(self.sql["SEEDING_IDS"], before=before, most=most)
+            found = session.rows(self.sql(SEEDING_IDS), before=before, most=most)
         # What isn't one of ours may take two steps.
         return list(dict.fromkeys(row.seeding_id for row in found))
 
     def counts(self, seeding_ids: list[str]) -> dict[str, SeedingCounts]:
         """Each seeding's runs by status."""
         with expecting_contract(), self._databases.session() as session:
-            found = session.rows(self.sql["COUNTS"], seeding_ids=seeding_ids)
-        return {row.seeding_id: SeedingCounts(*row[1:]) for row in found}
+            found = session.rows(self.sql(COUNTS), seeding_ids=seeding_ids)
+        return {row.seeding_id: _counts(row) for row in found}
 
     def runs(self, seeding_id: str) -> list[NightRun]:
         """All runs of a seeding, by their beginning."""
         with expecting_contract(), self._databases.session() as session:
-            return [NightRun(*row) for row in session.rows(self.sql["RUNS"], seeding_id=seeding_id)]
+            return [NightRun(**row._asdict()) for row in session.rows(self.sql(RUNS), seeding_id=seeding_id)]
+
+
+def _counts(row: Any) -> SeedingCounts:
+    values = row._asdict()
+    del values["seeding_id"]
+    return SeedingCounts(**values)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.history.queries import RUN_COLUMNS
 from seeder.history.rows import Run
+from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
-from seeder.sql.names import quoted
 
 #: Runs one page of all jobs' history looks at, at most; where its filter takes few of them the page is short.
 EXAMINED = 20_000
@@ -17,7 +16,7 @@ EXAMINED = 20_000
 #: A table has one row per run and time, so its own history is never long.
 OF_TABLE = """
 select {run_columns}, id
-from {history}
+from {runs}
 where table_name = %(table_name)s
   and (%(statuses)s::text[] is null or status = any(%(statuses)s))
   and (%(since)s::timestamptz is null or start_time >= %(since)s)
@@ -39,8 +38,8 @@ from (
       and (%(until)s::timestamptz is null or start_time < %(until)s)
       and (%(before_id)s::bigint is null or (start_time, id) < (%(before_time)s::timestamptz, %(before_id)s))
     order by start_time desc, id desc
-    limit {examined}
-) examined
+    limit %(examined)s
+) h cross join {absent}
 where (%(statuses)s::text[] is null or status = any(%(statuses)s))
   and (%(report_type)s::text is null or report_type = %(report_type)s)
   and (%(text)s::text is null
@@ -59,7 +58,7 @@ where (%(agency)s::text is null or agency_slug = %(agency)s)
   and (%(until)s::timestamptz is null or start_time < %(until)s)
   and (%(before_id)s::bigint is null or (start_time, id) < (%(before_time)s::timestamptz, %(before_id)s))
 order by start_time desc, id desc
-offset {examined} - 1 limit 1
+offset %(examined)s - 1 limit 1
 """
 
 #: The range of the index on run_id is that of queries.RECORDED, and for its reasons.
@@ -131,19 +130,13 @@ class RunPages:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases
-        self.sql = {
-            name: text.format(
-                history=f"{quoted(schema)}.seeder_run_history", run_columns=RUN_COLUMNS, examined=EXAMINED
-            )
-            for name, text in globals().items()
-            if name.isupper() and isinstance(text, str) and name != "RUN_COLUMNS"
-        }
+        self.sql = Statements(schema)
 
     def of_table(
         self, wanted: RunFilter, before_id: int | None, limit: int
     ) -> tuple[list[DatedRun], int | None]:
         """A table's runs, the one recorded last first, and where the page ends if there are more."""
-        found = self._runs("OF_TABLE", wanted, limit + 1, before_id=before_id)
+        found = self._runs(OF_TABLE, wanted, limit + 1, before_id=before_id)
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def of_all(
@@ -151,28 +144,30 @@ class RunPages:
     ) -> tuple[list[DatedRun], Place | None]:
         """Runs, the one that began last first, and where the page ends if there may be more."""
         where = {"before_time": before and before.start_time, "before_id": before and before.id}
-        found = self._runs("OF_ALL", wanted, limit + 1, **where)
+        found = self._runs(OF_ALL, wanted, limit + 1, **where)
         if len(found) > limit:
             return found[:limit], Place(found[limit - 1].start_time, found[limit - 1].id)
-        row = self._row("EXAMINED_TO", **_values(wanted), **where)
-        return found, row and Place(*row)
+        row = self._row(EXAMINED_TO, **_values(wanted), **where, examined=EXAMINED)
+        return found, row and Place(row.start_time, row.id)
 
     def seeding(self, seeding_id: str) -> SeedingCounts:
-        return SeedingCounts(*self._row("SEEDING", seeding_id=seeding_id))
+        return SeedingCounts(**self._row(SEEDING, seeding_id=seeding_id)._asdict())
 
     def seeding_before(self, moment: datetime) -> str | None:
         """The seeding of the run that began last before that moment."""
-        row = self._row("RUN_BEFORE", moment=moment)
+        row = self._row(RUN_BEFORE, moment=moment)
         return row and str(row.run_id).partition(".")[0]
 
-    def _runs(self, name: str, wanted: RunFilter, limit: int, **where: Any) -> list[DatedRun]:
+    def _runs(self, statement: str, wanted: RunFilter, limit: int, **where: Any) -> list[DatedRun]:
         with expecting_contract(), self._databases.session() as session:
-            found = session.rows(self.sql[name], **_values(wanted), **where, limit=limit)
-        return [DatedRun(*row) for row in found]
+            found = session.rows(
+                self.sql(statement), **_values(wanted), **where, limit=limit, examined=EXAMINED
+            )
+        return [DatedRun(**row._asdict()) for row in found]
 
-    def _row(self, name: str, **values: Any) -> Any:
+    def _row(self, statement: str, **values: Any) -> Any:
         with expecting_contract(), self._databases.session() as session:
-            return session.row(self.sql[name], **values)
+            return session.row(self.sql(statement), **values)
 
 
 def _values(wanted: RunFilter) -> dict[str, Any]:

@@ -1,10 +1,27 @@
 """The statements that read the record, each through an index of the contract, however long the history."""
 
+#: Runs queued longer ago than this are past help; their rows are still settled by hand.
+WINDOW_DAYS = 7
+
+#: A name that the inner query doesn't know is looked for in the outer one, where ``absent`` is (ABSENT).
+#: So the columns that the history's owners may leave out are null there, and one statement reads both.
+ATTEMPTS = """\
+(select attempts::text from (select h.*) as own
+ where pg_typeof(attempts) in ('integer'::regtype, 'bigint'::regtype))::integer"""
+
 RUN_COLUMNS = """
 run_id, table_name, report_name, report_type, manifest_id, agency_slug, status, start_time, finish_time,
 duration_seconds, records_processed, bytes_processed, memory_usage_mb, cpu_percentage,
-consecutive_failures, errors
+consecutive_failures, errors,
+(select note::text from (select h.*) as own) as note,
+{attempts} as attempts
 """
+
+ABSENT = """\
+(values (null::text, null::integer)) as absent (note, attempts)"""
+
+#: The history as RUN_COLUMNS reads it.
+RUNS = "{history} h cross join {absent}"
 
 #: Of the dashboard view.
 JOB_COLUMNS = """
@@ -14,11 +31,11 @@ consecutive_failures, last_run_id, last_errors
 """
 
 ONE_RUN = """
-select {run_columns} from {history} where run_id = %(run_id)s
+select {run_columns} from {runs} where run_id = %(run_id)s
 """
 
 RUNS_OF_TABLE = """
-select {run_columns} from {history}
+select {run_columns} from {runs}
 where table_name = %(table_name)s
 order by id desc
 limit %(limit)s
@@ -48,7 +65,7 @@ where table_name = any(%(tables)s)
 """
 
 ENDED = """
-select {run_columns} from {history}
+select {run_columns} from {runs}
 where run_id = any(%(run_ids)s) and status in ('success', 'error')
 """
 
@@ -58,7 +75,7 @@ select run_id from {history} where run_id = any(%(run_ids)s) and status = 'pendi
 
 #: The window keeps this a short range of the index on start_time.
 UNFINISHED = """
-select {run_columns} from {history}
+select {run_columns} from {runs}
 where start_time > now() - make_interval(days => %(days)s)
   and status in ('pending', 'running')
   and updated_at < clock_timestamp() - make_interval(secs => %(quiet_seconds)s)
@@ -66,7 +83,7 @@ order by id
 """
 
 UNFINISHED_OF_TABLE = """
-select {run_columns} from {history}
+select {run_columns} from {runs}
 where table_name = %(table_name)s and status in ('pending', 'running')
 order by id
 """

@@ -7,17 +7,18 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from seeder.history import abandoned, fan_outs, queries, transitions
+from seeder.history import optional, queries, transitions
 from seeder.history.abandoned import Abandoned
-from seeder.history.cancelled import CANCELLED, EARLIER, as_failure
-from seeder.history.inserting import WINDOW_DAYS, ManyRuns
+from seeder.history.cancelled import CANCELLED, as_failure
+from seeder.history.inserting import ManyRuns
+from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
 from seeder.history.shortening import shortened
+from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
 from seeder.postgres.prepared import Prepared
 from seeder.postgres.session import Session
-from seeder.sql.names import quoted
 
 #: A query of no columns, for a start that reads nothing beside.
 NOTHING = "select"
@@ -37,41 +38,14 @@ class HistoryRepository:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases
-        self._schema = schema
-        tables: dict[str, Any] = {
-            "history": f"{quoted(schema)}.seeder_run_history",
-            "status": f"{quoted(schema)}.seeder_job_status",
-            "dashboard": f"{quoted(schema)}.seeder_dashboard",
-            "run_columns": queries.RUN_COLUMNS,
-            "job_columns": queries.JOB_COLUMNS,
-            "window_days": WINDOW_DAYS,
-            "cancelled": CANCELLED,
-            "earlier": EARLIER,
-        }
-        as_seen = {"as_seen": transitions.AS_SEEN}
-        pieces = {
-            **as_seen,
-            "as_seen_or_before": transitions.AS_SEEN_OR_BEFORE.format(**as_seen),
-            "failures_so_far": transitions.FAILURES_SO_FAR.format(**tables),
-            "instead": transitions.INSTEAD.format(**tables),
-            "shown": transitions.SHOWN.format(**tables),
-            "show": transitions.SHOW.format(**tables),
-        }
-        self.sql = {
-            name: text.format(**tables, **pieces)
-            for module in (transitions, fan_outs, queries, abandoned)
-            for name, text in vars(module).items()
-            if name.isupper() and isinstance(text, str) and name not in ("START", "STARTED")
-        }
-        self._moves = {
-            name: Prepared(name.lower(), (self.sql["LOCK_STATUS"], self.sql[name]))
-            for name in ("RETRY", "SUCCEED", "FAIL")
-        }
+        #: Called with the constant of a statement of seeder.history, it gives the text.
+        self.sql = Statements(schema)
         #: Of tables that no manifest names any more.
         self.abandoned = Abandoned(self._session, self.sql)
         self._many = ManyRuns(self.sql, schema)
-        self._start_beside = cache(self._prepared_start)
-        self._tables, self._pieces = tables, pieces
+        self._prepared_start = cache(self._start_beside)
+        self._prepared_move = cache(self._move_of)
+        self._optional = OptionalColumns(self.sql(optional.KEPT))
 
     # --- writing: each moves runs forward, never back ---------------------------------------------
 
@@ -138,45 +112,66 @@ class HistoryRepository:
 
         The statements ``before`` go before the start, but after the status row is locked, so that they hold
         nothing while that is waited for; and the run only starts where the condition ``only_if`` then
-        holds. All take ``values``. Returns a row of ``status``, ``start_time`` and the query's columns, null
-        where it had no row.
+        holds. All take ``values``. Returns a row of ``status``, ``start_time``, ``attempts`` and the query's
+        columns, null where it had no row.
         """
+        start = self._prepared_start(beside, before, only_if)
         with self._session(session) as open_session:
-            return open_session.row(
-                self._start_beside(beside, before, only_if), run_id=run_id, table_name=table_name, **values
-            )
+            row = open_session.row(start, run_id=run_id, table_name=table_name, **values)
+        self._optional.saw(row)
+        return row
 
-    def retry(self, seen: Seen, errors: str, session: Session | None = None) -> bool:
-        """running → pending: the run will be tried again; what failed is kept. Says whether it was the
-        mover's to say so."""
-        return bool(self._move("RETRY", seen, session, errors=shortened(errors)))
+    def retry(
+        self, seen: Seen, errors: str, session: Session | None = None, *, attempts: int | None = None
+    ) -> bool:
+        """running → pending: the run will be begun again; why is kept. Says whether it was the mover's to say
+        so. ``attempts``: how many tries have failed or were lost with this one; None where it was none."""
+        return bool(self._move(transitions.RETRY, seen, session, attempts, errors=shortened(errors)))
 
-    def requeue(self, seen: Seen, errors: str, quiet_seconds: float, session: Session | None = None) -> bool:
+    def requeue(
+        self,
+        seen: Seen,
+        errors: str,
+        quiet_seconds: float,
+        session: Session | None = None,
+        *,
+        attempts: int | None = None,
+    ) -> bool:
         """→ pending, if the run is still as it was seen and nobody has written it for that long; says whether
-        it was."""
+        it was. ``attempts`` as for ``retry``."""
+        values = asdict(seen) | {"errors": shortened(errors), "attempts": attempts}
         with self._session(session) as open_session:
-            row = open_session.row(
-                f"{self.sql['LOCK_STATUS']};\n{self.sql['REQUEUE']};\n{self.sql['REQUEUED']}",
-                **asdict(seen),
-                errors=shortened(errors),
-                quiet_seconds=quiet_seconds,
-            )
+            kept = self._optional.wanted(open_session, note=None, attempts=attempts)
+            statements = transitions.LOCK_STATUS, transitions.REQUEUE, transitions.REQUEUED
+            text = ";\n".join(self.sql(one, **kept.pieces()) for one in statements)
+            with self._optional.writing(kept):
+                row = open_session.row(text, **values, quiet_seconds=quiet_seconds)
         return bool(row and row.done)
 
     def succeed(
-        self, seen: Seen, figures: Figures, note: str | None = None, session: Session | None = None
+        self,
+        seen: Seen,
+        figures: Figures,
+        note: str | None = None,
+        session: Session | None = None,
+        *,
+        attempts: int | None = None,
     ) -> None:
-        """running → success; ``note`` is what a person should know nevertheless."""
+        """running → success; ``note`` is what a person should know nevertheless, as far as a column takes it.
+        ``attempts``: how many tries there were with this one."""
         note = None if note is None else shortened(note)
-        self._move("SUCCEED", seen, session, note=note, **asdict(figures))
+        self._move(transitions.SUCCEED, seen, session, attempts, note, **asdict(figures))
 
-    def fail(self, seen: Seen, errors: str, session: Session | None = None) -> None:
-        """→ error, which counts as one more failure in a row."""
-        self._move("FAIL", seen, session, errors=shortened(as_failure(errors)))
+    def fail(
+        self, seen: Seen, errors: str, session: Session | None = None, *, attempts: int | None = None
+    ) -> None:
+        """→ error, which counts as one more failure in a row. ``attempts`` as for ``succeed``; None where
+        nothing was tried."""
+        self._move(transitions.FAIL, seen, session, attempts, errors=shortened(as_failure(errors)))
 
     def cancel(self, seen: Seen, by: str, session: Session | None = None) -> None:
         """→ error, of a run that somebody ended; ``by``: who, and when."""
-        self._move("FAIL", seen, session, errors=shortened(CANCELLED + by))
+        self._move(transitions.FAIL, seen, session, None, errors=shortened(CANCELLED + by))
 
     @contextmanager
     def soon(self, milliseconds: int = 100) -> Iterator[Session]:
@@ -192,14 +187,14 @@ class HistoryRepository:
         A run lets go of its matview's lock after it has recorded its end, so none gets past that either.
         """
         with self._session(None) as session, session.transaction():
-            session.run(self.sql["LOCK_STATUS"], table_name=table_name)
+            session.run(self.sql(transitions.LOCK_STATUS), table_name=table_name)
             yield session
 
     def prune(self, days: int) -> int:
         """Delete finished runs older than that many days, but each table's last; returns how many."""
         deleted = 0
         with self._session(None) as session:
-            while count := session.run(self.sql["PRUNE"], days=days, batch=PRUNE_BATCH):
+            while count := session.run(self.sql(queries.PRUNE), days=days, batch=PRUNE_BATCH):
                 deleted += count
         return deleted
 
@@ -208,46 +203,52 @@ class HistoryRepository:
     def run(self, run_id: str, session: Session | None = None) -> Run | None:
         """One run, or None where nothing of that id was ever recorded."""
         with self._session(session) as open_session:
-            row = open_session.row(self.sql["ONE_RUN"], run_id=run_id)
-        return row and Run(*row)
+            row = open_session.row(self.sql(queries.ONE_RUN), run_id=run_id)
+        return row and Run(**row._asdict())
 
     def runs_of_table(self, table_name: str, limit: int = 20) -> list[Run]:
         """A table's newest runs, newest first."""
-        return self._runs("RUNS_OF_TABLE", table_name=table_name, limit=limit)
+        return self._runs(queries.RUNS_OF_TABLE, table_name=table_name, limit=limit)
 
     def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
         """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
         with self._session(None) as session:
-            row = session.row(self.sql["RECORDED"], seeding_ids=list(seeding_ids))
+            row = session.row(self.sql(queries.RECORDED), seeding_ids=list(seeding_ids))
         return row.recorded, row.first_record
 
     def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
         """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
         with self._session(None) as session:
-            found = session.rows(self.sql["WAITED_AT"], tick=tick, tables=list(table_names), days=WINDOW_DAYS)
+            found = session.rows(
+                self.sql(queries.WAITED_AT), tick=tick, tables=list(table_names), days=queries.WINDOW_DAYS
+            )
         return {(row.report_type, row.manifest_id) for row in found}
 
     def ended(self, run_ids: Iterable[str]) -> list[Run]:
         """Those of the runs that are terminal."""
-        return self._runs("ENDED", run_ids=list(run_ids))
+        return self._runs(queries.ENDED, run_ids=list(run_ids))
 
     def still_pending(self, run_ids: Iterable[str]) -> set[str]:
         """Those of the runs that wait to be taken by a worker."""
         with self._session(None) as session:
-            return {row.run_id for row in session.rows(self.sql["STILL_PENDING"], run_ids=list(run_ids))}
+            return {
+                row.run_id for row in session.rows(self.sql(queries.STILL_PENDING), run_ids=list(run_ids))
+            }
 
     def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
         """Pending and running rows of the last days that nobody has written for that long."""
-        return self._runs("UNFINISHED", days=days, quiet_seconds=quiet_seconds)
+        return self._runs(queries.UNFINISHED, days=days, quiet_seconds=quiet_seconds)
 
     def unfinished_of_table(self, table_name: str) -> list[Run]:
         """A table's pending and running runs, oldest first."""
-        return self._runs("UNFINISHED_OF_TABLE", table_name=table_name)
+        return self._runs(queries.UNFINISHED_OF_TABLE, table_name=table_name)
 
     def usual_seconds(self) -> dict[str, int]:
         """table_name → how long its last finished run took."""
         with self._session(None) as session:
-            return {row.table_name: row.duration_seconds for row in session.rows(self.sql["USUAL_SECONDS"])}
+            return {
+                row.table_name: row.duration_seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))
+            }
 
     def jobs(
         self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
@@ -255,28 +256,45 @@ class HistoryRepository:
         """One row per manifest with its latest status, never-run ones included."""
         with self._session(None) as session:
             found = session.rows(
-                self.sql["JOBS"], agency_slug=agency_slug, report_type=report_type, table_name=table_name
+                self.sql(queries.JOBS),
+                agency_slug=agency_slug,
+                report_type=report_type,
+                table_name=table_name,
             )
-        return [Job(*row) for row in found]
+        return [Job(**row._asdict()) for row in found]
 
     # --- how --------------------------------------------------------------------------------------
 
-    def _move(self, name: str, seen: Seen, session: Session | None, **values: Any) -> int:
+    def _move(
+        self,
+        statement: str,
+        seen: Seen,
+        session: Session | None,
+        attempts: int | None,
+        note: str | None = None,
+        **values: Any,
+    ) -> int:
+        values |= asdict(seen) | {"attempts": attempts, "note": note}
         with self._session(session) as open_session:
-            return open_session.run(self._moves[name], **asdict(seen), **values)
+            kept = self._optional.wanted(open_session, note=note, attempts=attempts)
+            with self._optional.writing(kept):
+                return open_session.run(self._prepared_move(statement, kept), **values)
 
-    def _prepared_start(self, beside: str, before: tuple[str, ...], only_if: str) -> Prepared:
-        start = transitions.START.format(**self._tables, **self._pieces, only_if=only_if)
-        read = transitions.STARTED.format(**self._tables, beside=beside)
+    def _move_of(self, statement: str, kept: Kept) -> Prepared:
+        return Prepared("move", (self.sql(transitions.LOCK_STATUS), self.sql(statement, **kept.pieces())))
+
+    def _start_beside(self, beside: str, before: tuple[str, ...], only_if: str) -> Prepared:
+        start = self.sql(transitions.START, only_if=only_if)
+        read = self.sql(transitions.STARTED, beside=beside)
         return Prepared(
             "start",
-            (self.sql["LOCK_STATUS"], *before, start, read),
-            first=self.sql["START_SOON"] + (self.sql["START_UNFLUSHED"] if before else ""),
+            (self.sql(transitions.LOCK_STATUS), *before, start, read),
+            first=transitions.START_SOON + (transitions.START_UNFLUSHED if before else ""),
         )
 
-    def _runs(self, name: str, **values: Any) -> list[Run]:
+    def _runs(self, statement: str, **values: Any) -> list[Run]:
         with self._session(None) as session:
-            return [Run(*row) for row in session.rows(self.sql[name], **values)]
+            return [Run(**row._asdict()) for row in session.rows(self.sql(statement), **values)]
 
     @contextmanager
     def _session(self, session: Session | None) -> Iterator[Session]:

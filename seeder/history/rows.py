@@ -89,6 +89,10 @@ class Run:
     cpu_percentage: int | None
     consecutive_failures: int
     errors: str | None
+    #: What a person should know of a success; None where the column isn't there (seeder.history.optional).
+    note: str | None
+    #: How many tries have ended or were lost so far; None is none, or that the column isn't there.
+    attempts: int | None
 
     @property
     def seen(self) -> Seen:

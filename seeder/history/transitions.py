@@ -69,7 +69,7 @@ select m.table_name,
        coalesce(instead.run_id, m.run_id),
        -- What failed last stays in sight until something has succeeded, also beside a run that was cancelled.
        case when instead.status in ('success', 'error') then before.last_errors
-            when m.status = 'success' then m.errors
+            when m.status = 'success' then null
             when starts_with(m.errors, '{cancelled}') and before.consecutive_failures > 0 then
                 m.errors || coalesce(
                     case when starts_with(before.last_errors, '{cancelled}')
@@ -133,10 +133,12 @@ with moved as (
 ){show}
 """
 
-#: The run as it is now, and beside it a row of something else that its start needs.
+#: The run as it is now, which optional columns are there, and beside it a row of something else that its
+#: start needs. ``attempts`` is null where the column isn't there (queries.RUN_COLUMNS).
 STARTED = """
-select h.status, h.start_time, beside.*
-from (values (1)) as always_one_row
+select h.status, h.start_time, kept.*, {attempts} as attempts, beside.*
+from (values (null::integer)) as absent (attempts)
+cross join ({kept}) as kept
 left join {history} h on h.run_id = %(run_id)s and h.table_name = %(table_name)s
 left join lateral ({beside}) as beside on true
 """
@@ -148,6 +150,7 @@ with moved as (
     update {history} h
     set status = 'pending',
         errors = %(errors)s,
+        {set_attempts}
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
     where run_id = %(run_id)s and {as_seen_or_before}
@@ -165,6 +168,7 @@ with moved as (
     update {history} h
     set status = 'pending',
         errors = %(errors)s,
+        {set_attempts}
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
     where run_id = %(run_id)s and {as_seen}
@@ -189,7 +193,9 @@ with moved as (
         memory_usage_mb = %(memory_mb)s,
         cpu_percentage = %(cpu_percentage)s,
         consecutive_failures = 0,
-        errors = %(note)s,
+        errors = null,
+        {set_note}
+        {set_attempts}
         updated_at = clock_timestamp()
     where run_id = %(run_id)s and {as_seen}
     returning h.*
@@ -208,6 +214,7 @@ with moved as (
                  else start_time end - start_time)),
         consecutive_failures = {failures_so_far} + 1,
         errors = %(errors)s,
+        {set_attempts}
         updated_at = clock_timestamp()
     where run_id = %(run_id)s and {as_seen_or_before}
     returning h.*

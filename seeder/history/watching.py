@@ -7,13 +7,13 @@ little behind the last one, and what is known already is told by its ``updated_a
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from seeder.history.queries import JOB_COLUMNS
 from seeder.history.rows import Job
+from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
-from seeder.sql.names import quoted
 
 EVERY_JOB = """
 select {job_columns}, updated_at from {dashboard} order by report_type desc, manifest_id
@@ -73,7 +73,7 @@ where h.id > %(newest_id)s
 #: another's has nothing of that one's.
 SUCCESSES = """
 select table_name, report_type, manifest_id, max(finish_time) as last,
-       (array_agg({lasted} order by id desc))[1:{kept}] as seconds,
+       (array_agg({lasted} order by id desc))[1:{usual_of}] as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
@@ -84,7 +84,7 @@ group by table_name, report_type, manifest_id
 #: The same of some tables, through their own index.
 SUCCESSES_OF_TABLES = """
 select table_name, report_type, manifest_id, max(finish_time) as last,
-       (array_agg({lasted} order by id desc))[1:{kept}] as seconds,
+       (array_agg({lasted} order by id desc))[1:{usual_of}] as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
@@ -122,52 +122,37 @@ class RecordWatch:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self.databases = databases
-        pieces = {
-            name: f"{quoted(schema)}.seeder_{table}"
-            for name, table in {
-                "history": "run_history",
-                "status": "job_status",
-                "dashboard": "dashboard",
-                "custom_manifest": "custom_report_manifest",
-                "canned_manifest": "canned_report_manifest",
-                "canned_report": "canned_report",
-            }.items()
-        }
-        self._sql = {
-            name: text.format(**pieces, job_columns=JOB_COLUMNS, kept=KEPT, lasted=LASTED)
-            for name, text in globals().items()
-            if name.isupper() and isinstance(text, str)
-        }
+        self.sql = partial(Statements(schema), lasted=LASTED, usual_of=str(KEPT))
 
     def state(self, session: Session, *, with_manifests: bool) -> State:
-        return State(*session.row(self._sql["STATE" if with_manifests else "NOW"]))
+        return State(**session.row(self.sql(STATE if with_manifests else NOW))._asdict())
 
     def every_job(self, session: Session) -> list[WatchedJob]:
-        return self._jobs(session.rows(self._sql["EVERY_JOB"]))
+        return self._jobs(session.rows(self.sql(EVERY_JOB)))
 
     def jobs_of(self, session: Session, tables: list[str]) -> list[WatchedJob]:
-        return self._jobs(session.rows(self._sql["JOBS_OF_TABLES"], tables=tables))
+        return self._jobs(session.rows(self.sql(JOBS_OF_TABLES), tables=tables))
 
     def changed(self, session: Session, since: datetime) -> list[Any]:
         """``table_name, updated_at`` of the status rows written since."""
-        return session.rows(self._sql["CHANGED"], since=since)
+        return session.rows(self.sql(CHANGED), since=since)
 
     def statuses(self, session: Session, tables: list[str]) -> list[Any]:
         """These tables' status rows, each with its run's figures."""
-        return session.rows(self._sql["STATUS_OF_TABLES"], tables=tables)
+        return session.rows(self.sql(STATUS_OF_TABLES), tables=tables)
 
     def others_since(self, session: Session, newest_id: int) -> list[str]:
         """Tables with a run recorded since that isn't the one in their status row."""
-        return [row.table_name for row in session.rows(self._sql["OTHERS_SINCE"], newest_id=newest_id)]
+        return [row.table_name for row in session.rows(self.sql(OTHERS_SINCE), newest_id=newest_id)]
 
     def successes_of(self, session: Session, tables: list[str], since: datetime) -> list[Any]:
         """``successes`` of these tables."""
-        return session.rows(self._sql["SUCCESSES_OF_TABLES"], tables=tables, since=since)
+        return session.rows(self.sql(SUCCESSES_OF_TABLES), tables=tables, since=since)
 
     def successes(self, session: Session, since: datetime) -> list[Any]:
         """Of runs begun since, by table and manifest: the ``last`` finish and, newest first, the ``seconds``
         and the ``sizes`` (rows and bytes of the last two)."""
-        return session.rows(self._sql["SUCCESSES"], since=since)
+        return session.rows(self.sql(SUCCESSES), since=since)
 
     def _jobs(self, rows: list[Any]) -> list[WatchedJob]:
-        return [WatchedJob(*row) for row in rows]
+        return [WatchedJob(**row._asdict()) for row in rows]

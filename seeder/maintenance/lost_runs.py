@@ -1,8 +1,7 @@
 """Runs that can't settle themselves: whose worker died, or whose message was lost."""
 
-import re
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -12,6 +11,7 @@ import structlog
 from seeder.equipment import Equipment
 from seeder.errors import NameRefused
 from seeder.history import WINDOW_DAYS, HistoryRepository, Run
+from seeder.history.optional import ColumnDropped
 from seeder.matviews import lock
 from seeder.models import RunStatus
 from seeder.postgres.databases import Databases
@@ -36,7 +36,8 @@ GIVEN_UP = (
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: runs to be queued again, as they are now, and runs that ended."""
+    """What a sweep did: runs to be queued again, as they are now and with all their attempts, and runs that
+    ended."""
 
     requeue: tuple[Run, ...]
     ended: tuple[Run, ...]
@@ -70,11 +71,17 @@ class Sweep:
             quiet_seconds,
         )
 
-    def settle(self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]) -> Swept:
+    def settle(
+        self,
+        database_of: Mapping[str, int | None],
+        queued: Callable[[], Container[str]],
+        attempts: Callable[[Collection[str]], Mapping[str, int]] = lambda _: {},
+    ) -> Swept:
         """Look at every unfinished run that has been quiet for a while.
 
         ``database_of`` maps a manifest's identity to its database, also where it is switched off; ``queued``
-        tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones.
+        tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones;
+        ``attempts`` tells how often runs were tried as far as the record doesn't say so.
         """
         quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
         running = [run for run in quiet if run.status == RunStatus.RUNNING]
@@ -87,13 +94,20 @@ class Sweep:
             run for run in waiting if run.run_id not in on_its_way and not self._is_at_work(run, database_of)
         ]
         requeue, ended, held, waited = [], [], [], 0.0
-        for run, words in [(run, DIED) for run in dead] + [(run, GONE) for run in lost]:
-            count = tries(run.errors) + 1
+        unsettled = [(run, DIED) for run in dead] + [(run, GONE) for run in lost]
+        elsewhere = attempts([run.run_id for run, _ in unsettled]) if unsettled else {}
+        for run, words in unsettled:
+            # Tries that failed and tries that were lost count together, or a run that does the one and the
+            # other in turn would never end.
+            count = max(run.attempts or 0, elsewhere.get(run.run_id, 0)) + 1
             told = words.format(count=count)
             given_up = GIVEN_UP.format(count=count) if count > self._max_retries else None
             began = time.monotonic()
             try:
-                moved = self._moved(run, told, given_up, patient=waited < WAIT_SECONDS)
+                moved = self._moved(run, told, given_up, count, patient=waited < WAIT_SECONDS)
+            except ColumnDropped:
+                # The next sweep finds the table as it is now.
+                continue
             except psycopg2.errors.LockNotAvailable:
                 waited += time.monotonic() - began
                 held.append(run.run_id)
@@ -104,7 +118,7 @@ class Sweep:
             if given_up:
                 ended.append(run)
             else:
-                requeue.append(_put_back(run, told))
+                requeue.append(_put_back(run, told, count))
             log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
         if held:
             log.warning(
@@ -114,16 +128,16 @@ class Sweep:
             )
         return Swept(tuple(requeue), tuple(ended))
 
-    def _moved(self, run: Run, told: str, given_up: str | None, *, patient: bool) -> bool:
+    def _moved(self, run: Run, told: str, given_up: str | None, count: int, *, patient: bool) -> bool:
         """→ pending with these words, or → error with the others; whether it was still as it was seen.
 
         Raises psycopg2.errors.LockNotAvailable where somebody holds one of its rows.
         """
         with self._history.soon() if patient else self._history.soon(milliseconds=1) as session:
-            if not self._history.requeue(run.seen, told, self._quiet_seconds, session):
+            if not self._history.requeue(run.seen, told, self._quiet_seconds, session, attempts=count):
                 return False
             if given_up:
-                self._history.fail(_put_back(run, told).seen, given_up, session)
+                self._history.fail(_put_back(run, told, count).seen, given_up, session)
             return True
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
@@ -163,14 +177,5 @@ class Sweep:
         return at_work is not None and at_work[0] == run_id
 
 
-def _put_back(run: Run, errors: str) -> Run:
-    return replace(run, status=RunStatus.PENDING, errors=errors)
-
-
-def tries(errors: str | None) -> int:
-    """How often a run was lost or failed already, as its record says: the contract has no column for it.
-
-    Both count together, or a run that does the one and the other in turn would never end.
-    """
-    found = re.match(r"Try (\d+) (?:was lost|failed)", errors or "")
-    return int(found[1]) if found else 0
+def _put_back(run: Run, errors: str, attempts: int) -> Run:
+    return replace(run, status=RunStatus.PENDING, errors=errors, attempts=attempts)

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery import Celery
 
-from seeder.broker.messages import Planned, on_their_way, publish, verify_room
+from seeder.broker.messages import Planned, note_attempts, noted_attempts, on_their_way, publish, verify_room
 from seeder.broker.queues import RUN_PRIORITIES, refresh_queues
 from seeder.equipment import Equipment
 from seeder.history import NewRun
-from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep, tries
+from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep
 
 
 def sweep_and_requeue(
@@ -22,7 +22,10 @@ def sweep_and_requeue(
     with equipment.databases.session() as session:
         database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)
-    swept = Sweep.of(equipment, quiet_seconds).settle(database_of, lambda: on_their_way(app, queues))
+    swept = Sweep.of(equipment, quiet_seconds).settle(
+        database_of, lambda: on_their_way(app, queues), lambda run_ids: noted_attempts(app, run_ids)
+    )
+    note_attempts(app, {run.run_id: run.attempts or 0 for run in swept.requeue})
     usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
     publish(
         app,
@@ -40,7 +43,7 @@ def sweep_and_requeue(
                 database_of.get(f"{run.report_type}-{run.manifest_id}"),
                 RUN_PRIORITIES[0],
                 usual_seconds.get(run.table_name, 0),
-                retries=tries(run.errors),
+                retries=run.attempts or 0,
             )
             for run in swept.requeue
         ],

@@ -79,6 +79,8 @@ class NotClaimed:
     """A run that could not be claimed, and why."""
 
     error: Exception
+    #: Not known: that is in the record's row.
+    tried: int = 0
 
     def refresh(self) -> RefreshResult:
         raise self.error
@@ -247,6 +249,12 @@ class Claim:
     unlocked: bool = False
     released: bool = False
 
+    @property
+    def tried(self) -> int:
+        """How many tries of the run have failed or were lost before this one: what the record says, and where
+        it has no column for that, what the message does."""
+        return max(self.message.attempt, self.row.attempts or 0)
+
     def refresh(self) -> RefreshResult:
         policy = self.desk.policy
         manifest = self.desk.manifest(self.message, self.row)
@@ -265,16 +273,22 @@ class Claim:
         result = self.result
         if result is None:
             raise SeederError(what=f"{self.message.run_id} succeeded without a result")
-        history, seen = self.desk.history, self.seen
-        self._record(lambda session: history.succeed(seen, result.figures, result.note, session), "success")
+        history, seen, tries = self.desk.history, self.seen, self.tried + 1
+        self._record(
+            lambda session: history.succeed(seen, result.figures, result.note, session, attempts=tries),
+            "success",
+        )
 
-    def retry(self, errors: str) -> bool:
-        """Says whether the next try is this worker's to see to; not where another has the run by now."""
-        own = True
+    def retry(self, errors: str, *, counts: bool = True) -> bool:
+        """Says whether the next try is this worker's to see to; not where another has the run by now.
+
+        ``counts``: whether this was a try, and not a wait for a turn.
+        """
+        own, attempts = True, self.tried + 1 if counts else None
 
         def write(session: Session | None) -> None:
             nonlocal own
-            own = self.desk.history.retry(self.seen, errors, session)
+            own = self.desk.history.retry(self.seen, errors, session, attempts=attempts)
 
         self._record(write, "retry", with_release=False)
         if not own:
@@ -282,8 +296,8 @@ class Claim:
         return own
 
     def fail(self, errors: str) -> None:
-        history, seen = self.desk.history, self.seen
-        self._record(lambda session: history.fail(seen, errors, session), "error")
+        history, seen, tries = self.desk.history, self.seen, self.tried + 1
+        self._record(lambda session: history.fail(seen, errors, session, attempts=tries), "error")
 
     def release(self) -> None:
         """Let go of the lock and of the connection, if that hasn't happened."""
@@ -322,7 +336,7 @@ class Claim:
             self.unlocked = with_release
 
         def in_plain_words(words: str) -> None:
-            self.desk.history.fail(self.seen, words)
+            self.desk.history.fail(self.seen, words, attempts=self.tried + 1)
 
         try:
             insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)

@@ -11,6 +11,7 @@ import psycopg2
 import structlog
 from celery import Celery
 
+from seeder.broker.attempts import Attempts
 from seeder.broker.delayed import Deferral, Ready
 from seeder.broker.messages import TROUBLE, queued_messages, ready_again, usual_seconds
 from seeder.broker.queues import TASK
@@ -60,10 +61,14 @@ class WaitingRoom:
         self._asked_at = float("-inf")
         self._anyone = False
 
-    def wait_for_next_try(self, request: Any, seconds: float) -> None:
-        """The run is tried again after so many seconds. Without Redis it stays pending until the sweep."""
+    def wait_for_next_try(self, request: Any, seconds: float, attempts: int) -> None:
+        """The run is tried again after so many seconds. Without Redis it stays pending until the sweep.
+
+        ``attempts``: how many of its tries have failed or were lost.
+        """
         try:
-            self._deferral.defer(self._ready(request, request.retries + 1), seconds)
+            self._attempts.note({request.id: attempts})
+            self._deferral.defer(self._ready(request, attempts), seconds)
         except TROUBLE as error:
             log.warning("not deferred; the sweep queues it", run_id=request.id, reason=one_line(error))
 
@@ -130,6 +135,10 @@ class WaitingRoom:
     @cached_property
     def _deferral(self) -> Deferral:
         return Deferral(self._channel.conn_or_acquire)
+
+    @cached_property
+    def _attempts(self) -> Attempts:
+        return Attempts(self._channel.conn_or_acquire)
 
     def _ready(self, request: Any, retries: int) -> Ready:
         return ready_again(self._app, self._channel, request, retries)

@@ -37,7 +37,7 @@ def check(
         if agency_fk:
             found += _of_agency_key(wanted, live, agency_table)
         # Statements over tables that aren't as they should be would only fail.
-        sound = not found
+        sound = not any(one.failure for one in found)
         found += view_differences(connection, wanted, live, agency_table)
         denied = list(_of_privileges(wanted, live))
         if sound and not denied:

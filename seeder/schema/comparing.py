@@ -12,14 +12,15 @@ from seeder.schema.dashboard import VIEW
 from seeder.schema.difference import Difference
 from seeder.schema.writing import (
     add_check,
+    add_column,
     checks,
     column_default,
-    column_definition,
     column_type,
     create_index,
     ident,
     index_keys,
     indexes,
+    is_optional,
     is_serial,
     literal,
     qualified,
@@ -74,7 +75,9 @@ def output_differences(connection: Connection, wanted: Table, live: LiveTable | 
         return
     for column in wanted.columns:
         found = live.columns.get(column.name)
-        if found is None:
+        if found is None and is_optional(column):
+            yield _missing_optional_column(wanted, column)
+        elif found is None:
             yield _missing_column(wanted, column)
         else:
             yield from _column_differences(wanted, column, found)
@@ -252,7 +255,16 @@ def _missing_column(wanted: Table, column: Column[object]) -> Difference:
     return Difference(
         _where(wanted, column.name),
         "the column is missing",
-        f"alter table {qualified(wanted)} add column {ident(column.name)} {column_definition(column)};",
+        add_column(column, wanted),
+    )
+
+
+def _missing_optional_column(wanted: Table, column: Column[object]) -> Difference:
+    return Difference(
+        _where(wanted, column.name),
+        f"the optional column is missing (seeder works without it): {column.info['optional']}",
+        add_column(column, wanted),
+        failure=False,
     )
 
 

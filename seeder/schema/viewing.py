@@ -20,7 +20,7 @@ from seeder.schema.dashboard import (
     view_name,
 )
 from seeder.schema.difference import Difference, reason
-from seeder.schema.writing import literal
+from seeder.schema.writing import is_optional, literal
 from seeder.sql.definitions import same_definition
 
 _PROBE = f"{VIEW}_probe"
@@ -87,7 +87,9 @@ def view_differences(
 def _complete(wanted: Contract, live: LiveSchema) -> bool:
     """Whether every table and column that the view is made of is there."""
     return all(
-        table.name in live.tables and set(table.columns.keys()) <= set(live.tables[table.name].columns)
+        table.name in live.tables
+        and {column.name for column in table.columns if not is_optional(column)}
+        <= set(live.tables[table.name].columns)
         for table in wanted.metadata.tables.values()
     )
 

@@ -124,6 +124,33 @@ def create_table(table: Table) -> str:
     )
 
 
+def is_optional(column: Column[object]) -> bool:
+    """Whether seeder does without it where its owners leave it out."""
+    return bool(column.info.get("optional"))
+
+
+def add_optional_columns(table: Table) -> str:
+    """Those that are missing; for a table that was made before the contract had them."""
+    # "add column if not exists" is refused to whoever isn't the table's owner also where the column exists.
+    steps = (
+        f"""\
+    if not exists (
+        select from pg_attribute
+        where attrelid = {literal(qualified(table))}::regclass
+          and attname = {literal(column.name)} and not attisdropped
+    ) then
+        {add_column(column, table)}
+    end if;"""
+        for column in table.columns
+        if is_optional(column)
+    )
+    return do_block("\n".join(("begin", *steps, "end")))
+
+
+def add_column(column: Column[object], table: Table) -> str:
+    return f"alter table {qualified(table)} add column {ident(column.name)} {column_definition(column)};"
+
+
 def create_index(index: Index, table: Table) -> str:
     unique = "unique " if index.unique else ""
     return (
@@ -160,6 +187,7 @@ def whole_table(table: Table) -> str:
     return "\n".join(
         (
             create_table(table),
+            *([add_optional_columns(table)] if any(map(is_optional, table.columns)) else []),
             *([add_missing_checks(table)] if checks(table) else []),
             *(create_index(index, table) for index in indexes(table)),
         )

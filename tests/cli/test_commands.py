@@ -506,4 +506,5 @@ def _run() -> Run:
     from datetime import UTC, datetime
 
     now = datetime.now(UTC)
-    return Run("r", "sales", "Sales", "custom", 1, "ua", "success", now, now, 1, 1, 1, None, None, 0, None)
+    return Run("r", "sales", "Sales", "custom", 1, "ua", "success", now, now, 1, 1, 1, None, None, 0,
+               None, None, 1)  # fmt: skip

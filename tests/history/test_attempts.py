@@ -155,7 +155,7 @@ class Room:
     def __init__(self) -> None:
         self.put: list[str] = []
 
-    def wait_for_next_try(self, request: Any, _seconds: float) -> None:
+    def wait_for_next_try(self, request: Any, _seconds: float, _attempts: int) -> None:
         self.put.append(request.run.message.run_id)
 
     def wait_for_turn(self, _request: Any, message: Message, _busy: TurnAwaited) -> None:

@@ -195,7 +195,7 @@ class Record(RuleBasedStateMachine):
 
     @rule(night=NIGHTS, table=TABLES, note=st.none() | st.just("Refreshed plain."))
     def succeed(self, night: int, table: str, note: str | None) -> None:
-        self.model.move(f"{night}.{table}", "success", note)
+        self.model.move(f"{night}.{table}", "success", None)
         self.platform.history.succeed(
             as_it_is(self.platform.history, f"{night}.{table}"), Figures(1, 1), note
         )

@@ -13,7 +13,7 @@ from support.emptied import fresh_database
 
 from benchmarks.record import fill
 from seeder.history import Figures
-from seeder.history.nights import Nights
+from seeder.history.nights import COUNTS, RUNS, SEEDING_IDS, Nights
 
 #: Collations a database may have; the last one passes over punctuation.
 COLLATIONS = {
@@ -127,16 +127,18 @@ def filled(postgres_url: str) -> Iterator[Platform]:
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
+    ("statement", "values"),
     [
-        ("SEEDING_IDS", {"before": None, "most": 50}),
-        ("SEEDING_IDS", {"before": "20261101T0200Z", "most": 50}),
-        ("COUNTS", {"seeding_ids": ["20261101T0200Z", "20261102T0200Z"]}),
-        ("RUNS", {"seeding_id": "20261101T0200Z"}),
+        (SEEDING_IDS, {"before": None, "most": 50}),
+        (SEEDING_IDS, {"before": "20261101T0200Z", "most": 50}),
+        (COUNTS, {"seeding_ids": ["20261101T0200Z", "20261102T0200Z"]}),
+        (RUNS, {"seeding_id": "20261101T0200Z"}),
     ],
 )
-def test_no_question_about_nights_passes_over_the_history(filled: Platform, name: str, values: dict) -> None:
-    sql = Nights(filled.databases, "reporting").sql[name]
+def test_no_question_about_nights_passes_over_the_history(
+    filled: Platform, statement: str, values: dict
+) -> None:
+    sql = Nights(filled.databases, "reporting").sql(statement)
     with filled.databases.session() as session:
         plan = json.dumps(session.row(f"explain (format json) {sql}", **values)[0])
     assert '"Index Name": "seeder_run_history_run_id_idx"' in plan
@@ -147,7 +149,7 @@ def test_no_question_about_nights_passes_over_the_history(filled: Platform, name
 
 
 def test_the_list_of_nights_reads_a_few_pages_for_each(filled: Platform) -> None:
-    sql = Nights(filled.databases, "reporting").sql["SEEDING_IDS"]
+    sql = Nights(filled.databases, "reporting").sql(SEEDING_IDS)
     with filled.databases.session() as session:
         told = session.row(f"explain (analyze, buffers, format json) {sql}", before=None, most=50)[0][0]
     plan = told["Plan"]

@@ -9,7 +9,7 @@ from support.contract import Platform, platform_on
 from support.emptied import fresh_database
 
 from benchmarks.record import fill
-from seeder.history import WINDOW_DAYS
+from seeder.history import WINDOW_DAYS, queries
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def filled(postgres_url: str) -> Iterator[Platform]:
 
 
 def test_only_the_last_days_are_looked_at(filled: Platform) -> None:
-    sql = filled.history.sql["UNFINISHED"]
+    sql = filled.history.sql(queries.UNFINISHED)
     with filled.databases.session() as session:
         told = session.row(f"explain (analyze, format json) {sql}", days=WINDOW_DAYS, quiet_seconds=60)[0][0]
     plan = json.dumps(told["Plan"])

@@ -110,11 +110,11 @@ def test_success_clears_the_last_errors(platform: Platform) -> None:
     assert (run.errors, status.last_errors) == (None, None)
 
 
-def test_success_keeps_its_note_in_sight(platform: Platform) -> None:
+def test_a_note_of_a_success_is_no_error(platform: Platform) -> None:
     after(platform, "queue", "start", "retry", "start")
     platform.history.succeed(as_it_is(platform.history, "n1.custom-1"), FIGURES, note="Refreshed plain.")
-    assert platform.run("n1.custom-1").errors == "Refreshed plain."
-    assert platform.status("sales").last_errors == "Refreshed plain."
+    run = platform.run("n1.custom-1")
+    assert (run.note, run.errors, platform.status("sales").last_errors) == ("Refreshed plain.", None, None)
 
 
 def test_the_next_run_shows_the_last_error_until_one_succeeds(platform: Platform) -> None:

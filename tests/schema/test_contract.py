@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 
 from seeder.models import ReportType, RunStatus, contract
 
-#: Name, type, default, nullability of each column, as the contract lists them.
+#: Name, type, default, nullability of each column, as the contract lists them; and seeder's own two.
 HISTORY = """
 id                   bigint                   nextval  not null
 run_id               text                     -        not null
@@ -28,6 +28,8 @@ consecutive_failures integer                  0        null
 errors               text                     -        null
 created_at           timestamp with time zone now()    not null
 updated_at           timestamp with time zone now()    not null
+note                 text                     -        null
+attempts             integer                  -        null
 """
 STATUS = """
 table_name           text                     -        not null

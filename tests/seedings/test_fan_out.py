@@ -17,7 +17,7 @@ from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownAgency, UnknownTable
-from seeder.history import Figures
+from seeder.history import Figures, fan_outs
 from seeder.seedings import fan_out
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection, scheduled_seeding_id
@@ -121,8 +121,7 @@ def test_a_fan_out_does_not_wait_for_ever_for_another_that_hangs(
 ) -> None:
     platform.custom(1)
     monkeypatch.setattr(fan_out, "scheduled_seeding_id", lambda *_: "20261123T0200Z")
-    soon = equipment.history.sql["LOCK_FAN_OUT"].replace("30s", "50ms")
-    monkeypatch.setitem(equipment.history.sql, "LOCK_FAN_OUT", soon)
+    monkeypatch.setattr(fan_outs, "LOCK_FAN_OUT", fan_outs.LOCK_FAN_OUT.replace("30s", "50ms"))
     with equipment.history.one_fan_out("20261123T0200Z"):
         assert seed(app, equipment, Selection(), scheduled=True).queued == 1
     assert waiting(app) == {"20261123T0200Z.custom-1"}

@@ -21,7 +21,7 @@ def a_run(number: int, status: str = "success", seconds: int | None = 40, rows: 
     began = TICK + timedelta(days=number)
     ended = None if seconds is None else began + timedelta(seconds=seconds)
     return Run(f"n{number}.custom-1", "sales", "Sales", "custom", 1, "ua", status, began, ended, seconds,
-               rows, 8192, None, None, 0, None)  # fmt: skip
+               rows, 8192, None, None, 0, None, None, 1)  # fmt: skip
 
 
 RUNS = st.lists(

@@ -12,18 +12,20 @@ from support.emptied import fresh_database
 from test_jobs import NIGHT, run
 
 from benchmarks.record import fill
-from seeder.history import pages
+from seeder.history import pages, queries, watching
 from seeder.history.pages import DatedRun, Place, RunFilter, RunPages
 from seeder.history.watching import RecordWatch
 from seeder.seedings.planning import seeding_of
 
 HISTORY_NAMES = [
     "runId", "status", "startTime", "finishTime", "durationSeconds", "recordsProcessed", "bytesProcessed",
-    "memoryUsageMb", "cpuPercentage", "errors",
+    "memoryUsageMb", "cpuPercentage", "errors", "note", "attempts",
 ]  # fmt: skip
 
 
-def test_a_jobs_history_has_exactly_the_contracts_names(platform: Platform, client: TestClient) -> None:
+def test_a_jobs_history_has_exactly_the_contracts_names_and_ours(
+    platform: Platform, client: TestClient
+) -> None:
     platform.custom(1, table_name="sales")
     run(platform, 1, "sales")
     run(platform, 1, "sales", "20261125T0200Z", errors="22012: division by zero")
@@ -34,7 +36,7 @@ def test_a_jobs_history_has_exactly_the_contracts_names(platform: Platform, clie
         "error",
         "22012: division by zero",
     )
-    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None]
+    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None, None, None]
     assert client.get("/api/jobs/sales/history?status=success").json()["items"] == [good]
 
 
@@ -115,51 +117,60 @@ NO_FILTER = {"agency": None, "table_name": None, "report_type": None, "statuses"
              "since": None, "until": None}  # fmt: skip
 LONG_AGO = datetime.now(UTC) - timedelta(days=100)
 ASKED = {
-    "a job's history": ("OF_TABLE", {"table_name": "custom_7"}),
-    "its second page": ("OF_TABLE", {"table_name": "custom_7", "before_id": 30_000}),
-    "its errors": ("OF_TABLE", {"table_name": "custom_7", "statuses": ["error"]}),
-    "all runs": ("OF_ALL", {}),
-    "a later page of all runs": ("OF_ALL", {"before_id": 30_000, "before_time": LONG_AGO}),
-    "an agency's runs": ("OF_ALL", {"agency": "agency-7"}),
-    "a day's runs": ("OF_ALL", {"since": datetime.now(UTC) - timedelta(days=1)}),
-    "a seeding": ("SEEDING", {"seeding_id": "x"}),
+    "a job's history": (pages.OF_TABLE, {"table_name": "custom_7"}),
+    "its second page": (pages.OF_TABLE, {"table_name": "custom_7", "before_id": 30_000}),
+    "its errors": (pages.OF_TABLE, {"table_name": "custom_7", "statuses": ["error"]}),
+    "all runs": (pages.OF_ALL, {}),
+    "a later page of all runs": (pages.OF_ALL, {"before_id": 30_000, "before_time": LONG_AGO}),
+    "an agency's runs": (pages.OF_ALL, {"agency": "agency-7"}),
+    "a day's runs": (pages.OF_ALL, {"since": datetime.now(UTC) - timedelta(days=1)}),
+    "a seeding": (pages.SEEDING, {"seeding_id": "x"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ASKED)
 def test_no_page_passes_over_the_history(filled: Platform, what: str) -> None:
-    name, values = ASKED[what]
-    given = {**NO_FILTER, "before_id": None, "before_time": None, "limit": 51, **values}
-    found = plan(filled, RunPages(filled.databases, "reporting").sql[name], **given)
+    statement, values = ASKED[what]
+    given = {
+        **NO_FILTER,
+        "before_id": None,
+        "before_time": None,
+        "limit": 51,
+        "examined": pages.EXAMINED,
+        **values,
+    }
+    found = plan(filled, RunPages(filled.databases, "reporting").sql(statement), **given)
     assert '"Index Name": "seeder_run_history' in found
     assert not scans_history(found), found
 
 
 def test_whether_a_tick_was_run_is_told_without_a_pass_over_the_history(filled: Platform) -> None:
-    found = plan(filled, filled.history.sql["RECORDED"], seeding_ids=["20261123T0200Z", "20261124T0200Z"])
+    found = plan(
+        filled, filled.history.sql(queries.RECORDED), seeding_ids=["20261123T0200Z", "20261124T0200Z"]
+    )
     assert '"Index Name": "seeder_run_history' in found
     assert not scans_history(found), found
     tables = [f"custom_{number}" for number in range(200)]
-    found = plan(filled, filled.history.sql["WAITED_AT"], tick=datetime.now(UTC), tables=tables, days=7)
+    found = plan(filled, filled.history.sql(queries.WAITED_AT), tick=datetime.now(UTC), tables=tables, days=7)
     assert not scans_history(found), found
 
 
 def test_no_look_passes_over_the_history(filled: Platform) -> None:
     watch = RecordWatch(filled.databases, "reporting")
     now = datetime.now(UTC)
-    for name, values in {
-        "STATE": {},
-        "NOW": {},
-        "STATUS_OF_TABLES": {"tables": ["custom_1", "custom_2"]},
-        "JOBS_OF_TABLES": {"tables": ["custom_1"]},
-        "EVERY_JOB": {},
-        "OTHERS_SINCE": {"newest_id": 59_900},
-        "SUCCESSES_OF_TABLES": {"tables": ["custom_1"], "since": now - timedelta(days=10)},
-        "SUCCESSES": {"since": now - timedelta(days=10)},
-        "CHANGED": {"since": now},
+    for statement, values in {
+        watching.STATE: {},
+        watching.NOW: {},
+        watching.STATUS_OF_TABLES: {"tables": ["custom_1", "custom_2"]},
+        watching.JOBS_OF_TABLES: {"tables": ["custom_1"]},
+        watching.EVERY_JOB: {},
+        watching.OTHERS_SINCE: {"newest_id": 59_900},
+        watching.SUCCESSES_OF_TABLES: {"tables": ["custom_1"], "since": now - timedelta(days=10)},
+        watching.SUCCESSES: {"since": now - timedelta(days=10)},
+        watching.CHANGED: {"since": now},
     }.items():
-        found = plan(filled, watch._sql[name], **values)
-        assert not scans_history(found), (name, found)
+        found = plan(filled, watch.sql(statement), **values)
+        assert not scans_history(found), (statement, found)
 
 
 def test_a_scan_would_be_found(filled: Platform) -> None:

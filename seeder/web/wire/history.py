@@ -22,7 +22,16 @@ class HistoryRow(Wire):
         description="Of the PostgreSQL backend; null when unknown.", example=31
     )
     cpu_percentage: int | None = value(description="Of one core; null when unknown.", example=87)
-    errors: str | None = value(description="What went wrong, or should be known nevertheless.", example=None)
+    errors: str | None = value(description="What went wrong; null after a success.", example=None)
+    note: str | None = value(
+        description="What a person should know of a success; null where the history has no such column.",
+        example=None,
+    )
+    attempts: int | None = value(
+        description="Tries that have ended or were lost so far; null before the first, and where the history "
+        "has no such column.",
+        example=1,
+    )
 
 
 class HistoryPage(Wire):

@@ -72,6 +72,8 @@ def _figures(run: DatedRun) -> dict[str, Any]:
         "memory_usage_mb": run.memory_usage_mb,
         "cpu_percentage": run.cpu_percentage,
         "errors": run.errors,
+        "note": run.note,
+        "attempts": run.attempts,
     }
 
 
