@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
 from seeder.models import Contract
 from seeder.schema.catalogue import LiveSchema
@@ -111,7 +111,8 @@ def _reread(connection: Connection, definition: str) -> str | None:
             _run(connection, f"create temporary view {_REREAD} as {definition}")
             printed: str = _run(connection, _PRINTED).scalar_one()
             savepoint.rollback()
-    except ProgrammingError:
+    except (ProgrammingError, DataError, IntegrityError, NotSupportedError):
+        # As in seeder.matviews.query.probe.
         return None
     return printed
 

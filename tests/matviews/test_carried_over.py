@@ -237,6 +237,10 @@ where attrelid = 'reporting.sales'::regclass and attnum = 1;
 update pg_class set reloptions = array['fillfactor=70', 'invented=1'] where oid = 'reporting.sales'::regclass;
 update pg_class set reloptions = array['invented=2', 'autovacuum_enabled=false']
 where oid = (select reltoastrelid from pg_class where oid = 'reporting.sales'::regclass);
+update pg_class set reloptions = array['fillfactor=60', 'invented=3', 'deduplicate_items=off']
+where oid = 'reporting.seen'::regclass;
+update pg_class set reloptions = array['security_barrier=true', 'invented=4']
+where oid = 'reporting.looked_at'::regclass;
 reset allow_system_table_mods
 """
 
@@ -246,6 +250,10 @@ def test_options_that_only_the_server_knows_are_left_alone_and_told_once(
 ) -> None:
     say_left_alone.cache_clear()
     bench.refresh(bench.manifest(REBUILT.replace("note", "'a note'::text as note")))
+    bench.sql("""
+        create index seen on reporting.sales (id) where note <> ' WITH (fillfactor=''60'')';
+        create view reporting.looked_at as select id from reporting.sales
+    """)
     swapped = bench.policy(refresh_mode=RefreshMode.SWAP)
     manifest = bench.manifest(REBUILT.replace("note", "'a note'::text as note"))
     with structlog.testing.capture_logs() as lines:
@@ -259,9 +267,30 @@ def test_options_that_only_the_server_knows_are_left_alone_and_told_once(
         where c.oid = 'reporting.sales'::regclass
     """)
     assert options == [(["fillfactor=70"], ["autovacuum_enabled=false"], ["n_distinct=-0.5"])]
+    assert bench.value("select pg_get_indexdef('reporting.seen'::regclass)").endswith(
+        "(id) WITH (fillfactor='60', deduplicate_items=off) WHERE (note <> ' WITH (fillfactor=''60'')'::text)"
+    )
+    assert bench.value("select reloptions from pg_class where relname = 'looked_at'") == [
+        "security_barrier=true"
+    ]
     told = [line["option"] for line in lines if "isn't carried over" in line["event"]]
-    assert {"invented of a table", "invented of a TOAST table", "invented of a column"} <= set(told)
+    wanted = {f"invented of {one}" for one in ("a table", "a TOAST table", "a column", "an index", "a view")}
+    assert wanted <= set(told)
     assert len(told) == len(set(told))
+
+
+def test_options_of_an_extension_s_kind_of_index_are_carried_over(bench: Bench) -> None:
+    """They are the extension's to know."""
+    bench.sql("create extension bloom")
+    try:
+        bench.refresh()
+        bench.sql("create index seen on reporting.sales using bloom (id) with (length = 32, col1 = 3)")
+        swapped = bench.policy(refresh_mode=RefreshMode.SWAP)
+        assert bench.refresh(policy=swapped).outcome is Outcome.SWAPPED
+        options = bench.value("select reloptions from pg_class where relname = 'seen'")
+        assert options == ["length=32", "col1=3"]
+    finally:
+        bench.sql("drop extension bloom cascade")
 
 
 #: Somebody, or something, writes another value each time the copy is touched.

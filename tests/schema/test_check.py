@@ -220,6 +220,17 @@ DAMAGES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         f"{FREE} create view {VIEW} as select 1 as one",
         [(VIEW, "the view is not the one that this version makes for these tables")],
     ),
+    "another view, which can't be read again": (
+        f"""
+        create function is_small(integer) returns boolean immutable return true;
+        create domain small as integer check (is_small(value)); create type pair as (a small, b small);
+        {FREE} create view {VIEW} as select ('(1,2)'::pair).a;
+        create or replace function is_small(integer) returns boolean immutable return false;
+        -- With it the session forgets the checks that it has read.
+        create domain forgetful as integer check (value > 0)
+        """,
+        [(VIEW, "the view is not the one that this version makes for these tables")],
+    ),
     "another view, without columns": (
         f"{FREE} create view {VIEW} as select",
         [(VIEW, "the view is not the one that this version makes for these tables")],

@@ -26,11 +26,29 @@ index as (
            end as twin,
            -- What pg_get_indexdef begins with, up to the name of the access method.
            format('CREATE %sINDEX %I ON %I.%I ', case when i.indisunique then 'UNIQUE ' end,
-                  c.relname, n.nspname, it.relname) as head
+                  c.relname, n.nspname, it.relname) as head,
+           -- What it says of the options, and what it would say of those that people can set.
+           options.all_of_them, options.known_ones, options.unknown
     from it
     join pg_index i on i.indrelid = it.oid
     join pg_class c on c.oid = i.indexrelid
     join pg_namespace n on n.oid = c.relnamespace
+    join pg_am m on m.oid = c.relam
+    cross join lateral (
+        select coalesce(' WITH (' || string_agg(said, ', ' order by number) || ')', '') as all_of_them,
+               coalesce(' WITH (' || string_agg(said, ', ' order by number) filter (where is_known) || ')',
+                        '') as known_ones,
+               array_agg(name) filter (where not is_known) as unknown
+        from (
+            select number, name, quote_ident(name) || '=' || case quote_ident(value)
+                       when value then value else quote_literal(value) end as said,
+                   -- Those of an extension's kind of index are the extension's to know.
+                   m.amname not in ('btree', 'hash', 'gist', 'spgist', 'gin', 'brin')
+                       or name in ('fillfactor', 'deduplicate_items', 'buffering', 'fastupdate',
+                                   'gin_pending_list_limit', 'pages_per_range', 'autosummarize') as is_known
+            from pg_options_to_table(c.reloptions) with ordinality as o (name, value, number)
+        ) as option
+    ) as options
     -- What else was put on a copy stays on it.
     where not starts_with(it.relname, 'seeder:copy:') or starts_with(c.relname, 'seeder:index:')
 ),
@@ -55,13 +73,14 @@ known (name) as (
            ('vacuum_max_eager_freeze_failure_rate')
 ),
 option (about, named, is_known, name, value) as (
-    select 'table', null, starts_with(name, 'autovacuum_') or name in (select k.name from known k), o.*
+    select 'a table', null, starts_with(name, 'autovacuum_') or name in (select k.name from known k), o.*
     from it cross join pg_options_to_table(reloptions) as o (name, value)
   union all
-    select 'TOAST table', null, starts_with(name, 'autovacuum_') or name in (select k.name from known k), o.*
+    select 'a TOAST table', null,
+           starts_with(name, 'autovacuum_') or name in (select k.name from known k), o.*
     from it cross join pg_options_to_table(toast_options) as o (name, value)
   union all
-    select 'column', attname, name in ('n_distinct', 'n_distinct_inherited'), o.*
+    select 'a column', attname, name in ('n_distinct', 'n_distinct_inherited'), o.*
     from attribute cross join pg_options_to_table(attoptions) as o (name, value)
 ),
 home as (
@@ -111,12 +130,12 @@ line (place, subject, needs, make, unmake) as (
     select 4, 'option ' || name, null,
            format('alter materialized view %s set (%I = %L)', %(target)s, name, value),
            format('alter materialized view %s reset (%I)', %(target)s, name)
-    from option where about = 'table' and is_known
+    from option where about = 'a table' and is_known
   union all
     select 4, 'option toast.' || name, 'toast',
            format('alter materialized view %s set (toast.%I = %L)', %(target)s, name, value),
            format('alter materialized view %s reset (toast.%I)', %(target)s, name)
-    from option where about = 'TOAST table' and is_known
+    from option where about = 'a TOAST table' and is_known
   union all
     select 5, 'storage of ' || typed, typed,
            format('alter materialized view %s alter column %I set storage %s', %(target)s, attname,
@@ -138,7 +157,7 @@ line (place, subject, needs, make, unmake) as (
     select 5, format('option %s of column %I', name, named), format('column %I', named),
            format('alter materialized view %s alter column %I set (%I = %L)', %(target)s, named, name, value),
            format('alter materialized view %s alter column %I reset (%I)', %(target)s, named, name)
-    from option where about = 'column' and is_known
+    from option where about = 'a column' and is_known
   union all
     select 5, 'comment on ' || named, named,
            format('comment on column %s.%I is %L', %(target)s, attname, description),
@@ -171,7 +190,8 @@ line (place, subject, needs, make, unmake) as (
     select 10, 'index ' || twin, null,
            format('create %sindex %I on %s ', case when indisunique then 'unique ' end, twin, %(target)s)
            || case when starts_with(pg_get_indexdef(indexrelid), head)
-                   then substr(pg_get_indexdef(indexrelid), length(head) + 1) end,
+                   then replace(substr(pg_get_indexdef(indexrelid), length(head) + 1),
+                                all_of_them, known_ones) end,
            format('drop index %I.%I', nspname, twin)
     from index
   union all
@@ -236,6 +256,7 @@ line (place, subject, needs, make, unmake) as (
 )
 select * from line
 union all select distinct -2, name, about, null, null from option where not is_known
+union all select distinct -2, unnest(unknown), 'an index', null, null from index
 union all select 0, unnest(array[named, typed]), null, null, null from attribute
 union all select 0, 'toast', null, null, null from it where toast is not null
 union all select -1, twin, format('index %I', relname),

@@ -71,5 +71,5 @@ def portrait(session: Session, oid: int, target: MatviewName, back: str) -> Port
         frozenset(row.subject for row in found if row.place == HAS),
         {row.subject: row.needs for row in twins},
         tuple(row.make for row in twins),
-        tuple(f"{row.subject} of a {row.needs}" for row in found if row.place == UNKNOWN),
+        tuple(f"{row.subject} of {row.needs}" for row in found if row.place == UNKNOWN),
     )

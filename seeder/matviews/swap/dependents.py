@@ -43,11 +43,17 @@ order by above.depth, c.oid
 VIEWS = """
 select c.oid, format('%%I.%%I', n.nspname, c.relname) as name, pg_get_userbyid(c.relowner) as owner,
        rtrim(pg_get_viewdef(c.oid), ';') as definition,
-       (
-           select string_agg(format('%%I = %%L', option_name, option_value), ', ')
-           from pg_options_to_table(c.reloptions)
-       ) as options
+       options.known, coalesce(options.unknown, '{}') as unknown
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+    -- All that people can set on a view in PostgreSQL 15 to 18 (reloptions.c).
+    select string_agg(format('%%I = %%L', name, value), ', ') filter (where is_known) as known,
+           array_agg(name) filter (where not is_known) as unknown
+    from (
+        select name, value, name in ('security_barrier', 'security_invoker', 'check_option') as is_known
+        from pg_options_to_table(c.reloptions) as o (name, value)
+    ) as option
+) as options
 where c.relkind = 'v' and c.oid in (
     select r.ev_class
     from pg_depend d join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
@@ -144,6 +150,8 @@ class View:
     owner: str
     definition: str
     options: str | None
+    #: The names of options that the server keeps for itself, or that a newer one has invented.
+    unknown: list[str]
 
     @property
     def again(self) -> str:

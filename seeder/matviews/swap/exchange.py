@@ -18,7 +18,7 @@ from psycopg2 import errorcodes
 
 from seeder.errors import CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse
 from seeder.matviews.lock import COPY_PREFIX, copy_of
-from seeder.matviews.swap.carry_over import compared, dress
+from seeder.matviews.swap.carry_over import compared, dress, say_left_alone
 from seeder.matviews.swap.copies import OWN_ROLE, Matview, Pair, read
 from seeder.matviews.swap.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
 from seeder.postgres.failures import judged, one_line
@@ -228,6 +228,8 @@ def _point(session: Session, pair: Pair, on_top: Sequence[View]) -> None:
     """Make the views read the new ones, which bear the names by now."""
     session.run_text(OWN_ROLE)
     for view in on_top:
+        for option in view.unknown:
+            say_left_alone(f"{option} of a view")
         try:
             session.run_text(view.again)
         except psycopg2.ProgrammingError as error:
