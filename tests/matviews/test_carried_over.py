@@ -11,8 +11,8 @@ from support.workbench import Bench
 from seeder.config.settings import RefreshMode
 from seeder.errors import CopyUnlike, KeyNotUnique, PartUnfit, QueryFailed
 from seeder.matviews.stamp import Stamp
+from seeder.matviews.swap import exchange
 from seeder.matviews.swap.carry_over import say_left_alone
-from seeder.matviews.swap.swap import exchange
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
 
 #: One column more, and other rows.

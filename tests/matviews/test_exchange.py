@@ -14,7 +14,7 @@ from support.workbench import Bench
 
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
 from seeder.matviews import lock
-from seeder.matviews.swap.swap import exchange
+from seeder.matviews.swap import exchange
 from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
 

@@ -11,7 +11,7 @@ from support.furniture import dump
 from support.workbench import Bench
 
 from seeder.errors import MatviewChanged, MatviewInUse
-from seeder.matviews.swap.swap import exchange
+from seeder.matviews.swap import exchange
 from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
 

@@ -12,7 +12,7 @@ from support.workbench import Bench
 
 from seeder.config.settings import RefreshMode
 from seeder.matviews import upkeep
-from seeder.matviews.swap.swap import exchange
+from seeder.matviews.swap import exchange
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.postgres.session import Session
 
