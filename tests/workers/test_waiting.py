@@ -163,7 +163,7 @@ FULL = DatabaseFull(table_name="reporting.sales", limit=100)
 
 
 def test_the_next_try_is_the_same_message_counted_on(world: World, room: WaitingRoom, redis: Redis) -> None:
-    room.wait_for_next_try(request(usual_seconds=12), 0, 1)
+    room.wait_for_next_try(request(usual_seconds=12), 0, 2)
     with world.app.connection_for_read() as connection, connection.channel() as channel:
         Deferral(channel.conn_or_acquire).move_due()
         taken = channel.basic_get("seeder.refresh", no_ack=True)
