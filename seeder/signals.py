@@ -20,7 +20,8 @@ from seeder.errors import Duplicate, SeederError, TurnAwaited
 from seeder.history import Run
 from seeder.models import RunStatus
 from seeder.postgres.failures import one_line
-from seeder.runs.claim import Claim, Desk, Message, NotClaimed
+from seeder.runs.claim import Claim, Desk
+from seeder.runs.message import Message, NotClaimed
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.shutdown import ShutdownSteps, end_revoked, hand_back
 from seeder.runs.waiting import WaitingRoom

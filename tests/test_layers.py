@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors wording
-logs models run_ids
+logs models
 sql
 supervision
 config
@@ -39,6 +39,10 @@ __main__
 """
 
 LAYER = {name: number for number, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+
+#: Stands between two marks in docs/architecture.md: `python tests/test_layers.py` writes it there.
+PAGE = ROOT / "docs" / "architecture.md"
+BEGIN, END = "<!-- the layers, from tests/test_layers.py -->\n", "<!-- the end of the layers -->\n"
 
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -82,6 +86,35 @@ def violations(module: str, text: str) -> list[str]:
         for line, name in imported(module, ast.parse(text))
         if part(name) not in ("", own) and LAYER.get(part(name), len(LAYER)) >= LAYER.get(own, -1)
     ]
+
+
+def picture() -> str:
+    """The layers from the top down, each place with the first sentence of its docstring."""
+    lines = ["| place | what it is for |", "| --- | --- |"]
+    for layer in reversed(LAYERS.strip().split("\n")):
+        for name in layer.split():
+            folder = (PACKAGE / name).is_dir()
+            said = ast.get_docstring(ast.parse(source(f"seeder.{name}").read_text())) or ""
+            first = " ".join(said.split("\n\n")[0].split()).replace("``", "`").replace("|", "\\|")
+            lines.append(f"| `{name}{'/' if folder else ''}` | {first} |")
+        lines.append("| | |")
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def test_the_picture_of_the_architecture_is_the_layers() -> None:
+    page = PAGE.read_text()
+    assert page.partition(BEGIN)[2].partition(END)[0] == picture(), (
+        "docs/architecture.md shows other layers: python tests/test_layers.py draws them anew"
+    )
+
+
+def test_no_folder_outgrows_a_reader() -> None:
+    """Someone who reads only the listing should know what happens in a night."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 12
+    full = [
+        folder for folder in PACKAGE.rglob("*") if folder.is_dir() and len(list(folder.glob("*.py"))) > 20
+    ]
+    assert full == []
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -189,3 +222,24 @@ def test_work_done_by_an_import_is_found(work: str, tmp_path: Path) -> None:
     (tmp_path / "worker" / "busy.py").write_text(work)
     (tmp_path / "empty").mkdir()
     assert "busy: " in deeds(["busy"], tmp_path / "empty", tmp_path / "worker")
+
+
+@pytest.mark.parametrize(
+    ("modules", "kept_out"),
+    [
+        (["equipment"], {"celery"}),
+        (["matviews", "history", "diagnosis.check", "diagnosis.forecast"], {"celery"}),
+        (["cli", "cli.commands"], {"celery", "sqlalchemy", "pglast"}),
+    ],
+)
+def test_who_only_needs_a_database_loads_no_celery_and_the_help_loads_neither(
+    modules: list[str], kept_out: set[str]
+) -> None:
+    code = f"import sys, {', '.join(f'seeder.{one}' for one in modules)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not kept_out & set(done.stdout.split())
+
+
+if __name__ == "__main__":
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(before + BEGIN + picture() + END + rest.partition(END)[2])

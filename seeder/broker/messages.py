@@ -1,12 +1,10 @@
 """Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from celery import Celery
 from kombu import serialization
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
@@ -14,15 +12,11 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from seeder.broker.attempts import Attempts
 from seeder.broker.delayed import Deferral, Ready
+from seeder.broker.planned import Planned
 from seeder.broker.queues import PRIORITY_STEPS, RUN_PRIORITIES, TASK
 from seeder.broker.states import ROOM, reply_in
 from seeder.config.urls import masked_broker
 from seeder.errors import BrokerFull, BrokerUnreachable
-from seeder.history import NewRun
-
-if TYPE_CHECKING:
-    # Its import takes longer than what `seeder status` does, which plans but publishes nothing.
-    from celery import Celery
 
 #: What kombu and Redis' client raise when Redis is out of reach, or full.
 TROUBLE = (RedisError, KombuError, OSError)
@@ -32,19 +26,6 @@ USUAL_SECONDS = "usual_seconds"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run to queue, and the message's priority (0 is taken first)."""
-
-    run: NewRun
-    database_id: int | None
-    priority: int
-    #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
-    usual_seconds: int = 0
-    #: How often the run was tried already.
-    retries: int = 0
 
 
 def publish(app: Celery, planned: Sequence[Planned]) -> None:

@@ -41,7 +41,7 @@ def main() -> None:
 
 def _locked() -> str:
     """That somebody holds what the command needs, and who."""
-    # Only here: `seeder --help` waits for nothing.
+    # Only here: the help waits for neither SQLAlchemy nor the settings.
     from seeder.equipment import equipment
     from seeder.monitoring.holders import holders, told
 

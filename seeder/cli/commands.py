@@ -1,5 +1,4 @@
-"""All commands by name. Each one's work is in a file of its own, imported when it is called, so that
-``seeder --help`` doesn't wait for Celery."""
+"""All commands by name. What each does is imported when it is called: ``seeder --help`` waits for nothing."""
 
 from typing import Annotated, cast
 
@@ -25,11 +24,8 @@ def _said(value: str | None) -> str | None:
     """An empty name is nobody's: most likely a variable of a script's that isn't set."""
     if value is not None and not value.strip():
         raise typer.BadParameter("it is empty")
-    if value is not None and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise typer.BadParameter("it isn't text in this terminal's encoding") from None
+    if value and any("\ud800" <= one <= "\udfff" for one in value):
+        raise typer.BadParameter("it isn't text in this terminal's encoding")
     return value
 
 

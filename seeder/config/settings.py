@@ -16,7 +16,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -24,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from seeder.config.sources import FirstWins
 from seeder.config.types import (
     BrokerUrl,
     Cron,
@@ -79,24 +79,6 @@ _MASKS: dict[str | None, Callable[[Any], Any]] = {
 }
 
 
-class _FirstWins(PydanticBaseSettingsSource):
-    """Several sources as one; each setting is as a whole the first's that has it."""
-
-    def __init__(self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
-        super().__init__(settings_cls)
-        self._sources = sources
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        found = (source.get_field_value(field, field_name) for source in self._sources)
-        return next((one for one in found if one[0] is not None), (None, field_name, False))
-
-    def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for source in self._sources:
-            found = source() | found
-        return found
-
-
 class Settings(BaseSettings):
     """All settings, read once from the environment; frozen."""
 
@@ -114,7 +96,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # pydantic-settings 2 merges the dictionaries of its sources entry by entry.
-        return init_settings, _FirstWins(settings_cls, env_settings, dotenv_settings, file_secret_settings)
+        return init_settings, FirstWins(settings_cls, env_settings, dotenv_settings, file_secret_settings)
 
     database_url: PostgresqlUrl | None = _setting(
         None,

@@ -4,7 +4,8 @@ from typing import Any
 
 from celery import Celery
 
-from seeder.broker.messages import Planned, note_attempts, noted_attempts, on_their_way, publish, verify_room
+from seeder.broker.messages import note_attempts, noted_attempts, on_their_way, publish, verify_room
+from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES, refresh_queues
 from seeder.equipment import Equipment
 from seeder.history import NewRun

@@ -1,9 +1,9 @@
 """One run, from the message that a worker took to the record of how it ended.
 
 ``Desk.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
-exactly one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of
-it, so that at any moment the record says running if and only if somebody is at work. A worker that was given
-up for dead, and whose run another has begun since, moves nothing: its claim knows its own attempt alone.
+one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of it. A
+worker that was given up for dead, and whose run another has begun since, moves nothing: its claim knows its
+own attempt alone.
 """
 
 import time
@@ -27,7 +27,7 @@ from seeder.errors import (
     UnknownDatabase,
     UnknownRun,
 )
-from seeder.history import HistoryRepository, Run, Seen
+from seeder.history import HistoryRepository, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock, slots
 from seeder.matviews.lock import Found
@@ -38,52 +38,11 @@ from seeder.models import RunStatus
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.runs.message import Message
 from seeder.runs.recording import insist
 from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Message:
-    """What a refresh message carries: ids, and where the matview's lock is to be found."""
-
-    run_id: str
-    attempt: int
-    report_type: str
-    manifest_id: int
-    table_name: str
-    database_id: int | None
-
-    @classmethod
-    def of(
-        cls,
-        run_id: str,
-        attempt: int,
-        report_type: str,
-        manifest_id: int,
-        table_name: str,
-        database_id: int | None = None,
-    ) -> Self:
-        """From a task's id, its retries and its arguments."""
-        return cls(run_id, attempt, report_type, manifest_id, table_name, database_id)
-
-    def is_of(self, run: Run) -> bool:
-        """Whether the run was recorded for what this asks for."""
-        recorded = (run.table_name, run.report_type, run.manifest_id)
-        return recorded == (self.table_name, self.report_type, self.manifest_id)
-
-
-@dataclass(frozen=True)
-class NotClaimed:
-    """A run that could not be claimed, and why."""
-
-    error: Exception
-    #: Not known: that is in the record's row.
-    tried: int = 0
-
-    def refresh(self) -> RefreshResult:
-        raise self.error
 
 
 class Desk:

@@ -20,7 +20,7 @@ from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
 from seeder.matviews import lock, slots
 from seeder.postgres.failures import one_line
-from seeder.runs.claim import Message
+from seeder.runs.message import Message
 from seeder.sql.names import matview_name
 
 log = structlog.get_logger(__name__)

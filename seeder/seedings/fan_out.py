@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 from celery import Celery
 
-from seeder.broker.messages import Planned, not_on_their_way, publish
+from seeder.broker.messages import not_on_their_way, publish
+from seeder.broker.planned import Planned
 from seeder.broker.queues import refresh_queues
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable

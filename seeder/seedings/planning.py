@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from seeder.broker.messages import Planned
+from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES
 from seeder.config.settings import Settings
 from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable

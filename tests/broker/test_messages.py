@@ -11,7 +11,8 @@ from support.contract import new_run
 
 from seeder.app import celery_settings
 from seeder.broker import messages
-from seeder.broker.messages import Planned, on_their_way, publish
+from seeder.broker.messages import on_their_way, publish
+from seeder.broker.planned import Planned
 from seeder.broker.queues import REFRESH_QUEUE, RUN_PRIORITIES, TASK
 from seeder.config.settings import Settings
 from seeder.errors import BrokerUnreachable

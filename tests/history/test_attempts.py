@@ -16,7 +16,8 @@ from seeder.errors import DatabaseTrouble, Duplicate, ManifestGone, MatviewBusy,
 from seeder.history import Figures, Run
 from seeder.maintenance.lost_runs import Sweep, Swept
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Claim, Desk, Message
+from seeder.runs.claim import Claim, Desk
+from seeder.runs.message import Message
 from seeder.tasks import refresh_manifest
 
 RUN = "n1.custom-1"

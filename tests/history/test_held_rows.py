@@ -26,7 +26,8 @@ from seeder.postgres import databases
 from seeder.postgres.session import OWN_LIMITS
 from seeder.runs import claim
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Desk, Message
+from seeder.runs.claim import Desk
+from seeder.runs.message import Message
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
 

@@ -8,7 +8,8 @@ from support.contract import Platform, new_run
 from seeder.config.settings import Settings
 from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, QueryFailed
-from seeder.runs.claim import Claim, Desk, Message
+from seeder.runs.claim import Claim, Desk
+from seeder.runs.message import Message
 
 SLOW = """
 create function public.slow() returns int stable language plpgsql as

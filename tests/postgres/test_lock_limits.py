@@ -26,7 +26,8 @@ from seeder.matviews.policy import policy_of
 from seeder.monitoring import Monitor
 from seeder.postgres.session import LOCK_TIMEOUT, Session
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Desk, Message
+from seeder.runs.claim import Desk
+from seeder.runs.message import Message
 from seeder.seedings.catching_up import catch_up
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection

@@ -10,11 +10,12 @@ from support.emptied import fresh_broker
 
 from seeder.app import celery_settings
 from seeder.broker.delayed import Ready
-from seeder.broker.messages import Planned, publish
+from seeder.broker.messages import publish
+from seeder.broker.planned import Planned
 from seeder.config.settings import load_settings
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable
-from seeder.runs.claim import Message
+from seeder.runs.message import Message
 from seeder.runs.waiting import Turn, WaitingRoom, Whereabouts
 from seeder.seedings.planning import new_run as run_of
 

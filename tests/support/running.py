@@ -7,7 +7,8 @@ from support.contract import Platform, new_run
 from seeder.config.settings import Settings
 from seeder.errors import SeederError
 from seeder.matviews.policy import policy_of
-from seeder.runs.claim import Desk, Message
+from seeder.runs.claim import Desk
+from seeder.runs.message import Message
 
 
 def run(platform: Platform, number: int, seeding: str = "n1", **settings: Any) -> Any:

@@ -16,7 +16,7 @@ from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
 from seeder.matviews import lock
 from seeder.matviews.policy import policy_of
 from seeder.postgres.session import Session
-from seeder.runs.claim import Message
+from seeder.runs.message import Message
 from seeder.runs.waiting import WaitingRoom
 from seeder.sql.names import matview_name
 

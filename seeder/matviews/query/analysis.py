@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import psycopg2
 
 from seeder.errors import QueryFailed
-from seeder.matviews.elsewhere import meant_elsewhere
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import PROBE, refuse_unfit_to
 from seeder.matviews.query.confinement import explained
+from seeder.matviews.query.elsewhere import meant_elsewhere
 from seeder.matviews.query.functions import refuse_functions_of_probe
 from seeder.matviews.query.probe import probe
 from seeder.matviews.query.restricted import SINCE, unresolved_functions

@@ -19,7 +19,7 @@ from seeder.matviews.policy import policy_of
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line, place_in
-from seeder.runs.claim import Message
+from seeder.runs.message import Message
 from seeder.runs.waiting import Whereabouts
 from seeder.sql.names import matview_name
 from seeder.sql.spans import Span, lines_of

@@ -1,0 +1,166 @@
+"""Every error a person can meet, in one small tree.
+
+An error's docstring is its message: a sentence with named gaps that the raiser fills,
+``raise UnknownTable(table_name="reporting.x")``. So the tree can be read as the list of all messages,
+and a message can't be worded twice.
+
+The three branches say who mends it:
+
+``UserError``       whoever typed the command or wrote the configuration; the command line exits with 2.
+``ManifestError``   whoever wrote the manifest; the run ends as ``error`` at once.
+``TemporaryError``  time: the run is tried again with backoff.
+"""
+
+import sys
+
+if __doc__ is None:
+    # Every message would be empty. There is no error of ours yet that could say so.
+    sys.stderr.write(
+        "seeder: python -OO (PYTHONOPTIMIZE=2) drops the docstrings, which are seeder's messages. Run it "
+        "without, or with -O.\n"
+    )
+    raise SystemExit(2)
+
+from seeder.errors.base import (
+    Duplicate,
+    SeederError,
+)
+from seeder.errors.manifest import (
+    CopyUnlike,
+    DependentsInTheWay,
+    DirectiveRefused,
+    DirectiveUnfit,
+    FieldMissing,
+    FieldUnreadable,
+    FunctionRefused,
+    FunctionUnresolved,
+    KeyNotUnique,
+    ManifestError,
+    ManifestGone,
+    ManifestMoved,
+    MayNotCreate,
+    MayNotRefresh,
+    NameRefused,
+    PartUnfit,
+    PlaceholderRefused,
+    QueryChanged,
+    QueryFailed,
+    QueryRefused,
+    ReadsItself,
+    Rejected,
+    RoleRefused,
+    SharedTableConflict,
+    TableTaken,
+    TextFunctionRefused,
+    UnknownDatabase,
+    UnknownReport,
+)
+from seeder.errors.temporary import (
+    WAITS,
+    DatabaseFull,
+    DatabaseTrouble,
+    MatviewBusy,
+    MatviewChanged,
+    MatviewInUse,
+    RecordHeld,
+    TemporaryError,
+    TurnAwaited,
+)
+from seeder.errors.user import (
+    BadSetting,
+    BrokerElsewhere,
+    BrokerFull,
+    BrokerUnreachable,
+    CeleryConfigUnusable,
+    CelerySettingFixed,
+    DatabaseSilent,
+    DatabaseUnreachable,
+    DemoRefused,
+    HomeUnusable,
+    NothingRunning,
+    NotPublished,
+    PoolUnfit,
+    RecordLocked,
+    SchemaIncomplete,
+    SchemaNotApplied,
+    ServerFailed,
+    ServerMissing,
+    TableSwitchedOff,
+    TooMuchAtOnce,
+    Unanswered,
+    UnknownAgency,
+    UnknownReportType,
+    UnknownRun,
+    UnknownRunOrTable,
+    UnknownTable,
+    UserError,
+)
+
+__all__ = [
+    "WAITS",
+    "BadSetting",
+    "BrokerElsewhere",
+    "BrokerFull",
+    "BrokerUnreachable",
+    "CeleryConfigUnusable",
+    "CelerySettingFixed",
+    "CopyUnlike",
+    "DatabaseFull",
+    "DatabaseSilent",
+    "DatabaseTrouble",
+    "DatabaseUnreachable",
+    "DemoRefused",
+    "DependentsInTheWay",
+    "DirectiveRefused",
+    "DirectiveUnfit",
+    "Duplicate",
+    "FieldMissing",
+    "FieldUnreadable",
+    "FunctionRefused",
+    "FunctionUnresolved",
+    "HomeUnusable",
+    "KeyNotUnique",
+    "ManifestError",
+    "ManifestGone",
+    "ManifestMoved",
+    "MatviewBusy",
+    "MatviewChanged",
+    "MatviewInUse",
+    "MayNotCreate",
+    "MayNotRefresh",
+    "NameRefused",
+    "NotPublished",
+    "NothingRunning",
+    "PartUnfit",
+    "PlaceholderRefused",
+    "PoolUnfit",
+    "QueryChanged",
+    "QueryFailed",
+    "QueryRefused",
+    "ReadsItself",
+    "RecordHeld",
+    "RecordLocked",
+    "Rejected",
+    "RoleRefused",
+    "SchemaIncomplete",
+    "SchemaNotApplied",
+    "SeederError",
+    "ServerFailed",
+    "ServerMissing",
+    "SharedTableConflict",
+    "TableSwitchedOff",
+    "TableTaken",
+    "TemporaryError",
+    "TextFunctionRefused",
+    "TooMuchAtOnce",
+    "TurnAwaited",
+    "Unanswered",
+    "UnknownAgency",
+    "UnknownDatabase",
+    "UnknownReport",
+    "UnknownReportType",
+    "UnknownRun",
+    "UnknownRunOrTable",
+    "UnknownTable",
+    "UserError",
+]

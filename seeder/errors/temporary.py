@@ -1,0 +1,44 @@
+"""What time mends: the run is tried again with backoff, or waits for its turn."""
+
+from seeder.errors.base import SeederError
+
+
+class TemporaryError(SeederError):
+    """{what}"""
+
+
+class DatabaseTrouble(TemporaryError):
+    """{report}"""
+
+
+#: What the message of a TurnAwaited ends with.
+WAITS = "waits its turn."
+
+
+class TurnAwaited(TemporaryError):
+    """{what}"""
+
+
+class MatviewBusy(TurnAwaited):
+    """{table_name} is being refreshed by {holder}; this run waits its turn."""
+
+
+class RecordHeld(TurnAwaited):
+    """Another session holds the rows of {table_name} in seeder_job_status or seeder_run_history, or a lock on
+    one of these tables; this run waits its turn."""
+
+
+class DatabaseFull(TurnAwaited):
+    """{limit} refreshes run on the database of {table_name} already (SEEDER_MAX_PER_DATABASE); this run
+    waits its turn."""
+
+
+class MatviewChanged(TemporaryError):
+    """{table_name} was changed by somebody else while its new build was about to take its place: {what}. The
+    old rows were kept."""
+
+
+class MatviewInUse(TemporaryError):
+    """{table_name} is in use: in {tries} tries no moment was found to exchange it for its new build
+    ({reason}). The old rows were kept. A reader in a long transaction holds it: have that end, and refresh
+    again if no try is left."""
