@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from seeder.errors import WAITS
 
@@ -69,6 +70,13 @@ def _what_it_is_about(record: logging.LogRecord) -> Collection[Any]:
     return list(facts.values()) if isinstance(facts, Mapping) else facts
 
 
+#: One list for good: a logger keeps to the one with which it was used first.
+PROCESSORS: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True),
+]
+
 SELDOM_WAITING = SeldomWaiting()
 QUIET_SWEEPS = QuietSweeps()
 NO_RESULTS = NoResults()
@@ -81,11 +89,7 @@ def configure() -> None:
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).addFilter(QUIET_SWEEPS)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True),
-        ],
+        processors=PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

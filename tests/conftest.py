@@ -15,6 +15,8 @@ from support.contract import Platform, platform_on
 from support.emptied import fresh_broker, fresh_database
 from support.homes import new_home, serving
 
+from seeder import logs
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("seeder", deadline=None)
 settings.load_profile("seeder")
@@ -30,6 +32,12 @@ LONGEST = [
     "test_monitoring", "test_waiting", "test_compose_file", "test_refused_connections", "test_databases",
     "test_job_and_night", "test_full_redis", "test_ticks", "test_killed_workers", "test_without_beat",
 ]  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """As every entry point does. A logger keeps to the configuration in which it was used first, so a test
+    that reads what is logged would else depend on those before it."""
+    logs.configure()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -108,7 +108,7 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
 @dataclass(frozen=True)
 class Limits:
     """What a run's statements may take, in seconds (0 is no limit), and where a manifest's unqualified names
-    are looked up; our own statements find theirs in pg_catalog alone (seeder.session.OWN_PATH)."""
+    are looked up; our own statements find theirs in pg_catalog alone (seeder.postgres.session.OWN_PATH)."""
 
     statement_timeout: float
     lock_timeout: float

@@ -4,7 +4,7 @@ Our connections speak UTF-8 and PostgreSQL converts. It can't always: SQL_ASCII 
 bytes mean, WIN1252 and EUC_JP have bytes that mean nothing, and LATIN1 has no ł. A statement that meets one
 such character fails as a whole (22021, 22P05), be it a list of 10,000 rows. So such a list is read again in
 the server's own encoding, which PostgreSQL then needn't convert, and what isn't text becomes U+FFFD here
-(seeder.session); and what the database can't hold is written as ``?``.
+(seeder.postgres.session); and what the database can't hold is written as ``?``.
 https://www.postgresql.org/docs/current/multibyte.html
 """
 

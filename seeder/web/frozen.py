@@ -70,7 +70,7 @@ class FrozenWatch:
 
     async def end(self) -> None:
         """Wait a little for the look under way."""
-        if self._look is not None:
+        if self._look is not None and not self._look.done():
             with suppress(psycopg2.Error, UserError):
                 await in_time(self._look, LAST_LOOK_SECONDS, DatabaseSilent(seconds=round(LAST_LOOK_SECONDS)))
 

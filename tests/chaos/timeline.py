@@ -24,7 +24,7 @@ where 'report_' || report = (select table_name from public.events where run_id =
 #: Celery's, structlog's and PostgreSQL's, which all are told UTC.
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[,.](\d+)")
 
-#: What PostgreSQL logs of each statement whose costs seeder asks for (seeder.session.REPORT).
+#: What PostgreSQL logs of each statement whose costs seeder asks for (seeder.postgres.session.REPORT).
 BESIDE_THE_POINT = ("LOG:  QUERY STATISTICS", "DETAIL:  ! system usage stats", "| STATEMENT:")
 
 #: Other runs of the table, and faults, are shown so near the run's own time.

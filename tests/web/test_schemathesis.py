@@ -27,8 +27,10 @@ TOKEN = "a-token-for-the-tests"
 
 
 @pytest.fixture
-def document(platform: Platform, address: str) -> schemathesis.BaseSchema:
+def document(platform: Platform, address: str, monkeypatch: pytest.MonkeyPatch) -> schemathesis.BaseSchema:
     """The document as it is served, over a job and an agency that are its examples."""
+    # Each example is sent with a wrong token, too, which from the eleventh on is answered with 429.
+    monkeypatch.setattr("seeder.web.security.attempts.ALLOWED", 100_000)
     platform.custom(12, table_name="agency_ua_sales", agency_slug="north-port")
     platform.history.queue([new_run("20261124T0200Z.custom-12", "agency_ua_sales", manifest_id=12)])
     platform.history.start("20261124T0200Z.custom-12", "agency_ua_sales")
