@@ -70,7 +70,8 @@ class FrozenWatch:
 
     async def end(self) -> None:
         """Wait a little for the look under way."""
-        if self._look is not None and not self._look.done():
+        # One that was begun in a loop that is closed by now ends no more.
+        if self._look is not None and not self._look.done() and not self._look.get_loop().is_closed():
             with suppress(psycopg2.Error, UserError):
                 await in_time(self._look, LAST_LOOK_SECONDS, DatabaseSilent(seconds=round(LAST_LOOK_SECONDS)))
 
