@@ -55,3 +55,9 @@ def test_the_rule_finds_what_it_is_for() -> None:
 def test_nothing_a_run_leaves_behind_is_tracked() -> None:
     leftovers = {".venv", ".seeder", ".env", ".coverage", "uv.lock", "__pycache__"}
     assert [path for path in tracked() if leftovers & set(path.relative_to(ROOT).parts)] == []
+
+
+def test_no_two_files_of_tests_bear_one_name() -> None:
+    """pytest imports them by their names alone, and refuses the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
