@@ -77,6 +77,7 @@ def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
             "refused": {},
             "not_recorded": {},
             "already_queued": {},
+            "held": {},
         }
         assert len(runs) == 8
         for run in world.wait_for_end(run.run_id for run in runs).values():
