@@ -175,8 +175,9 @@ def client(module_broker_url: str) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def beat(world: World) -> Iterator[Process]:
-    """With an entry that is due each half second, so that it sends in every state."""
-    entry = {"task": "seeder.sweep", "schedule": 0.5, "options": {"expires": 1}}
+    """With an entry that is due each half second, so that it sends in every state; that of a sweep is no line
+    of the log."""
+    entry = {"task": "seeder.prune", "schedule": 0.5, "options": {"expires": 1}}
     (world.folder / "often.py").write_text(
         f"from seeder.celery import app\napp.conf.beat_schedule = {{'often': {entry}}}\n"
     )
