@@ -23,7 +23,7 @@ from seeder.seedings.planning import Selection, select
 from seeder.sql import directives
 
 #: What of a manifest speaks by raising, beside what ``Manifest.verify`` asks; none needs a database.
-PARTS = ("query", "directives")
+PARTS = ("query", "directives", "after")
 
 #: SQLSTATEs about a constant's value rather than the query's shape: an agency's slug that is no number.
 ABOUT_A_VALUE = "22"

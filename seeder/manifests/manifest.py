@@ -77,6 +77,12 @@ class Manifest:
         """What the SQL's leading comments say about the matview."""
         return directives.read(self.raw_query)
 
+    @cached_property
+    def after(self) -> tuple[MatviewName, ...]:
+        """The matviews that are to be fresh before its own is refreshed, whatever its query reads."""
+        rendered = (self._filled(name) for name in self.directives.after)
+        return tuple(matview_name(name, self.default_schema) for name in rendered)
+
     def source(self, allowed_functions: Sequence[str]) -> str:
         """Hash of all that the rendered SQL, its directives and the guard's verdict on it depend on.
 
@@ -113,8 +119,11 @@ class Manifest:
         if self.report_type is ReportType.CUSTOM or "{" not in self.raw_table_name:
             return self.raw_table_name
         self._require("agency_slug", self.agency_slug)
+        return self._filled(self.raw_table_name)
+
+    def _filled(self, template: str) -> str:
         return render_table_name(
-            self.raw_table_name,
+            template,
             agency_slug=self.agency_slug,
             agency_id=self.agency_id,
             manifest_id=self.manifest_id,

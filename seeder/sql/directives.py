@@ -1,7 +1,7 @@
 """What a manifest says about its matview in the leading comments of its SQL.
 
     -- seeder: unique=(carrier, month) index=(month) timeout=15min
-    -- seeder: expect=(rows > 0, not_null(carrier))
+    -- seeder: expect=(rows > 0, not_null(carrier)) after=(flights_{agency_slug})
 
 Which comments there are, and where the query begins, is told by PostgreSQL's own scanner. What stands in them
 is a small grammar (docs/manifests.md has it whole) with words of its own: PostgreSQL's scanner refuses
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
+from seeder.errors import NameRefused, PlaceholderRefused
 from seeder.sql.expectations import (
     COMPARISONS,
     Expectation,
@@ -24,7 +25,7 @@ from seeder.sql.expectations import (
     as_list,
     as_written,
 )
-from seeder.sql.names import folded
+from seeder.sql.names import folded, matview_name, render_table_name
 from seeder.sql.tokens import COMMENTS, position, scan_with_comments
 from seeder.sql.words import Words, shortened
 
@@ -39,7 +40,7 @@ MOST_KEYS = 32
 
 _MARK = re.compile(r"seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
 _OPENING = re.compile(r"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
-_NAMES = ("unique", "index", "mode", "timeout", "role", "expect")
+_NAMES = ("unique", "index", "mode", "timeout", "role", "expect", "after")
 _WITHOUT_COLON = re.compile(
     rf"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]+(?:{'|'.join(_NAMES)})[ \t]*=", re.IGNORECASE
 )
@@ -67,6 +68,9 @@ class Directives:
     timeout: timedelta | None = None
     role: str | None = None
     expect: tuple[Expectation, ...] = ()
+    #: The tables of manifests whose matviews are to be fresh before this one is refreshed, as those write
+    #: them, or with ``{…}`` to be filled in from this manifest.
+    after: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """As it would stand after ``-- seeder:``."""
@@ -79,6 +83,8 @@ class Directives:
             said.append(f"role={as_written(self.role)}")
         if self.expect:
             said.append(f"expect=({', '.join(map(str, self.expect))})")
+        if self.after:
+            said.append(f"after=({', '.join(self.after)})")
         return " ".join(said)
 
 
@@ -131,7 +137,14 @@ def _read(text: str) -> Directives:
                 reader.refuse("it stands inside or after the query; put it before", token.start)
             while not reader.done:
                 reader.directive(found)
-    return Directives(tuple(found.indexes), found.mode, found.timeout, found.role, tuple(found.expect))
+    return Directives(
+        tuple(found.indexes),
+        found.mode,
+        found.timeout,
+        found.role,
+        tuple(found.expect),
+        tuple(dict.fromkeys(found.after)),
+    )
 
 
 #: A run comes with the SQL of the run before it.
@@ -147,6 +160,7 @@ class _Found:
         self.timeout: timedelta | None = None
         self.role: str | None = None
         self.expect: list[Expectation] = []
+        self.after: list[str] = []
 
 
 class _Reader(Words):
@@ -159,7 +173,7 @@ class _Reader(Words):
             self.refuse(f"{name} is given twice", word.start)
         if name not in _NAMES:
             self.refuse(
-                f"there is no {shortened(name)}; there are unique, index, mode, timeout, role and expect",
+                f"there is no {shortened(name)}; there are {', '.join(_NAMES[:-1])} and {_NAMES[-1]}",
                 word.start,
             )
         self.sign("=")
@@ -177,6 +191,8 @@ class _Reader(Words):
             found.timeout = self.duration(LONGEST_TIMEOUT)
         elif name == "role":
             found.role = self.name("a role")
+        elif name == "after":
+            found.after += self._tables()
         else:
             self.sign("(")
             found.expect += self.expectations()
@@ -193,6 +209,19 @@ class _Reader(Words):
             columns.append(column)
             if self.sign(",", ")") == ")":
                 return tuple(columns)
+
+    def _tables(self) -> list[str]:
+        self.sign("(")
+        tables: list[str] = []
+        while True:
+            start = self.word.start
+            tables.append(self.table())
+            try:
+                matview_name(render_table_name(tables[-1], agency_slug="a", agency_id=1, manifest_id=1), "s")
+            except (NameRefused, PlaceholderRefused) as error:
+                self.refuse(error.facts["reason"], start)
+            if self.sign(",", ")") == ")":
+                return tables
 
     def _mode(self) -> str:
         start = self.word.start

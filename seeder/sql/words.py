@@ -36,6 +36,9 @@ _WORD = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+#: The characters of a table_name, the gaps in it included.
+_TABLE = re.compile(r"[A-Za-z0-9_$.{}]+")
+
 
 def shortened(text: str) -> str:
     """For messages, as a name may go on and on."""
@@ -113,6 +116,17 @@ class Words:
             self.refuse(f"a name has at most {LONGEST_IDENTIFIER} bytes")
         self._at += 1
         return name
+
+    def table(self) -> str:
+        """A manifest's table_name, as that one's row has it: case included, and without quotes."""
+        if self.word.kind == "quoted":
+            self.refuse("write the table as its manifest does, without quotes")
+        found = _TABLE.match(self._text, self.word.start, self._words[-1].start)
+        if found is None:
+            self.refuse(f"a table is expected, not {self.next_word}")
+        while self.word.start < found.end():
+            self._at += 1
+        return found[0]
 
     def duration(self, longest: timedelta = LONGEST) -> timedelta:
         start = self.word.start

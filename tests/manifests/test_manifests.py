@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.contract import Platform
 
-from seeder.errors import FieldMissing, QueryRefused, SchemaIncomplete, UnknownReport
+from seeder.errors import FieldMissing, NameRefused, QueryRefused, SchemaIncomplete, UnknownReport
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
 
@@ -88,6 +88,18 @@ def test_a_missing_table_is_told_as_a_missing_table(platform: Platform) -> None:
 )
 def test_the_source_changes_with_all_that_the_rendered_sql_depends_on(change: dict[str, Any]) -> None:
     assert replace(ONE, **change).source(()) != ONE.source(())
+
+
+def test_tables_that_go_before_are_filled_in_and_stand_in_the_schema_as_a_manifests_own_table_does() -> None:
+    text = "-- seeder: after=(Base, crew_{agency_slug}, other.c_{manifest_id})\nselect :agency_id"
+    assert list(map(str, replace(ONE, raw_query=text).after)) == [
+        "reporting.Base",
+        "reporting.crew_u_a",
+        "other.c_3",
+    ]
+    too_long = replace(ONE, raw_query="-- seeder: after=(c_{agency_slug})\nselect 1", agency_slug="a" * 62)
+    with pytest.raises(NameRefused, match="keeps only 63"):
+        _ = too_long.after
 
 
 def test_the_source_changes_with_nothing_else() -> None:

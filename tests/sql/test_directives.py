@@ -96,10 +96,20 @@ def test_names_are_folded_as_sql_folds_them_and_quoted_ones_are_not() -> None:
     assert read(text).role == "Report Reader"
 
 
+def test_tables_that_go_before_are_written_as_their_manifests_write_them() -> None:
+    text = "/* seeder: after=( Sales ,other.orders_{agency_slug}\n) after=(Sales,x$1) */ select 1"
+    assert read(text).after == ("Sales", "other.orders_{agency_slug}", "x$1")
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "line", "column"),
     [
-        ("uniq=(a)", "there is no uniq; there are unique, index, mode, timeout, role and expect", 2, 12),
+        (
+            "uniq=(a)",
+            "there is no uniq; there are unique, index, mode, timeout, role, expect and after",
+            2,
+            12,
+        ),
         ("unique a", "= is expected, not a", 2, 19),
         ("unique=a", "( is expected, not a", 2, 19),
         ("unique=(a", ", or ) is expected, not the end", 2, 21),
@@ -129,6 +139,18 @@ def test_names_are_folded_as_sql_folds_them_and_quoted_ones_are_not() -> None:
             2,
             20,
         ),
+        ("after=()", "a table is expected, not )", 2, 19),
+        ("after=(a b)", ", or ) is expected, not b", 2, 21),
+        ('after=("a")', "write the table as its manifest does, without quotes", 2, 19),
+        ("after=(a, b.c.d)", "it has 2 dots; write schema.name or name", 2, 22),
+        ("after=(2024_sales)", "'2024_sales' begins with '2'; begin with a letter or _", 2, 19),
+        (
+            "after=(sales_{agency})",
+            "a table_name knows {agency_slug}, {agency_id}, {manifest_id}, and no other {…}",
+            2,
+            19,
+        ),
+        ("after=(pg_catalog.pg_class)", "the schema pg_catalog belongs to PostgreSQL itself", 2, 19),
         ("mode=:agency_slug", "a mode is expected, not :", 2, 17),
     ],
 )
@@ -199,6 +221,10 @@ DIRECTIVES = st.builds(
     timeout=st.none() | DURATIONS.filter(lambda duration: duration <= LONGEST_TIMEOUT),
     role=st.none() | NAMES,
     expect=st.lists(EXPECTATIONS, max_size=4).map(tuple),
+    after=st.lists(
+        st.sampled_from(["a", "s.b", "Sales_{agency_slug}", "{agency_slug}.m_{manifest_id}", "_$1"]),
+        unique=True,
+    ).map(tuple),
 )
 PIECES = st.lists(
     st.sampled_from(
@@ -234,7 +260,7 @@ PIECES = st.lists(
                 "mode",
                 "plain",
             ),
-            *("index", "role", "-", "'", "$$", "\x00", "é", "\ud800", "."),
+            *("index", "role", "-", "'", "$$", "\x00", "é", "\ud800", ".", "after", "{", "}"),
         ]
     ),
     max_size=40,
