@@ -12,8 +12,8 @@ from rich.table import Table
 from benchmarks.arena import Arena
 from benchmarks.measuring import Say
 from seeder.matviews import measure as measuring
+from seeder.matviews.measure import STATE
 from seeder.matviews.refresh import COMMENT
-from seeder.matviews.tally import STATE
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import REPORT, REPORT_NO_MORE, Session
 from seeder.sql.names import MatviewName

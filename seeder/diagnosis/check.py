@@ -11,7 +11,7 @@ from seeder.diagnosis.survey import looking, survey
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
 from seeder.manifests import Manifest, owned
 from seeder.matviews.decision import Deed, decide, refuse_hopeless
-from seeder.matviews.lock import glance
+from seeder.matviews.found import glance
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.analysis import analyse, resolve
 from seeder.matviews.query.estimate import estimate
@@ -175,7 +175,7 @@ class Judge:
         except SeederError as error:
             errors.append(error)
         try:
-            found = glance(self._session, manifest.matview, self._policy.limits)
+            found = glance(self._session, manifest.matview, self._policy.limits.search_path)
             decision = decide(self._session, manifest, found, self._policy)
             if decision.deed is Deed.REBUILD and decision.stranger:
                 warnings.append(STRANGER.format(manifest=manifest, stranger=decision.stranger))

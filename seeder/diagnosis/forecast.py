@@ -10,8 +10,8 @@ from seeder.diagnosis.survey import looking, survey
 from seeder.errors import ManifestError, QueryFailed, SeederError
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
-from seeder.matviews import lock
 from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
+from seeder.matviews.found import glance
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.estimate import definition_diff, estimate, key_index
 from seeder.matviews.refresh import How
@@ -116,7 +116,7 @@ def forecast(
 def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights) -> Forecast:
     where = named_elsewhere(manifest.database_id)
     try:
-        found = lock.glance(session, manifest.matview, policy.limits)
+        found = glance(session, manifest.matview, policy.limits.search_path)
     except psycopg2.Error as error:
         return _of(manifest, ERROR, str(in_place(judged(error), where)))
     try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from seeder.manifests import Manifest
-from seeder.matviews.lock import SET_LIMITS, Limits
+from seeder.matviews.limits import SET_LIMITS, Limits
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import OWN_LIMITS, Session
 

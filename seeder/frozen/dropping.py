@@ -24,6 +24,7 @@ from seeder.frozen.wording import DROPPED, whose
 from seeder.history import HistoryRepository, NewRun
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
+from seeder.matviews.lock_key import key_of
 from seeder.matviews.stamped import drop
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
@@ -91,7 +92,7 @@ class Dropping:
                 yield self._forgotten(row)
 
     def _dropped(self, one: FrozenMatview, run_id: str, rows: dict[str, FrozenStatus]) -> Outcome:
-        key = lock.key_of(one.stamped.name)
+        key = key_of(one.stamped.name)
         try:
             with self._databases.session(one.database_id) as session:
                 if not lock.hold(session, key):

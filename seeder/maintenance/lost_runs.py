@@ -14,6 +14,7 @@ from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.history.optional import ColumnDropped
 from seeder.matviews import lock
 from seeder.models import RunStatus
+from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases
 from seeder.sql.names import MatviewName, matview_name
 
@@ -173,7 +174,7 @@ class Sweep:
                 holder = lock.holder(session, matview)
         except psycopg2.Error:
             return None
-        at_work = lock.read_application_name(holder or "")
+        at_work = read_application_name(holder or "")
         return at_work is not None and at_work[0] == run_id
 
 

@@ -6,7 +6,8 @@ import psycopg2
 
 from seeder.matviews import stamp as stamps
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, refuse_unfit, settle
+from seeder.matviews.publishing import Terms, settle
+from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged

@@ -10,11 +10,11 @@ from seeder.errors import QueryChanged, TableTaken
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import stamp
+from seeder.matviews.found import Found
 from seeder.matviews.indexes import Difference
-from seeder.matviews.lock import Found
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import refuse_unfit, refuse_unfit_to
 from seeder.matviews.query.alteration import SQL_CHANGED, Stranger
+from seeder.matviews.query.columns import refuse_unfit, refuse_unfit_to
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import compare, new_stamp
 from seeder.matviews.refresh import How, choose

@@ -11,7 +11,7 @@ from seeder.errors import KeyNotUnique, QueryFailed, SeederError
 from seeder.matviews import indexes
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.confinement import ask
-from seeder.matviews.swap.copies import read
+from seeder.matviews.relation import read
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.expectations import as_list, as_written
 from seeder.sql.names import MatviewName, quoted

@@ -1,8 +1,31 @@
-"""How many rows a refresh left and changed, and how large the matview is; scanned only where it must be."""
+"""How many rows a refresh left and changed, and how large the matview is; scanned only where it must be.
 
-from seeder.matviews.tally import STATE
+A concurrent refresh writes only what has changed, so the number of rows after it is carried over from the run
+before: what the stamp says, plus inserted, minus deleted, if the matview is still in the state that the stamp
+speaks of. That is proved, not assumed: every refresh, by whomever and in either mode, writes the matview's
+row in pg_class anew (matview.c, SetMatViewPopulatedState), so its xmin names the transaction that made the
+rows there are; VACUUM and ANALYZE leave it alone (they update in place). A restored dump, a rewrite or
+another server differ in one of the other parts. The stamp is in the same database, so a crash that loses the
+refresh loses it too. Whatever doesn't match is counted.
+"""
+
+from dataclasses import dataclass
+
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
+
+#: With fewer rows, counting takes less than what it takes not to count (docs/costs.md).
+WORTHWHILE_ROWS = 50_000
+
+#: After so many runs the rows are counted all the same, and both numbers compared.
+LONGEST_CHAIN = 30
+
+#: What the matview's rows are the work of, as an expression.
+STATE = """(
+    select concat_ws('.', control.system_identifier, c.oid, c.relfilenode, c.xmin)
+    from pg_class as c, pg_control_system() as control
+    where c.oid = cast(%(oid)s as oid)
+)"""
 
 # Every oid is cast: psycopg2 writes a number, and for an integer a function that somebody put into a schema
 # on the search path would be the better match, and run with this connection's rights.
@@ -71,6 +94,21 @@ select case when %(trusted)s and carried is not null then carried
 from known
 """
 )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A number of rows, and of which state of the matview."""
+
+    rows: int
+    state: str
+    #: Runs since the rows were last counted.
+    carried: int
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to count."""
+        return self.carried >= LONGEST_CHAIN
 
 
 TOTAL_BYTES = "select pg_total_relation_size(cast(%(oid)s as oid)) as total_bytes"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from seeder.config.settings import OnQueryChange, RefreshMode, Settings
 from seeder.errors import RoleRefused
-from seeder.matviews.lock import Limits
+from seeder.matviews.limits import Limits
 from seeder.sql.directives import Directives, Index, read_expectations
 from seeder.sql.expectations import Expectation, as_duration, combined
 from seeder.sql.names import quoted

@@ -2,79 +2,18 @@
 them. All of it inside the transaction that made the rows, so that rows that fail are never seen."""
 
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import psycopg2
-from psycopg2 import errorcodes
 
-from seeder.errors import DirectiveUnfit, Rejected, SeederError
+from seeder.errors import Rejected
 from seeder.matviews import checks, indexes, keys
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.policy import Policy
-from seeder.matviews.query.probe import probe
-from seeder.postgres.failures import judged
+from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.postgres.session import Session
 from seeder.sql.directives import Index
-from seeder.sql.expectations import Expectation, Fresh, NotNull
-from seeder.sql.guard import SafeQuery
+from seeder.sql.expectations import Expectation
 from seeder.sql.names import MatviewName
-
-#: What PostgreSQL answers to an expectation whose column isn't there, or has a type that can't be compared.
-UNFIT = (errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_FUNCTION)
-
-#: Columns in a message; a matview may have 1,600.
-MOST_NAMED = 20
-
-PROBE = "pg_temp.seeder_probe"
-
-#: An index needs a default operator class for the type or for what it is coerced to without a change of its
-#: bytes (indexcmds.c, GetDefaultOpClass). Enums, ranges, arrays and the like share one, so only base types
-#: can lack it. Arrays are compared by their elements, and those of composite types by all of their fields; a
-#: value of a composite type itself by as many fields as it takes, which only rows tell.
-COLUMNS = """
-with recursive part (number, type, inside) as (
-    select attnum, atttypid, false
-    from pg_attribute
-    where attrelid = cast(%(relation)s as regclass) and attnum > 0 and not attisdropped
-  union
-    select part.number, next.type, next.inside
-    from part
-    join pg_type t on t.oid = part.type
-    cross join lateral (
-        select t.typbasetype, part.inside where t.typtype = 'd'
-      union all
-        select t.typelem, true where t.typtype = 'b' and t.typcategory = 'A'
-      union all
-        select its.atttypid, true
-        from pg_attribute its
-        where t.typtype = 'c' and part.inside
-          and its.attrelid = t.typrelid and its.attnum > 0 and not its.attisdropped
-    ) as next (type, inside)
-)
-select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       exists (
-           select from part
-           where part.number = a.attnum and not part.inside
-             and part.type in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
-       ) as dated,
-       not exists (
-           select from part join pg_type base on base.oid = part.type
-           where part.number = a.attnum and base.typtype = 'b' and base.typcategory <> 'A'
-             and not exists (
-                 select from pg_opclass o join pg_am m on m.oid = o.opcmethod
-                 where m.amname = 'btree' and o.opcdefault
-                   and (o.opcintype = base.oid or exists (
-                       select from pg_cast
-                       where castsource = base.oid and casttarget = o.opcintype
-                         and castmethod = 'b' and castcontext = 'i'
-                   ))
-             )
-       ) as orderable
-from pg_attribute a
-where a.attrelid = cast(%(relation)s as regclass) and a.attnum > 0 and not a.attisdropped
-order by a.attnum
-"""
 
 
 @dataclass(frozen=True)
@@ -136,7 +75,7 @@ def settle_copy(
             rows_before = old_rows(session, matview, terms.expect, populated=bool(found.populated))
             settle(session, matview, copy, terms, rows_before=rows_before)
     except psycopg2.Error as error:
-        raise explained(session, copy, policy, error) from error
+        raise unfit_directive_or_judged(session, copy, policy, error) from error
 
 
 def old_rows(
@@ -144,60 +83,3 @@ def old_rows(
 ) -> int | None:
     """How many rows there are now, where that is of use."""
     return checks.count(session, matview.quoted) if populated and checks.needs_rows_before(expect) else None
-
-
-def explained(session: Session, relation: str, policy: Policy, error: psycopg2.Error) -> SeederError:
-    """PostgreSQL's error in the directives' words, where one of them doesn't fit the relation's columns."""
-    if policy.expect and error.pgcode in UNFIT and not session.closed:
-        try:
-            with session.transaction():
-                if policy.role:
-                    session.run_text(policy.set_role)
-                refuse_unfit_to(session, relation, policy)
-        except DirectiveUnfit as unfit:
-            return unfit
-    return judged(error)
-
-
-def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
-    """Raise DirectiveUnfit where a directive doesn't fit the columns that the query has.
-
-    Nothing of the query is executed, so a misspelt column needn't wait for the query's end to be found.
-    """
-    if _named(policy):
-        with probe(session, query, policy.as_manifest):
-            refuse_unfit_to(session, PROBE, policy)
-
-
-def refuse_unfit_to(session: Session, relation: str, policy: Policy, what: str = "the query") -> None:
-    """The same for the columns of a relation (a quoted name, or the digits of its oid): `what` it is."""
-    named = _named(policy)
-    if not named:
-        return
-    columns = {row.name: row for row in session.rows(COLUMNS, relation=relation)}
-    unfit = [(one, reason) for one in named if (reason := _misfit(one, columns))]
-    if unfit:
-        (directive, reason), *more = unfit
-        told = "; ".join([reason, *(f"nor does {other}: {its_reason}" for other, its_reason in more)])
-        raise DirectiveUnfit(directive=str(directive), what=what, reason=told)
-
-
-def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str | None:
-    """Why it doesn't fit these columns, by the first of its own that doesn't."""
-    for name in directive.columns:
-        column = columns.get(name)
-        if column is None:
-            if not columns:
-                return f"it has no column {name}, nor any other"
-            known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
-            return f"it has no column {name}; its columns are {', '.join(known)}"
-        if isinstance(directive, Fresh) and not column.dated:
-            return f"{name} is of type {column.type}, neither a date nor a timestamp"
-        if isinstance(directive, Index) and not column.orderable:
-            return f"{name} is of type {column.type}, which has no order and so can't be indexed"
-    return None
-
-
-def _named(policy: Policy) -> list[Index | NotNull | Fresh]:
-    """The directives that name columns."""
-    return [*policy.indexes, *(one for one in policy.expect if isinstance(one, NotNull | Fresh))]

@@ -12,11 +12,12 @@ from psycopg2 import errorcodes
 from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, Rejected, SeederError
 from seeder.matviews import measure, stamp
+from seeder.matviews.found import Found
 from seeder.matviews.keys import refused_key
-from seeder.matviews.lock import Found
+from seeder.matviews.measure import WORTHWHILE_ROWS, Tally
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, explained, old_rows, settle
-from seeder.matviews.tally import WORTHWHILE_ROWS, Tally
+from seeder.matviews.publishing import Terms, old_rows, settle
+from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.directives import Index
@@ -75,7 +76,7 @@ def refresh(
             return _concurrently(session, matview, found, policy, terms)
         except psycopg2.Error as error:
             if error.pgcode not in NOT_CONCURRENTLY:
-                raise _explained(session, matview, found, policy, how, error) from error
+                raise _in_own_words(session, matview, found, policy, how, error) from error
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
         except (KeyNotUnique, Rejected):
@@ -84,7 +85,7 @@ def refresh(
     try:
         return _plain(session, matview, found, policy, terms, note)
     except psycopg2.Error as error:
-        raise _explained(session, matview, found, policy, How.PLAIN, error) from error
+        raise _in_own_words(session, matview, found, policy, How.PLAIN, error) from error
 
 
 def choose(found: Found, policy: Policy) -> tuple[How, str | None]:
@@ -220,7 +221,7 @@ def _row(
         return session.row(after, **values)
 
 
-def _explained(
+def _in_own_words(
     session: Session, matview: MatviewName, found: Found, policy: Policy, how: How, error: psycopg2.Error
 ) -> SeederError:
     """The error of our tree, in the directives' words where it is about them."""
@@ -229,7 +230,7 @@ def _explained(
     if key_error := refused_key(session, matview, found.oid, policy, error):
         _sweep_up(session, matview, policy, how)
         return key_error
-    return explained(session, matview.quoted, policy, error)
+    return unfit_directive_or_judged(session, matview.quoted, policy, error)
 
 
 def _sweep_up(session: Session, matview: MatviewName, policy: Policy, how: How) -> None:

@@ -7,7 +7,7 @@ comment before it is kept.
 import json
 from dataclasses import asdict, dataclass
 
-from seeder.matviews.tally import Tally
+from seeder.matviews.measure import Tally
 
 #: What the line begins with.
 PREFIX = '{"seeder": '

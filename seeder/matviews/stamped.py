@@ -10,7 +10,9 @@ from typing import Any
 
 from seeder.errors import MatviewChanged
 from seeder.matviews import stamp
-from seeder.matviews.lock import COPY_PREFIX, key_of
+from seeder.matviews.copy_names import COPY_PREFIX
+from seeder.matviews.lock import IS_HELD, KEY
+from seeder.matviews.lock_key import key_of
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.names import MatviewName, quoted
 
@@ -19,7 +21,7 @@ from seeder.sql.names import MatviewName, quoted
 #: row type or is made of it depends on it normally; its own rule, indexes and types go with it
 #: (https://www.postgresql.org/docs/current/catalog-pg-depend.html). Membership that may be inherited lets one
 #: drop; to do it as the owner one must be able to become it, which 16 and later tell apart.
-STAMPED = """
+STAMPED = f"""
 with stamped as (
     select c.oid, n.nspname as schema, c.relname as name, c.relowner, c.reltype, c.relpages, c.reltoastrelid,
            d.description as comment
@@ -62,14 +64,13 @@ select stamped.oid, stamped.schema, stamped.name, stamped.comment,
                where i.indrelid = stamped.oid
            ), 0)
        ) as about_bytes,
-       coalesce(built.what, '{}') as built_on,
+       coalesce(built.what, '{{}}') as built_on,
        pg_has_role(session_user, stamped.relowner, 'usage') as owns,
        pg_has_role(session_user, stamped.relowner, %(becoming)s) as may_become,
        array(
-           select (l.classid::bigint << 32) | l.objid::bigint
+           select {KEY}
            from pg_locks l
-           where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-             and l.database = (select oid from pg_database where datname = current_database())
+           where {IS_HELD}
        ) as held_keys
 from stamped
 left join built on built.oid = stamped.oid

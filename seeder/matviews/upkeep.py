@@ -10,12 +10,14 @@ from seeder.errors import QueryFailed
 from seeder.history import Figures
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
-from seeder.matviews import keys, lock, stamp
+from seeder.matviews import keys, stamp
 from seeder.matviews.create import create
 from seeder.matviews.decision import Decision, Deed, decide, refuse_unfit_as_it_is
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
+from seeder.matviews.limits import limited
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, refuse_unfit, settle_copy
+from seeder.matviews.publishing import Terms, settle_copy
+from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.refresh import How, refresh
@@ -68,7 +70,7 @@ def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy:
     """
     own = policy.of_manifest(manifest.directives)
     try:
-        with lock.limited(session, own.limits, policy.limits), session.meter() as meter:
+        with limited(session, own.limits, policy.limits), session.meter() as meter:
             if found.leftover is not None:
                 discard(session, found.leftover, own.set_role)
             try:

@@ -15,6 +15,7 @@ import psycopg2
 from seeder.history import WINDOW_DAYS
 from seeder.matviews.insight.activity import SESSION, Person
 from seeder.matviews.insight.facts import BRIEFLY
+from seeder.matviews.lock import IS_HELD, KEY
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
 from seeder.sql.names import quoted
@@ -41,10 +42,8 @@ from (
     union all
     select l.pid, null, null
     from pg_locks l
-    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-      and l.database = (select d.oid from pg_database d where d.datname = current_database())
-      and (l.classid::bigint << 32) | l.objid::bigint
-          = hashtextextended('seeder queueing ' || %(schema)s, 0)
+    where {IS_HELD}
+      and {KEY} = hashtextextended('seeder queueing ' || %(schema)s, 0)
 ) held
 join pg_stat_activity a on a.pid = held.pid
 where a.pid <> pg_backend_pid()

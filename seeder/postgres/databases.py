@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from seeder.config.urls import driver_url, masked, same_place, without_secrets
 from seeder.errors import DatabaseUnreachable
+from seeder.postgres.application_names import IDLE_NAME
 from seeder.postgres.circuit_breaker import Doorway
 from seeder.postgres.encoding import CLIENT_ENCODING
 from seeder.postgres.failures import one_line
@@ -47,9 +48,6 @@ set search_path = pg_catalog, pg_temp;
 #: aren't translated: libpq keeps no SQLSTATE (53300) of a connection that is refused before it has begun, and
 #: the server hasn't read the options by then that would name another language. Only the advice depends on it.
 USED_UP = re.compile("too many clients|too many connections|remaining connection slots are reserved")
-
-#: What connections that do no run are called in pg_stat_activity.
-IDLE_NAME = "seeder"
 
 
 def database_name(database_id: int | None) -> str:

@@ -24,6 +24,7 @@ from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
 from seeder.models import RunStatus
+from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName, matview_name
@@ -192,7 +193,7 @@ class Cancellation:
     ) -> bool:
         """Whether a session works on another attempt of the run."""
         for session, matview in self._places(run, database_ids, reporting):
-            at_work = lock.read_application_name(lock.holder(session, matview) or "")
+            at_work = read_application_name(lock.holder(session, matview) or "")
             if at_work and at_work[0] == run.run_id and at_work[1] != attempt:
                 return True
         return False

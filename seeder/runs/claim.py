@@ -30,11 +30,12 @@ from seeder.errors import (
 from seeder.history import HistoryRepository, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.matviews import lock, slots
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.policy import Policy, policy_of
 from seeder.matviews.timeout import timed_out
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import RunStatus
+from seeder.postgres.application_names import application_name, read_application_name
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import OWN_LIMITS, Session
@@ -125,10 +126,9 @@ class Desk:
     ) -> tuple[Any, Found]:
         """The lock and the record are in one database, so one round trip is enough for both."""
         limit = self._limit_of(message.database_id)
-        name = lock.application_name(message.run_id, message.attempt)
+        name = application_name(message.run_id, message.attempt)
         row = self.history.start_beside(
-            f"select *, {lock.LIMITS} from ({lock.LOOK}) as look"
-            f" left join ({self.manifests.one}) as manifest on true",
+            f"{lock.THERE} left join ({self.manifests.one}) as manifest on true",
             message.run_id,
             message.table_name,
             session,
@@ -144,7 +144,7 @@ class Desk:
         self, message: Message, matview: MatviewName, session: Session
     ) -> tuple[Any, Found]:
         limit = self._limit_of(message.database_id)
-        name = lock.application_name(message.run_id, message.attempt)
+        name = application_name(message.run_id, message.attempt)
         try:
             found = lock.take(session, matview, name, self.policy.limits, limit)
         except psycopg2.Error as error:
@@ -163,7 +163,7 @@ class Desk:
 
         Unless this is the next attempt of the run, whose message may overtake the record of the last one.
         """
-        holder = lock.read_application_name(busy.facts["session_name"])
+        holder = read_application_name(busy.facts["session_name"])
         if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
             raise Duplicate(run_id=message.run_id) from None
 

@@ -9,8 +9,8 @@ from redis import Redis
 
 from chaos.place import OBSERVER, SLOTS, Place, connect
 from chaos.reports import TWICE, Report
-from seeder.matviews.lock import COPY_PREFIX, read_application_name
-from seeder.postgres.databases import IDLE_NAME
+from seeder.matviews.copy_names import COPY_PREFIX
+from seeder.postgres.application_names import IDLE_NAME, read_application_name
 
 UNFINISHED = """
 select run_id, status from reporting.seeder_run_history where status not in ('success', 'error') order by id

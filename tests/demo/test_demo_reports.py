@@ -13,7 +13,7 @@ from seeder.demo import EXPECTED_FAILURES, put_manifests
 from seeder.demo.manifests import CannedReport, CustomReport, canned_reports, custom_reports
 from seeder.errors import QueryRefused
 from seeder.matviews.create import create as create_matview
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.policy import policy_of
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.refresh import How, refresh

@@ -10,6 +10,7 @@ from seeder.diagnosis.forecast import Forecast, forecast
 from seeder.errors import SeederError
 from seeder.history import Figures, NewRun
 from seeder.matviews import lock
+from seeder.matviews.copy_names import copy_of
 from seeder.matviews.policy import policy_of
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.postgres.databases import Databases
@@ -203,7 +204,7 @@ def test_a_rebuild_that_goes_on_already_is_not_waited_for(made: Platform) -> Non
     with made.databases.session() as other:
         lock.take(other, manifest.matview, "seeder n1.custom-1 0", policy_of(Settings()).limits)
         other.run_text(
-            f"begin; create materialized view {lock.copy_of(manifest.matview).quoted} as select 1 as one"
+            f"begin; create materialized view {copy_of(manifest.matview).quoted} as select 1 as one"
         )
         assert only(made).action == "rebuild"
         other.run_text("rollback")

@@ -10,6 +10,7 @@ from support.frozen_reports import recorded, stamped
 
 from seeder.frozen import Dropping, FrozenReports, Kept, Outcome, Why, find
 from seeder.matviews import lock
+from seeder.matviews.lock_key import key_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName
@@ -214,7 +215,7 @@ def test_one_that_a_run_works_on_stays(world: Platform) -> None:
     stamped(world, "reporting.sales")
     recorded(world, "sales")
     found = frozen(world)
-    key = lock.key_of(MatviewName("reporting", "sales"))
+    key = key_of(MatviewName("reporting", "sales"))
     with world.databases.session() as worker:
         assert lock.hold(worker, key)
         assert names(frozen(world)) == {"reporting.sales": (Why.GONE, Kept.BUSY)}

@@ -12,7 +12,8 @@ from support.emptied import fresh_database
 from seeder.history import Figures
 from seeder.maintenance.lost_runs import Sweep, Swept
 from seeder.matviews import lock
-from seeder.matviews.lock import Limits
+from seeder.matviews.limits import Limits
+from seeder.postgres.application_names import application_name
 from seeder.postgres.databases import Databases
 from seeder.sql.names import matview_name
 
@@ -38,7 +39,7 @@ def at_work_in(
 ) -> Iterator[None]:
     matview = matview_name(table_name, "reporting")
     with databases.session(database_id) as session:
-        lock.take(session, matview, lock.application_name(run_id, 0), Limits(0, 0, ("public",)))
+        lock.take(session, matview, application_name(run_id, 0), Limits(0, 0, ("public",)))
         yield
         lock.release(session, matview)
 

@@ -7,6 +7,7 @@ from support.workbench import Bench
 from seeder.config.settings import RefreshMode
 from seeder.errors import DependentsInTheWay, MatviewBusy, MatviewChanged, QueryFailed
 from seeder.matviews import lock
+from seeder.matviews.copy_names import copy_of
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
 from seeder.sql.names import MatviewName
 
@@ -185,7 +186,7 @@ def test_a_matview_on_top_with_a_run_of_its_own_is_waited_for(bench: Bench) -> N
 
 def test_a_copy_that_another_run_builds_on_it_is_waited_for(bench: Bench) -> None:
     bench.refresh()
-    copy = lock.copy_of(TOTALS).quoted
+    copy = copy_of(TOTALS).quoted
     bench.sql(f"create materialized view {copy} as select count(*) from reporting.sales")
     with pytest.raises(MatviewChanged, match=r"reporting\.seeder:copy:\w{16} is being built on it"):
         swap(bench)

@@ -13,7 +13,7 @@ from support.furniture import dump
 from support.workbench import Bench
 
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
-from seeder.matviews import lock
+from seeder.matviews.copy_names import copy_of
 from seeder.matviews.swap import exchange
 from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
@@ -192,10 +192,10 @@ def test_what_a_killed_run_left_is_dropped_by_the_next_one(bench: Bench) -> None
         assert stuck.stdout
         copy = stuck.stdout.readline().strip()
         stuck.kill()
-    assert copy == lock.copy_of(bench.manifest().matview).quoted
+    assert copy == copy_of(bench.manifest().matview).quoted
     assert len(copy.encode()) <= 63 + len('"reporting".""')
     # Of what reads the copy, a dead run may have left copies too.
-    top = lock.copy_of(bench.manifest(table_name="top").matview).quoted
+    top = copy_of(bench.manifest(table_name="top").matview).quoted
     bench.sql(f"create materialized view {top} as select * from {copy}")
     assert bench.value("select count(*) from reporting.sales") == 100
     deadline = time.monotonic() + 60

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 from support.contract import Platform
 
 from seeder.matviews import lock
+from seeder.matviews.copy_names import copy_of, key_of_copy
+from seeder.matviews.lock_key import key_of
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
-COPY = lock.copy_of(SALES).name
+COPY = copy_of(SALES).name
 
 
 def made(platform: Platform, name: str, query: str = "select 1 as one") -> None:
@@ -34,18 +36,18 @@ def discarded(platform: Platform) -> list[str]:
 
 @given(name=st.builds(MatviewName, st.just("reporting"), st.text(min_size=1, max_size=40)))
 def test_a_copys_name_tells_the_key_of_its_matviews_lock(name: MatviewName) -> None:
-    assert lock.key_of_copy(lock.copy_of(name).name) == lock.key_of(name)
+    assert key_of_copy(copy_of(name).name) == key_of(name)
 
 
 @pytest.mark.parametrize(
     "name", ["sales", "seeder:copy:", "seeder:copy:12", f"{COPY}0", COPY.upper(), f"{COPY}\n"]
 )
 def test_other_names_are_no_copies(name: str) -> None:
-    assert lock.key_of_copy(name) is None
+    assert key_of_copy(name) is None
 
 
 def test_a_copy_is_dropped_with_the_one_on_top(any_platform: Platform) -> None:
-    on_top = lock.copy_of(MatviewName("reporting", "on_top")).name
+    on_top = copy_of(MatviewName("reporting", "on_top")).name
     made(any_platform, COPY)
     made(any_platform, on_top, f'select * from reporting."{COPY}"')
     assert discarded(any_platform)
@@ -55,9 +57,9 @@ def test_a_copy_is_dropped_with_the_one_on_top(any_platform: Platform) -> None:
 def test_a_copy_that_a_run_works_on_stays(platform: Platform) -> None:
     made(platform, COPY)
     with platform.databases.session() as session:
-        assert lock.hold(session, lock.key_of(SALES))
+        assert lock.hold(session, key_of(SALES))
         assert discarded(platform) == []
-        lock.let_go(session, lock.key_of(SALES))
+        lock.let_go(session, key_of(SALES))
     assert left(platform) == [COPY]
     assert discarded(platform) == [COPY]
 
@@ -67,8 +69,8 @@ def test_the_lock_is_free_again_afterwards(platform: Platform) -> None:
     with platform.databases.session() as session:
         assert discard_leftovers(session)
         with platform.databases.session() as another:
-            assert lock.hold(another, lock.key_of(SALES))
-            lock.let_go(another, lock.key_of(SALES))
+            assert lock.hold(another, key_of(SALES))
+            lock.let_go(another, key_of(SALES))
         assert session.row("show lock_timeout").lock_timeout == LOCK_TIMEOUT
 
 

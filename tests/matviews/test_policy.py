@@ -11,7 +11,7 @@ from support.workbench import Bench
 from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, ManifestError, QueryFailed, Rejected, RoleRefused, SharedTableConflict
 from seeder.manifests import Manifest, owned
-from seeder.matviews import lock
+from seeder.matviews.limits import limited
 from seeder.matviews.upkeep import bring_up_to_date
 from seeder.sql.directives import Directives, read_expectations
 
@@ -67,7 +67,7 @@ def test_a_manifest_can_only_shorten_its_time_and_is_named_where_it_does(
 def test_the_usual_timeout_costs_no_round_trip(bench: Bench) -> None:
     usual = bench.policy().limits
     nothing_to_talk_to = None
-    with lock.limited(
+    with limited(
         nothing_to_talk_to, usual.shortened(timedelta(hours=2).total_seconds(), "timeout=2 h"), usual
     ):
         pass

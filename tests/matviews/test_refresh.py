@@ -7,7 +7,7 @@ from seeder.config.settings import OnQueryChange, RefreshMode
 from seeder.errors import KeyNotUnique, QueryChanged, QueryFailed, TableTaken
 from seeder.matviews import refresh as refreshing
 from seeder.matviews.decision import KEPT
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.query.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import Outcome
 

@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 from support.workbench import Bench
 
 from seeder.config.settings import RefreshMode
+from seeder.matviews import measure
 from seeder.matviews import refresh as refreshing
-from seeder.matviews import tally
 from seeder.matviews.upkeep import RefreshResult
 
 KEYED = "create unique index if not exists sales_id on reporting.sales (id)"
@@ -141,7 +141,7 @@ def test_a_refresh_by_hand_that_this_one_waits_for_is_seen(bench: Bench, person)
 def test_after_many_runs_the_rows_are_counted_all_the_same(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "LONGEST_CHAIN", 2)
+    monkeypatch.setattr(measure, "LONGEST_CHAIN", 2)
     keyed(bench)
     seen = []
     for _ in range(5):
@@ -153,7 +153,7 @@ def test_after_many_runs_the_rows_are_counted_all_the_same(
 def test_a_number_that_is_wrong_after_all_is_found_by_the_count_and_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tally, "LONGEST_CHAIN", 0)
+    monkeypatch.setattr(measure, "LONGEST_CHAIN", 0)
     keyed(bench)
     wrong = json.loads(bench.comment() or "")
     wrong["seeder"]["tally"]["rows"] = 7
@@ -309,7 +309,7 @@ class Life(RuleBasedStateMachine):
         """Whoever finds the matview in the state that the tally names finds that many rows."""
         stamp = self.bench.stamp() if self.bench.relations() else None
         if stamp and stamp.tally:
-            state = tally.STATE.replace("%(oid)s", "'reporting.sales'::regclass")
+            state = measure.STATE.replace("%(oid)s", "'reporting.sales'::regclass")
             if self.bench.value(f"select {state}") == stamp.tally.state:
                 assert stamp.tally.rows == counted(self.bench)
 

@@ -10,13 +10,14 @@ import pytest
 from psycopg2.errors import QueryCanceled
 from support.workbench import Bench
 
-from seeder.matviews import lock
 from seeder.matviews.insight import activity
 from seeder.matviews.insight.activity import Person, Worker
+from seeder.matviews.lock_key import key_of
+from seeder.postgres.application_names import application_name
 from seeder.sql.names import MatviewName
 
 SALES = MatviewName("reporting", "sales")
-NAME = lock.application_name("20261124T0200Z.custom-1", 0)
+NAME = application_name("20261124T0200Z.custom-1", 0)
 
 
 def seen(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
@@ -33,7 +34,7 @@ def at_work(bench: Bench, statement: str) -> Iterator[None]:
     """A session in a run's name that holds the matview's lock and executes the statement meanwhile."""
     with bench.platform.databases.bare_connection() as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute("select pg_advisory_lock(%s)", (lock.key_of(SALES),))
+        cursor.execute("select pg_advisory_lock(%s)", (key_of(SALES),))
         cursor.execute("select set_config('application_name', %s, false)", (NAME,))
 
         def work() -> None:
@@ -159,7 +160,7 @@ def test_a_concurrent_refresh_that_writes_says_so(made: Bench) -> None:
         update public.sale set amount = 0 where id < 50
     """)
     with made.platform.databases.bare_connection() as connection, connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_lock(%s)", (lock.key_of(SALES),))
+        cursor.execute("select pg_advisory_lock(%s)", (key_of(SALES),))
         cursor.execute("refresh materialized view concurrently reporting.sales")
         found = worker(made)
     assert found

@@ -15,7 +15,8 @@ from support.homes import ask_postgres, gone
 from seeder.config.urls import driver_url
 from seeder.errors import DatabaseUnreachable
 from seeder.postgres import databases as connecting
-from seeder.postgres.databases import CLIENT_CHECK, IDLE_NAME, KEEPALIVES, Databases
+from seeder.postgres.application_names import IDLE_NAME
+from seeder.postgres.databases import CLIENT_CHECK, KEEPALIVES, Databases
 from seeder.postgres.session import Session
 
 NOWHERE = "postgresql://user@127.0.0.1:1/name"

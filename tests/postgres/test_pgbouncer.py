@@ -14,7 +14,8 @@ from support.running import run
 
 from seeder.errors import MatviewBusy
 from seeder.matviews import lock
-from seeder.matviews.lock import Limits
+from seeder.matviews.limits import Limits
+from seeder.postgres.application_names import application_name
 from seeder.postgres.backend_usage import local_backend
 
 
@@ -61,7 +62,7 @@ def test_a_number_that_no_process_bears_is_nobodys(pooled: Platform, number: int
 def test_the_lock_the_name_and_cancelling_are_those_of_the_backend(pooled: Platform) -> None:
     pooled.custom(30, table_name="held")
     matview = {one.manifest_id: one for one in pooled.all_manifests()}[30].matview
-    limits, name = Limits(0, 0, ("public",)), lock.application_name("n1.custom-30", 0)
+    limits, name = Limits(0, 0, ("public",)), application_name("n1.custom-30", 0)
     with (
         pooled.databases.session() as one,
         pooled.databases.session() as other,

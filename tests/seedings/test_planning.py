@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from seeder.broker.queues import CONTROL_PRIORITY, RUN_PRIORITIES
 from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.manifests import Manifest
-from seeder.matviews.lock import application_name, read_application_name
 from seeder.models import ReportType
+from seeder.postgres.application_names import application_name, read_application_name
 from seeder.seedings.planning import Selection, adhoc_seeding_id, plan
 
 DATABASES = {None, 7}

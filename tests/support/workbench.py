@@ -9,7 +9,7 @@ from support.contract import Platform
 from seeder.config.settings import Settings
 from seeder.manifests import Manifest
 from seeder.matviews import lock, stamp
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.policy import Policy, policy_of
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date

@@ -24,8 +24,10 @@ from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.errors import SeederError
 from seeder.matviews import lock
+from seeder.matviews.lock_key import key_of
 from seeder.matviews.policy import policy_of
 from seeder.matviews.upkeep import bring_up_to_date
+from seeder.postgres.application_names import application_name
 from seeder.web.application import create_app
 from seeder.web.security.access import Access
 
@@ -53,7 +55,7 @@ def refreshed(platform: Platform, app: FastAPI, number: int, night: str = NIGHT)
     platform.history.start(run_id, manifest.table_name)
     policy = policy_of(app.state.services.equipment.settings)
     with platform.databases.session() as session:
-        found = lock.take(session, manifest.matview, lock.application_name(run_id, 0), policy.limits)
+        found = lock.take(session, manifest.matview, application_name(run_id, 0), policy.limits)
         try:
             done = bring_up_to_date(session, manifest, found, policy)
         except SeederError as error:
@@ -286,8 +288,8 @@ def at_work(sale: Platform) -> Iterator[Callable[[str], None]]:
         connection = closing.enter_context(sale.databases.bare_connection())
         connection.autocommit = True
         cursor = connection.cursor()
-        cursor.execute("select pg_advisory_lock(%s)", (lock.key_of(manifest.matview),))
-        name = lock.application_name(f"{NIGHT}.custom-1", 0)
+        cursor.execute("select pg_advisory_lock(%s)", (key_of(manifest.matview),))
+        name = application_name(f"{NIGHT}.custom-1", 0)
         cursor.execute("select set_config('application_name', %s, false)", (name,))
 
         def execute() -> None:

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from seeder.matviews.insight.facts import BRIEFLY
-from seeder.matviews.lock import key_of
+from seeder.matviews.lock import HOLDS
+from seeder.matviews.lock_key import key_of
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
@@ -33,18 +34,14 @@ order by a.xact_start nulls last, a.pid
 limit 50
 """
 
-#: The session that holds the matview's advisory lock (lock.HOLDER) and what it is at. Whom it waits for is
-#: only asked while it waits: the answer takes the lock manager's own locks.
+#: The session that holds the matview's advisory lock and what it does. Which sessions block it is asked only
+#: while it waits: pg_blocking_pids() takes the lock manager's own locks.
 WORKER = f"""
 select {SESSION}, clock_timestamp() as now, a.query_start as statement_since,
        a.wait_event_type, a.wait_event,
        case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{{}}' end as blockers,
        (select count(*) from pg_stat_activity helper where helper.leader_pid = a.pid) as helpers
-from pg_locks l join pg_stat_activity a on a.pid = l.pid
-where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-  and l.database = (select d.oid from pg_database d where d.datname = current_database())
-  and (l.classid::bigint << 32) | l.objid::bigint = %(key)s
-limit 1
+{HOLDS}limit 1
 """
 
 AWAITED = """

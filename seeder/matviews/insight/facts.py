@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from seeder.matviews import stamp
+from seeder.matviews.found import USABLE
 from seeder.matviews.indexes import MARK
-from seeder.matviews.lock import USABLE
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName

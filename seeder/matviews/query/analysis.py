@@ -12,11 +12,11 @@ import psycopg2
 
 from seeder.errors import QueryFailed
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import PROBE, refuse_unfit_to
-from seeder.matviews.query.confinement import explained
+from seeder.matviews.query.columns import refuse_unfit_to
+from seeder.matviews.query.confinement import plan_of_probe
 from seeder.matviews.query.elsewhere import meant_elsewhere
 from seeder.matviews.query.functions import refuse_functions_of_probe
-from seeder.matviews.query.probe import probe
+from seeder.matviews.query.probe import PROBE, probe
 from seeder.matviews.query.restricted import SINCE, unresolved_functions
 from seeder.postgres.failures import judged
 from seeder.postgres.session import OWN_PATH, Session
@@ -60,7 +60,7 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
         # Before EXPLAIN, which would come upon the same names and say less about them.
         warnings = unresolved_functions(session) if session.server_version >= SINCE else []
         if as_role:
-            explained(session, policy)
+            plan_of_probe(session, policy)
         return Analysis(warnings, elsewhere)
 
 

@@ -48,7 +48,7 @@ READ_ONLY = "set transaction read only;\n"
 EXPLAIN = "explain (format json) select * from pg_temp.seeder_probe"
 
 
-def explained(session: Session, policy: Policy) -> dict[str, Any]:
+def plan_of_probe(session: Session, policy: Policy) -> dict[str, Any]:
     """How PostgreSQL would execute the probe's query (seeder.matviews.query.probe), asked inside its block.
 
     Without a role of the manifests' there is nothing to get out of: what the query calls has the connection's

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from difflib import unified_diff
 
-from seeder.matviews.lock import USABLE
+from seeder.matviews.found import USABLE
 from seeder.matviews.policy import Policy
-from seeder.matviews.query.confinement import explained
+from seeder.matviews.query.confinement import plan_of_probe
 from seeder.matviews.query.probe import probe
 from seeder.postgres.session import Session
 from seeder.sql.guard import SafeQuery
@@ -36,7 +36,7 @@ class Estimate:
 def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
     """Raises ManifestError for a query that PostgreSQL can't plan, with its place in the manifest."""
     with probe(session, query, policy.as_manifest):
-        plan = explained(session, policy)
+        plan = plan_of_probe(session, policy)
     return Estimate(cost=float(plan["Total Cost"]), rows=int(plan["Plan Rows"]))
 
 

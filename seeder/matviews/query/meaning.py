@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from seeder.manifests import Manifest
 from seeder.matviews import stamp
-from seeder.matviews.lock import Found
+from seeder.matviews.found import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.adopt import same_meaning
 from seeder.matviews.query.alteration import SQL_CHANGED, Stranger, alteration, stranger

@@ -10,8 +10,11 @@ from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.definitions import Reread
 from seeder.sql.guard import SafeQuery
 
+#: What the view is called elsewhere in our statements.
+PROBE = "pg_temp.seeder_probe"
+
 #: The line break ends a comment that the query may end with.
-PROBE = "create temporary view seeder_probe as\n{query}\n;\n" + OWN_PATH
+CREATE_PROBE = "create temporary view seeder_probe as\n{query}\n;\n" + OWN_PATH
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def probe(session: Session, query: SafeQuery, as_manifest: str = "") -> Iterator
     `as_manifest` is Policy's. The view goes with its transaction, which is rolled back. A query that
     PostgreSQL can't resolve (a table is missing) raises QueryFailed with its place in the manifest.
     """
-    text = PROBE.format(query=query.text)
+    text = CREATE_PROBE.format(query=query.text)
     offset = text.index(query.text)
     try:
         try:

@@ -1,33 +1,17 @@
 """A matview and the copy that is built beside it to take its place; and the copies that dead runs left.
 
 The copy is committed before the exchange, so a run that dies in between leaves it behind. It is known by its
-name, which only the holder of the matview's advisory lock makes or drops (seeder.matviews.lock.copy_of).
+name, which only the holder of the matview's advisory lock makes or drops (seeder.matviews.copy_names).
 """
 
 from dataclasses import dataclass
 
 import psycopg2
 
-from seeder.matviews.lock import COPY_PREFIX
+from seeder.matviews.copy_names import COPY_PREFIX
+from seeder.matviews.relation import Matview
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
-from seeder.sql.names import MatviewName
-
-#: What it is, for telling whether it is still the same. The name of its schema is part of the definition.
-READ = """
-set local search_path = pg_catalog;
-select c.oid, n.nspname as schema, c.relname as name, c.relispopulated as populated,
-       pg_get_userbyid(c.relowner) as owner,
-       rtrim(pg_get_viewdef(c.oid), ';') as definition,
-       -- Empty, not NULL, where it has none: a query may be "select from t".
-       array(
-           select row(attname, atttypid, atttypmod, attcollation)::text
-           from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
-           order by attnum
-       ) as columns
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)
-"""
 
 #: The copy itself, and before it the copies of matviews on top that a dead run had made to go with it.
 LEFT = """
@@ -58,24 +42,6 @@ OWN_ROLE = "set local role none;\n"
 
 
 @dataclass(frozen=True)
-class Matview:
-    """A matview as the catalogue has it."""
-
-    oid: int
-    name: MatviewName
-    owner: str
-    populated: bool
-    definition: str
-    #: Name, type, modifier and collation of each column, as one text.
-    columns: tuple[str, ...]
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What makes it the same matview as before, whatever was put on it."""
-        return self.oid, self.name, self.definition, self.columns
-
-
-@dataclass(frozen=True)
 class Pair:
     """A matview and its copy. `role` begins the statements that change them: it sets who may."""
 
@@ -87,19 +53,6 @@ class Pair:
     def keeps_columns(self) -> bool:
         """Whether whatever reads the old one can read the copy: more columns at the end do no harm."""
         return self.copy.columns[: len(self.old.columns)] == self.old.columns
-
-
-def read(session: Session, oid: int) -> Matview | None:
-    """Read in the transaction that is open, whose search_path is pg_catalog from then on."""
-    row = session.row(READ, oid=oid)
-    return row and Matview(
-        row.oid,
-        MatviewName(row.schema, row.name),
-        row.owner,
-        row.populated,
-        row.definition,
-        tuple(row.columns),
-    )
 
 
 def discard(session: Session, oid: int, role: str) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seeder.errors import DependentsInTheWay
-from seeder.matviews.swap.copies import Matview, Pair
+from seeder.matviews.relation import Matview
+from seeder.matviews.swap.copies import Pair
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 

@@ -10,6 +10,7 @@ import structlog
 
 from seeder.errors import SeederError
 from seeder.matviews import lock
+from seeder.matviews.copy_names import key_of_copy
 from seeder.matviews.swap.copies import discard
 from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName, quoted
@@ -42,7 +43,7 @@ def discard_leftovers(session: Session) -> list[MatviewName]:
 
 
 def _discarded(session: Session, row: Any) -> MatviewName | None:
-    name, key = MatviewName(row.schema, row.name), lock.key_of_copy(row.name)
+    name, key = MatviewName(row.schema, row.name), key_of_copy(row.name)
     if key is None or not lock.hold(session, key):
         return None
     try:

@@ -14,10 +14,13 @@ import psycopg2
 
 from seeder.errors import MatviewChanged, SeederError
 from seeder.matviews import lock
+from seeder.matviews.copy_names import COPY_PREFIX, copy_of
+from seeder.matviews.lock_key import key_of
 from seeder.matviews.measure import total_bytes
 from seeder.matviews.policy import Policy
+from seeder.matviews.relation import Matview, read
 from seeder.matviews.swap.build import CREATE, FIND, Built, build, fill, made, rehearse
-from seeder.matviews.swap.copies import OWN_ROLE, Matview, Pair, discard, read
+from seeder.matviews.swap.copies import OWN_ROLE, Pair, discard
 from seeder.matviews.swap.dependents import matviews, refuse_hindrances
 from seeder.matviews.swap.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
 from seeder.postgres.failures import judged
@@ -88,7 +91,7 @@ def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, li
             if not there or there[0].oid != oid or there[0].name != matview:
                 raise MatviewChanged(table_name=str(matview), what="it was renamed or dropped")
             for one in there[1:]:
-                if one.name.name.startswith(lock.COPY_PREFIX):
+                if one.name.name.startswith(COPY_PREFIX):
                     raise MatviewChanged(table_name=str(matview), what=f"{one.name} is being built on it")
             refuse_hindrances(session, there)
     except psycopg2.Error as error:
@@ -105,14 +108,14 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     taken: set[MatviewName] = set()
     try:
         for name in matviews(session, oid).values():
-            if not lock.hold(session, lock.key_of(name)):
+            if not lock.hold(session, key_of(name)):
                 raise lock.busy(session, name)
             taken.add(name)
         yield taken
     finally:
         if not session.closed:
             for name in taken:
-                lock.let_go(session, lock.key_of(name))
+                lock.let_go(session, key_of(name))
 
 
 def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], policy: Policy) -> list[Pair]:
@@ -120,7 +123,7 @@ def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], polic
     if not on_top:
         return []
     for old in on_top:
-        copy = lock.copy_of(old.name)
+        copy = copy_of(old.name)
         if left := session.row(FIND, schema=copy.schema, name=copy.name):
             discard(session, left.oid, policy.set_role)
     pairs: list[Pair] = []
@@ -148,9 +151,7 @@ def _made_on_top(session: Session, base: Pair, on_top: Sequence[Matview]) -> lis
             below = pairs[-1]
             rename(session, below.role, below.old.name, hidden(below.old.name))
             rename(session, below.role, below.copy.name, below.old.name)
-            session.run_text(
-                OWN_ROLE + CREATE.format(copy=lock.copy_of(old.name).quoted, query=old.definition)
-            )
+            session.run_text(OWN_ROLE + CREATE.format(copy=copy_of(old.name).quoted, query=old.definition))
             pairs.append(Pair(old, made(session, old), OWN_ROLE))
         for pair in reversed(pairs[:-1]):
             rename(session, pair.role, pair.old.name, pair.copy.name)

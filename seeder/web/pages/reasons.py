@@ -6,8 +6,8 @@ from datetime import datetime
 from seeder.diagnosis.inspection import Unknown
 from seeder.history.watching import WatchedJob
 from seeder.matviews.insight.activity import Person, Step, Worker
-from seeder.matviews.lock import names_of, read_application_name
 from seeder.models import RunStatus
+from seeder.postgres.application_names import names_of, read_application_name
 from seeder.runs.waiting import Turn, Whereabouts
 from seeder.wording import number
 

@@ -1,0 +1,21 @@
+"""The names of copies: a matview that is built to replace another one is named after the other's lock."""
+
+import re
+
+from seeder.matviews.lock_key import key_of
+from seeder.sql.names import MatviewName
+
+#: The names of copies begin so.
+COPY_PREFIX = "seeder:copy:"
+
+
+def copy_of(matview: MatviewName) -> MatviewName:
+    """What the matview that is built to take its place is called until then. A colon is refused in a
+    manifest's table_name, so no other matview of seeder's bears such a name."""
+    return MatviewName(matview.schema, f"{COPY_PREFIX}{key_of(matview) & (1 << 64) - 1:016x}")
+
+
+def key_of_copy(name: str) -> int | None:
+    """The key of the matview for which a copy of that name was built; None for a name that isn't a copy's."""
+    found = re.fullmatch(f"{COPY_PREFIX}([0-9a-f]{{16}})", name)
+    return int.from_bytes(bytes.fromhex(found[1]), signed=True) if found else None

@@ -1,0 +1,53 @@
+"""A matview as the catalogue has it: name, owner, definition and columns."""
+
+from dataclasses import dataclass
+
+from seeder.postgres.session import Session
+from seeder.sql.names import MatviewName
+
+#: What it is, for telling whether it is still the same. The name of its schema is part of the definition.
+READ = """
+set local search_path = pg_catalog;
+select c.oid, n.nspname as schema, c.relname as name, c.relispopulated as populated,
+       pg_get_userbyid(c.relowner) as owner,
+       rtrim(pg_get_viewdef(c.oid), ';') as definition,
+       -- Empty, not NULL, where it has none: a query may be "select from t".
+       array(
+           select row(attname, atttypid, atttypmod, attcollation)::text
+           from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+           order by attnum
+       ) as columns
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)
+"""
+
+
+@dataclass(frozen=True)
+class Matview:
+    """A matview as the catalogue has it."""
+
+    oid: int
+    name: MatviewName
+    owner: str
+    populated: bool
+    definition: str
+    #: Name, type, modifier and collation of each column, as one text.
+    columns: tuple[str, ...]
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it the same matview as before, whatever was put on it."""
+        return self.oid, self.name, self.definition, self.columns
+
+
+def read(session: Session, oid: int) -> Matview | None:
+    """Read in the transaction that is open, whose search_path is pg_catalog from then on."""
+    row = session.row(READ, oid=oid)
+    return row and Matview(
+        row.oid,
+        MatviewName(row.schema, row.name),
+        row.owner,
+        row.populated,
+        row.definition,
+        tuple(row.columns),
+    )
