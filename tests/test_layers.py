@@ -27,7 +27,6 @@ matviews
 schedule
 equipment
 runs seedings
-frozen
 maintenance diagnosis monitoring
 app
 tasks

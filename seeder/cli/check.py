@@ -13,8 +13,8 @@ from seeder.config.urls import masked_broker
 from seeder.diagnosis.check import Findings, Problem, check_manifests
 from seeder.equipment import equipment
 from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomplete
-from seeder.frozen import find_frozen
-from seeder.frozen.wording import as_warning, everything
+from seeder.maintenance.frozen import find_frozen
+from seeder.maintenance.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
 from seeder.matviews.policy import policy_of
 from seeder.postgres.failures import one_line

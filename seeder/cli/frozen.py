@@ -9,8 +9,15 @@ from seeder.cli.cancel import account
 from seeder.cli.printing import console, counted, moment, print_json, print_table, size, text
 from seeder.cli.tables import Column, Styled, Table
 from seeder.equipment import equipment
-from seeder.frozen import Dropping, FrozenMatview, FrozenReports, FrozenStatus, Outcome, find_frozen
-from seeder.frozen.wording import everything, whose, why_kept
+from seeder.maintenance.frozen import (
+    Dropping,
+    FrozenMatview,
+    FrozenReports,
+    FrozenStatus,
+    Outcome,
+    find_frozen,
+)
+from seeder.maintenance.frozen.wording import everything, whose, why_kept
 from seeder.postgres.databases import database_name
 
 DATABASE_DOWN = "{database} can't be reached, and what is frozen there isn't known: {reason}."

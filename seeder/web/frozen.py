@@ -16,7 +16,7 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 
 from seeder.errors import DatabaseSilent, UserError
-from seeder.frozen import FrozenReports
+from seeder.maintenance.frozen import FrozenReports
 from seeder.postgres.failures import one_line
 from seeder.web.live.timeouts import in_time
 

@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection
 
 from seeder.equipment import Equipment
 from seeder.errors import DatabaseSilent, TooMuchAtOnce, Unanswered
-from seeder.frozen import find_frozen
 from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
+from seeder.maintenance.frozen import find_frozen
 from seeder.monitoring import Monitor
 from seeder.runs.waiting import WaitingRoom
 from seeder.web.frozen import FrozenWatch

@@ -93,7 +93,7 @@ def test_a_look_that_fails_hides_nothing_else(
     def fails(*_: object) -> None:
         raise psycopg2.OperationalError("no")
 
-    monkeypatch.setattr("seeder.frozen.finding.find", fails)
+    monkeypatch.setattr("seeder.maintenance.frozen.finding.find", fails)
     with TestClient(make_app(), base_url=HERE, headers={"Authorization": f"Bearer {TOKEN}"}) as other:
         assert "frozen" not in words(other.get("/").text)
         assert other.get("/api/frozen").status_code == 503

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request
 
-from seeder.frozen import FrozenMatview, FrozenStatus, Kept
-from seeder.frozen.wording import everything, why_kept
+from seeder.maintenance.frozen import FrozenMatview, FrozenStatus, Kept
+from seeder.maintenance.frozen.wording import everything, why_kept
 from seeder.web.api.answers import ERRORS, MOST_PER_PAGE
 from seeder.web.frozen import Found
 from seeder.web.services import services

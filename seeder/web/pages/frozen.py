@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from seeder.frozen.wording import everything, whose, why_kept
+from seeder.maintenance.frozen.wording import everything, whose, why_kept
 from seeder.web.api.answers import MOST_PER_PAGE
 from seeder.web.pages.rendering import page
 from seeder.web.services import services

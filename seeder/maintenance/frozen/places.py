@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from seeder.errors import ManifestError
-from seeder.frozen.reports import Why
+from seeder.maintenance.frozen.reports import Why
 from seeder.manifests import Manifest
 from seeder.matviews.stamped import Stamped
 from seeder.postgres.databases import Databases

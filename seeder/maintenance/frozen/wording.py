@@ -1,6 +1,6 @@
 """What people are told of frozen reports: whose each is, why it is frozen, and why it stays."""
 
-from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
+from seeder.maintenance.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
 from seeder.postgres.databases import named_elsewhere
 from seeder.wording import size
 

@@ -8,7 +8,7 @@ from support.contract import Platform, new_run, platform_on
 from support.emptied import fresh_database
 from support.frozen_reports import recorded, stamped
 
-from seeder.frozen import Dropping, FrozenReports, Kept, Outcome, Why, find
+from seeder.maintenance.frozen import Dropping, FrozenReports, Kept, Outcome, Why, find
 from seeder.matviews import lock
 from seeder.matviews.lock_key import key_of
 from seeder.postgres.databases import Databases

@@ -17,11 +17,11 @@ from psycopg2 import errorcodes
 
 from seeder.equipment import Equipment
 from seeder.errors import MatviewChanged
-from seeder.frozen.finding import places_now, versions_now
-from seeder.frozen.places import Places
-from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
-from seeder.frozen.wording import DROPPED, whose
 from seeder.history import HistoryRepository, NewRun
+from seeder.maintenance.frozen.finding import places_now, versions_now
+from seeder.maintenance.frozen.places import Places
+from seeder.maintenance.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
+from seeder.maintenance.frozen.wording import DROPPED, whose
 from seeder.manifests import ManifestReader
 from seeder.matviews import lock
 from seeder.matviews.lock_key import key_of

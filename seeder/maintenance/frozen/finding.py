@@ -6,11 +6,18 @@ from dataclasses import replace
 import psycopg2
 
 from seeder.equipment import Equipment
-from seeder.frozen.places import Places
-from seeder.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Unreachable, Why
 from seeder.history import HistoryRepository
 from seeder.history.abandoned import Key, Remembered
 from seeder.history.watching import RecordWatch
+from seeder.maintenance.frozen.places import Places
+from seeder.maintenance.frozen.reports import (
+    FrozenMatview,
+    FrozenReports,
+    FrozenStatus,
+    Kept,
+    Unreachable,
+    Why,
+)
 from seeder.manifests import ManifestReader
 from seeder.matviews.stamped import Stamped, stamped
 from seeder.models import ReportType
