@@ -20,9 +20,8 @@ from benchmarks.arena import Arena, connect
 from benchmarks.measuring import Say
 from seeder.config.settings import RefreshMode, Settings
 from seeder.manifests import Manifest
-from seeder.matviews import lock
-from seeder.matviews.policy import policy_of
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date, policy_of
+from seeder.matviews.locks import lock
 from seeder.models import ReportType
 from seeder.postgres.databases import Databases
 

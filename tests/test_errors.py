@@ -133,7 +133,7 @@ def test_a_fact_is_shown_as_it_is_braces_and_all(field: str) -> None:
     assert f"has no {field}. Fill {field} in its row." in str(FieldMissing(field=field))
 
 
-@pytest.mark.parametrize("program", [["-m", "seeder", "--help"], ["-c", "import seeder.matviews.lock"]])
+@pytest.mark.parametrize("program", [["-m", "seeder", "--help"], ["-c", "import seeder.matviews.locks.lock"]])
 def test_without_docstrings_there_are_no_messages_so_nothing_starts(program: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-OO", *program], capture_output=True, text=True, timeout=60, check=False

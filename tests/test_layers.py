@@ -153,6 +153,54 @@ def test_imports_downwards_and_within_a_folder_are_let_pass(module: str, text: s
     assert violations(module, text) == []
 
 
+# --- the doors -------------------------------------------------------------------------------------------
+
+#: Folders whose inside is their own: others import the names in ``__all__``, and from these sub-packages.
+DOORS = {"seeder.matviews": ("locks", "query", "insight")}
+
+
+def past_the_door(door: str, text: str) -> list[str]:
+    """What a file outside the folder imports of its inside."""
+    init = ast.parse(source(door).read_text())
+    names = next(
+        ast.literal_eval(node.value)
+        for node in init.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [alias.name.removeprefix(f"{door}.") for alias in node.names if f"{door}." in alias.name]
+        elif isinstance(node, ast.ImportFrom) and node.module == door:
+            found += [alias.name for alias in node.names if alias.name not in names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{door}."):
+            found.append(str(node.module).removeprefix(f"{door}."))
+    return [name for name in found if name.split(".")[0] not in DOORS[door]]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_others_import_a_folder_through_its_door_or_a_named_part(door: str) -> None:
+    others = [module for module in MODULES if not f"{module}.".startswith(f"{door}.")]
+    inside = {module: past_the_door(door, source(module).read_text()) for module in others}
+    assert {module: names for module, names in inside.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from seeder.matviews import Policy, stamp", ["stamp"]),
+        ("from seeder.matviews.stamp import Stamp", ["stamp"]),
+        ("import seeder.matviews.swap.build", ["swap.build"]),
+        (
+            "from seeder.matviews import Policy, locks\nfrom seeder.matviews.query.estimate import estimate",
+            [],
+        ),
+    ],
+)
+def test_an_import_past_a_door_is_found(text: str, found: list[str]) -> None:
+    assert past_the_door("seeder.matviews", text) == found
+
+
 # --- importing does no work ------------------------------------------------------------------------------
 
 #: What `python -m seeder` and `celery -A seeder` load in order to run it.

@@ -16,7 +16,7 @@ from seeder.errors import BrokerUnreachable, DatabaseUnreachable, SchemaIncomple
 from seeder.maintenance.frozen import find_frozen
 from seeder.maintenance.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.postgres.failures import one_line
 from seeder.seedings.planning import Selection
 

@@ -9,7 +9,7 @@ from seeder.cli.printing import console, first_line, number, print_json, print_t
 from seeder.cli.tables import Column, Styled, Table
 from seeder.diagnosis.forecast import ERROR, Forecast, forecast
 from seeder.equipment import equipment
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.seedings.planning import Selection
 from seeder.wording import brief
 

@@ -10,12 +10,10 @@ import psycopg2
 from seeder.diagnosis.survey import looking, survey
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
 from seeder.manifests import Manifest, owned
-from seeder.matviews.decision import Deed, decide, refuse_hopeless
-from seeder.matviews.found import glance
-from seeder.matviews.policy import Policy
+from seeder.matviews import Deed, Policy, decide, glance, refuse_hopeless
 from seeder.matviews.query.analysis import analyse, resolve
 from seeder.matviews.query.estimate import estimate
-from seeder.matviews.rights import Rights, rights, with_reader
+from seeder.matviews.query.rights import Rights, rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session

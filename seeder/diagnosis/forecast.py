@@ -10,12 +10,9 @@ from seeder.diagnosis.survey import looking, survey
 from seeder.errors import ManifestError, QueryFailed, SeederError
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
-from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
-from seeder.matviews.found import glance
-from seeder.matviews.policy import Policy
+from seeder.matviews import Decision, Deed, How, Policy, decide, glance, refuse_hopeless
 from seeder.matviews.query.estimate import definition_diff, estimate, key_index
-from seeder.matviews.refresh import How
-from seeder.matviews.rights import Rights, with_reader
+from seeder.matviews.query.rights import Rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session

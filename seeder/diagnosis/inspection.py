@@ -14,11 +14,11 @@ from psycopg2 import errorcodes
 from seeder.diagnosis.forecast import Forecast, forecast
 from seeder.errors import SeederError
 from seeder.manifests import Manifest
+from seeder.matviews import Policy
 from seeder.matviews.insight import activity, facts, lineage
 from seeder.matviews.insight.activity import AtMatview, Worker
 from seeder.matviews.insight.facts import Facts, IndexFacts, Reads, Sizes
 from seeder.matviews.insight.lineage import Relation
-from seeder.matviews.policy import Policy
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import Session

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from seeder.manifests import Manifest
-from seeder.matviews.limits import SET_LIMITS, Limits
+from seeder.matviews import Limits, under_limits
 from seeder.postgres.databases import Databases
-from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.postgres.session import Session
 
 T = TypeVar("T")
 
@@ -19,18 +19,8 @@ CONNECTIONS = 4
 @contextmanager
 def looking(databases: Databases, database_id: int | None, limits: Limits) -> Iterator[Session]:
     """A connection with the time limits of a run."""
-    with databases.session(database_id) as session:
-        session.run(
-            SET_LIMITS,
-            statement_timeout_ms=str(round(limits.statement_timeout * 1000)),
-            lock_timeout_ms=str(round(limits.lock_timeout * 1000)),
-        )
-        try:
-            yield session
-        finally:
-            if not session.closed:
-                # The web's processes do other work on the same connections.
-                session.run_text(OWN_LIMITS)
+    with databases.session(database_id) as session, under_limits(session, limits):
+        yield session
 
 
 def survey(ask: Callable[[Sequence[Manifest]], T], groups: Iterable[Sequence[Manifest]]) -> Iterator[T]:

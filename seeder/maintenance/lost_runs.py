@@ -12,7 +12,7 @@ from seeder.equipment import Equipment
 from seeder.errors import NameRefused
 from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.history.optional import ColumnDropped
-from seeder.matviews import lock
+from seeder.matviews.locks import lock
 from seeder.models import RunStatus
 from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases

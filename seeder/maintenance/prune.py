@@ -6,7 +6,7 @@ import psycopg2
 import structlog
 
 from seeder.equipment import Equipment
-from seeder.matviews.swap.leftovers import discard_leftovers
+from seeder.matviews import discard_leftovers
 from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)

@@ -1,9 +1,36 @@
 """One materialized view per manifest: created, refreshed, or rebuilt beside the old one and exchanged for it.
 
-The door is here; ``swap``, ``query`` and ``insight`` are rooms that others may look into.
+What other packages need is named here or is in ``locks``, ``query`` or ``insight``; they import nothing else
+of this folder (tests/test_layers.py).
 """
 
-from seeder.matviews.policy import Policy
+from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
+from seeder.matviews.found import Found, glance
+from seeder.matviews.limits import Limits, under_limits
+from seeder.matviews.policy import Policy, policy_of
+from seeder.matviews.refresh import How
+from seeder.matviews.stamped import Stamped, drop_stamped, stamped_matviews
+from seeder.matviews.swap.leftovers import discard_leftovers
+from seeder.matviews.timeout import timed_out
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 
-__all__ = ["Policy", "RefreshResult", "bring_up_to_date"]
+__all__ = [
+    "Decision",
+    "Deed",
+    "Found",
+    "How",
+    "Limits",
+    "Policy",
+    "RefreshResult",
+    "Stamped",
+    "bring_up_to_date",
+    "decide",
+    "discard_leftovers",
+    "drop_stamped",
+    "glance",
+    "policy_of",
+    "refuse_hopeless",
+    "stamped_matviews",
+    "timed_out",
+    "under_limits",
+]

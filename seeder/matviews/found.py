@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from seeder.matviews.copy_names import copy_of
 from seeder.matviews.shape import SHAPE
+from seeder.matviews.swap.copy_names import copy_of
 from seeder.postgres.prepared import Prepared
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from seeder.postgres.session import Session
+from seeder.postgres.session import OWN_LIMITS, Session
 
 #: A refresh's limits, as columns of a query: that query's own locks are taken before they hold.
 LIMITS = """\
@@ -40,6 +40,22 @@ class Limits:
         if 0 < self.statement_timeout <= statement_timeout:
             return self
         return replace(self, statement_timeout=statement_timeout, directive=directive)
+
+
+@contextmanager
+def under_limits(session: Session, limits: Limits) -> Iterator[None]:
+    """Run the block's statements under the timeouts of a run."""
+    session.run(
+        SET_LIMITS,
+        statement_timeout_ms=limits.statement_timeout_ms,
+        lock_timeout_ms=limits.lock_timeout_ms,
+    )
+    try:
+        yield
+    finally:
+        if not session.closed:
+            # Other work is done on the same connection later.
+            session.run_text(OWN_LIMITS)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import Any
 
 from seeder.errors import MatviewChanged
 from seeder.matviews import stamp
-from seeder.matviews.copy_names import COPY_PREFIX
-from seeder.matviews.lock import IS_HELD, KEY
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks.lock import IS_HELD, KEY
+from seeder.matviews.locks.lock_key import key_of
+from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.names import MatviewName, quoted
 
@@ -116,7 +116,7 @@ class Stamped:
     held: bool
 
 
-def stamped(session: Session, somebodys: Collection[MatviewName]) -> list[Stamped]:
+def stamped_matviews(session: Session, somebodys: Collection[MatviewName]) -> list[Stamped]:
     """Those of the database that bear a stamp and none of these names."""
     found = session.rows(
         STAMPED,
@@ -147,7 +147,7 @@ def _stamped(row: Any) -> Stamped | None:
     )
 
 
-def drop(session: Session, one: Stamped) -> str | None:
+def drop_stamped(session: Session, one: Stamped) -> str | None:
     """Drop it as its owner, if it still is what it was, and nothing needs it; returns its definition, or None
     where it isn't the same any more, and then it was not touched.
 

@@ -20,8 +20,8 @@ from seeder.matviews.publishing import Terms, settle_copy
 from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
+from seeder.matviews.query.rights import denied
 from seeder.matviews.refresh import How, refresh
-from seeder.matviews.rights import denied
 from seeder.matviews.statistics import keep_true
 from seeder.matviews.swap.copies import discard
 from seeder.matviews.swap.swap import swap

@@ -15,7 +15,7 @@ import psycopg2
 from seeder.history import WINDOW_DAYS
 from seeder.matviews.insight.activity import SESSION, Person
 from seeder.matviews.insight.facts import BRIEFLY
-from seeder.matviews.lock import IS_HELD, KEY
+from seeder.matviews.locks.lock import IS_HELD, KEY
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
 from seeder.sql.names import quoted

@@ -22,7 +22,7 @@ from seeder.equipment import Equipment
 from seeder.errors import DatabaseUnreachable, NameRefused, UnknownRunOrTable
 from seeder.history import HistoryRepository, Run, Seen
 from seeder.manifests import ManifestReader
-from seeder.matviews import lock
+from seeder.matviews.locks import lock
 from seeder.models import RunStatus
 from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases

@@ -29,11 +29,8 @@ from seeder.errors import (
 )
 from seeder.history import HistoryRepository, Seen
 from seeder.manifests import Manifest, ManifestReader
-from seeder.matviews import lock, slots
-from seeder.matviews.found import Found
-from seeder.matviews.policy import Policy, policy_of
-from seeder.matviews.timeout import timed_out
-from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.matviews import Found, Policy, RefreshResult, bring_up_to_date, policy_of, timed_out
+from seeder.matviews.locks import lock, slots
 from seeder.models import RunStatus
 from seeder.postgres.application_names import application_name, read_application_name
 from seeder.postgres.databases import Databases, named_elsewhere

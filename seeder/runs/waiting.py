@@ -18,7 +18,7 @@ from seeder.broker.queues import TASK
 from seeder.config.urls import masked_broker
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
-from seeder.matviews import lock, slots
+from seeder.matviews.locks import lock, slots
 from seeder.postgres.failures import one_line
 from seeder.runs.message import Message
 from seeder.sql.names import matview_name

@@ -9,7 +9,7 @@ from redis import Redis
 
 from chaos.place import OBSERVER, SLOTS, Place, connect
 from chaos.reports import TWICE, Report
-from seeder.matviews.copy_names import COPY_PREFIX
+from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.application_names import IDLE_NAME, read_application_name
 
 UNFINISHED = """

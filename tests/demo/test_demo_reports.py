@@ -12,11 +12,10 @@ from seeder.config.settings import Settings
 from seeder.demo import EXPECTED_FAILURES, put_manifests
 from seeder.demo.manifests import CannedReport, CustomReport, canned_reports, custom_reports
 from seeder.errors import QueryRefused
+from seeder.matviews import Found, How, policy_of
 from seeder.matviews.create import create as create_matview
-from seeder.matviews.found import Found
-from seeder.matviews.policy import policy_of
 from seeder.matviews.query.functions import refuse_functions
-from seeder.matviews.refresh import How, refresh
+from seeder.matviews.refresh import refresh
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.databases import Databases
 from seeder.sql.directives import NONE, read

@@ -9,7 +9,7 @@ from support.contract import Platform
 from seeder.config.settings import OnQueryChange, Settings
 from seeder.diagnosis.check import Findings, check_manifests
 from seeder.errors import UnknownAgency
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.postgres.databases import Databases
 from seeder.seedings.planning import Selection
 

@@ -9,10 +9,9 @@ from seeder.config.settings import OnQueryChange, RefreshMode, Settings
 from seeder.diagnosis.forecast import Forecast, forecast
 from seeder.errors import SeederError
 from seeder.history import Figures, NewRun
-from seeder.matviews import lock
-from seeder.matviews.copy_names import copy_of
-from seeder.matviews.policy import policy_of
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date, policy_of
+from seeder.matviews.locks import lock
+from seeder.matviews.swap.copy_names import copy_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.seedings.planning import Selection, new_run

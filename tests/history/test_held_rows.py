@@ -20,7 +20,7 @@ from seeder.errors import RecordHeld
 from seeder.history import Run
 from seeder.maintenance import prune
 from seeder.maintenance.sweep import sweep_and_requeue
-from seeder.matviews import lock as matview_lock
+from seeder.matviews.locks import lock as matview_lock
 from seeder.matviews.swap import leftovers
 from seeder.postgres import databases
 from seeder.postgres.session import OWN_LIMITS

@@ -9,8 +9,8 @@ from support.emptied import fresh_database
 from support.frozen_reports import recorded, stamped
 
 from seeder.maintenance.frozen import Dropping, FrozenReports, Kept, Outcome, Why, find
-from seeder.matviews import lock
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks import lock
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName

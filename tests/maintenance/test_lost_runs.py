@@ -11,8 +11,8 @@ from support.emptied import fresh_database
 
 from seeder.history import Figures
 from seeder.maintenance.lost_runs import Sweep, Swept
-from seeder.matviews import lock
-from seeder.matviews.limits import Limits
+from seeder.matviews import Limits
+from seeder.matviews.locks import lock
 from seeder.postgres.application_names import application_name
 from seeder.postgres.databases import Databases
 from seeder.sql.names import matview_name

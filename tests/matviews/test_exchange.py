@@ -13,8 +13,8 @@ from support.furniture import dump
 from support.workbench import Bench
 
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
-from seeder.matviews.copy_names import copy_of
 from seeder.matviews.swap import exchange
+from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
 

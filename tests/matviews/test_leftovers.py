@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.contract import Platform
 
-from seeder.matviews import lock
-from seeder.matviews.copy_names import copy_of, key_of_copy
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks import lock
+from seeder.matviews.locks.lock_key import key_of
+from seeder.matviews.swap.copy_names import copy_of, key_of_copy
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.sql.names import MatviewName

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from support.workbench import Bench
 
 from seeder.errors import QueryFailed
-from seeder.matviews import lock
+from seeder.matviews.locks import lock
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.postgres.backend_usage import UNKNOWN, Usage, reported
 from seeder.postgres.databases import Databases

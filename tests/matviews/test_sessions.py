@@ -12,7 +12,7 @@ from support.workbench import Bench
 
 from seeder.matviews.insight import activity
 from seeder.matviews.insight.activity import Person, Worker
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.application_names import application_name
 from seeder.sql.names import MatviewName
 

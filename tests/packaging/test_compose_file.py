@@ -36,9 +36,8 @@ from support.homes import ask_postgres
 
 from seeder.config.settings import Settings
 from seeder.diagnosis.check import check_manifests
-from seeder.matviews import lock
-from seeder.matviews.policy import policy_of
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date, policy_of
+from seeder.matviews.locks import lock
 from seeder.postgres.session import MAY_REPORT
 from seeder.seedings.planning import Selection
 

@@ -15,9 +15,8 @@ from support.running import run
 from seeder.config.settings import Settings
 from seeder.errors import DatabaseUnreachable, FieldUnreadable, QueryFailed
 from seeder.history import Refusal
-from seeder.matviews import lock
-from seeder.matviews.policy import policy_of
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date, policy_of
+from seeder.matviews.locks import lock
 from seeder.postgres.databases import Databases
 from seeder.postgres.encoding import UNREADABLE, codec_of, writable
 

@@ -22,7 +22,7 @@ from seeder.equipment import Equipment
 from seeder.history.nights import Nights
 from seeder.maintenance import prune
 from seeder.maintenance.sweep import sweep_and_requeue
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.monitoring import Monitor
 from seeder.postgres.session import LOCK_TIMEOUT, Session
 from seeder.runs.cancelling import Cancellation

@@ -13,8 +13,8 @@ from support.pooler import pooling
 from support.running import run
 
 from seeder.errors import MatviewBusy
-from seeder.matviews import lock
-from seeder.matviews.limits import Limits
+from seeder.matviews import Limits
+from seeder.matviews.locks import lock
 from seeder.postgres.application_names import application_name
 from seeder.postgres.backend_usage import local_backend
 

@@ -10,7 +10,7 @@ from support.workbench import Bench
 
 from seeder.diagnosis.survey import looking
 from seeder.errors import KeyNotUnique, QueryFailed, RoleRefused
-from seeder.matviews.policy import Policy
+from seeder.matviews import Policy
 from seeder.matviews.query.analysis import analyse
 from seeder.matviews.query.estimate import estimate
 

@@ -11,9 +11,8 @@ from sqlalchemy.engine import make_url
 from support.workbench import Bench
 
 from seeder.config.settings import RefreshMode
-from seeder.matviews import upkeep
+from seeder.matviews import RefreshResult, bring_up_to_date, upkeep
 from seeder.matviews.swap import exchange
-from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.postgres.session import Session
 
 Hook = Callable[[Session, str], object]

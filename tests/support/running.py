@@ -6,7 +6,7 @@ from support.contract import Platform, new_run
 
 from seeder.config.settings import Settings
 from seeder.errors import SeederError
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.runs.claim import Desk
 from seeder.runs.message import Message
 

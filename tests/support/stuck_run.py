@@ -8,7 +8,7 @@ from support.contract import Platform
 from support.workbench import Bench
 
 from seeder import logs
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date
 from seeder.postgres.session import Session
 
 

@@ -8,11 +8,9 @@ from support.contract import Platform
 
 from seeder.config.settings import Settings
 from seeder.manifests import Manifest
-from seeder.matviews import lock, stamp
-from seeder.matviews.found import Found
-from seeder.matviews.policy import Policy, policy_of
+from seeder.matviews import Found, Policy, RefreshResult, bring_up_to_date, policy_of, stamp
+from seeder.matviews.locks import lock
 from seeder.matviews.stamp import Stamp
-from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 from seeder.models import ReportType
 from seeder.postgres.session import Session
 

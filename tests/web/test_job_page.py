@@ -23,10 +23,9 @@ from seeder.broker.delayed import Ready
 from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.errors import SeederError
-from seeder.matviews import lock
-from seeder.matviews.lock_key import key_of
-from seeder.matviews.policy import policy_of
-from seeder.matviews.upkeep import bring_up_to_date
+from seeder.matviews import bring_up_to_date, policy_of
+from seeder.matviews.locks import lock
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.application_names import application_name
 from seeder.web.application import create_app
 from seeder.web.security.access import Access

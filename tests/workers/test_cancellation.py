@@ -15,8 +15,8 @@ from support.processes import wait_until
 from seeder.cli.cancel import sentence
 from seeder.errors import DatabaseUnreachable, UnknownRunOrTable
 from seeder.history import HistoryRepository
-from seeder.matviews.limits import Limits
-from seeder.matviews.lock import take
+from seeder.matviews import Limits
+from seeder.matviews.locks.lock import take
 from seeder.postgres.application_names import application_name
 from seeder.postgres.databases import Databases
 from seeder.runs.cancelling import Cancellation

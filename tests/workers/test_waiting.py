@@ -13,8 +13,8 @@ from support.world import World
 
 from seeder.broker.delayed import Deferral
 from seeder.errors import DatabaseFull, MatviewBusy, TurnAwaited
-from seeder.matviews import lock
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
+from seeder.matviews.locks import lock
 from seeder.postgres.session import Session
 from seeder.runs.message import Message
 from seeder.runs.waiting import WaitingRoom

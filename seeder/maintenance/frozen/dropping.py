@@ -23,9 +23,9 @@ from seeder.maintenance.frozen.places import Places
 from seeder.maintenance.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
 from seeder.maintenance.frozen.wording import DROPPED, whose
 from seeder.manifests import ManifestReader
-from seeder.matviews import lock
-from seeder.matviews.lock_key import key_of
-from seeder.matviews.stamped import drop
+from seeder.matviews import drop_stamped
+from seeder.matviews.locks import lock
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import OWN_LIMITS
@@ -98,7 +98,7 @@ class Dropping:
                 if not lock.hold(session, key):
                     return Outcome(one, Kept.BUSY)
                 try:
-                    definition = None if self._is_back(one) else drop(session, one.stamped)
+                    definition = None if self._is_back(one) else drop_stamped(session, one.stamped)
                     if definition is None:
                         return Outcome(one, Kept.CHANGED)
                     said = self._recorded(one, run_id, definition, rows.get(one.table_name))

@@ -19,7 +19,7 @@ from seeder.maintenance.frozen.reports import (
     Why,
 )
 from seeder.manifests import ManifestReader
-from seeder.matviews.stamped import Stamped, stamped
+from seeder.matviews import Stamped, stamped_matviews
 from seeder.models import ReportType
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
@@ -57,7 +57,7 @@ def find(
             continue
         try:
             with databases.session(database_id) as session:
-                found = stamped(session, places.names_on(database_id))
+                found = stamped_matviews(session, places.names_on(database_id))
         except psycopg2.Error as error:
             if database_id is None:
                 raise

@@ -7,7 +7,7 @@ from typing import Self
 from seeder.errors import ManifestError
 from seeder.maintenance.frozen.reports import Why
 from seeder.manifests import Manifest
-from seeder.matviews.stamped import Stamped
+from seeder.matviews import Stamped
 from seeder.postgres.databases import Databases
 from seeder.sql.names import MatviewName
 

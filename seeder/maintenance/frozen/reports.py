@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from seeder.history.abandoned import OtherStatus
-from seeder.matviews.stamped import Stamped
+from seeder.matviews import Stamped
 
 
 class Why(StrEnum):

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from seeder.matviews.insight.facts import BRIEFLY
-from seeder.matviews.lock import HOLDS
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks.lock import HOLDS
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 

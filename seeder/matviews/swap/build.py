@@ -14,12 +14,12 @@ import psycopg2
 
 from seeder.errors import SeederError
 from seeder.matviews import measure
-from seeder.matviews.copy_names import copy_of
 from seeder.matviews.policy import Policy
 from seeder.matviews.relation import Matview, read
 from seeder.matviews.swap.attributes import Portrait
 from seeder.matviews.swap.carry_over import dress
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
+from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.swap.dependents import refuse_lost_columns
 from seeder.postgres.failures import Locate, judged
 from seeder.postgres.session import OWN_PATH, Session

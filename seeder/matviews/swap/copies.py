@@ -1,15 +1,15 @@
 """A matview and the copy that is built beside it to take its place; and the copies that dead runs left.
 
 The copy is committed before the exchange, so a run that dies in between leaves it behind. It is known by its
-name, which only the holder of the matview's advisory lock makes or drops (seeder.matviews.copy_names).
+name, which only the holder of the matview's advisory lock makes or drops (seeder.matviews.swap.copy_names).
 """
 
 from dataclasses import dataclass
 
 import psycopg2
 
-from seeder.matviews.copy_names import COPY_PREFIX
 from seeder.matviews.relation import Matview
+from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
 

@@ -17,10 +17,10 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse
-from seeder.matviews.copy_names import COPY_PREFIX, copy_of
 from seeder.matviews.relation import Matview, read
 from seeder.matviews.swap.carry_over import compared, dress, say_left_alone
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
+from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
 from seeder.matviews.swap.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import Session

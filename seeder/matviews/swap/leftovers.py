@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from seeder.errors import SeederError
-from seeder.matviews import lock
-from seeder.matviews.copy_names import key_of_copy
+from seeder.matviews.locks import lock
 from seeder.matviews.swap.copies import discard
+from seeder.matviews.swap.copy_names import key_of_copy
 from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.sql.names import MatviewName, quoted
 

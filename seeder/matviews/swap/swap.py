@@ -13,14 +13,14 @@ from dataclasses import replace
 import psycopg2
 
 from seeder.errors import MatviewChanged, SeederError
-from seeder.matviews import lock
-from seeder.matviews.copy_names import COPY_PREFIX, copy_of
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks import lock
+from seeder.matviews.locks.lock_key import key_of
 from seeder.matviews.measure import total_bytes
 from seeder.matviews.policy import Policy
 from seeder.matviews.relation import Matview, read
 from seeder.matviews.swap.build import CREATE, FIND, Built, build, fill, made, rehearse
 from seeder.matviews.swap.copies import OWN_ROLE, Pair, discard
+from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
 from seeder.matviews.swap.dependents import matviews, refuse_hindrances
 from seeder.matviews.swap.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
 from seeder.postgres.failures import judged

@@ -15,7 +15,7 @@ from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
 from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
 from seeder.manifests import Manifest
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line, place_in

@@ -9,10 +9,10 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 from typing import Any
 
 from seeder.errors import DatabaseFull, MatviewBusy
-from seeder.matviews import slots
 from seeder.matviews.found import LOOK, Found, found_in, look_values
 from seeder.matviews.limits import LIMITS, SET_LIMITS, Limits
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks import slots
+from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.application_names import IDLE_NAME, names_of, read_application_name
 from seeder.postgres.prepared import Prepared
 from seeder.postgres.session import OWN_LIMITS, Session

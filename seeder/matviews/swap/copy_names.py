@@ -2,7 +2,7 @@
 
 import re
 
-from seeder.matviews.lock_key import key_of
+from seeder.matviews.locks.lock_key import key_of
 from seeder.sql.names import MatviewName
 
 #: The names of copies begin so.
