@@ -75,7 +75,7 @@ def _price(session: Session, rows: int, repetitions: int) -> Price:
     oid = session.row("select %(name)s::regclass::oid as oid", name=str(matview)).oid
 
     def carry() -> None:
-        session.run(measuring.hold(matview), oid=oid, comment="as it was")
+        session.run(measuring.lock_against_refreshes(matview), oid=oid, comment="as it was")
         session.row(f"select {STATE} as state", oid=oid)
         session.run(COMMENT.format(matview=matview.quoted), comment="as it is now")
 

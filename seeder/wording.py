@@ -1,5 +1,6 @@
 """Numbers as people read them, on the pages and in a terminal."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -56,6 +57,12 @@ def brief(seconds: float) -> str:
 def signed(written: str, amount: int) -> str:
     """What ``number`` or ``size`` made of a difference, with its sign; the minus is the typographic one."""
     return f"+{written}" if amount > 0 else written.replace("-", "−") if amount < 0 else f"±{written}"
+
+
+def listed(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first names, and how many more there are: a message can't hold 1,600."""
+    shown = separator.join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {number(len(names) - most)} more"
 
 
 #: How much of an error a list shows.

@@ -10,7 +10,7 @@ import psycopg2
 from seeder.diagnosis.survey import looking, survey
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
 from seeder.manifests import Manifest, owned
-from seeder.matviews import Deed, Policy, decide, glance, refuse_hopeless
+from seeder.matviews import Action, Policy, decide, glance, verify_feasible
 from seeder.matviews.query.analysis import analyse, resolve
 from seeder.matviews.query.estimate import estimate
 from seeder.matviews.query.rights import Rights, rights, with_reader
@@ -27,8 +27,8 @@ PARTS = ("query", "directives", "after")
 ABOUT_A_VALUE = "22"
 
 #: A warning: somebody may still want what goes.
-STRANGER = (
-    "{manifest.identity} {manifest.table_name}: {stranger} The next run puts the manifest's in its place. "
+UNMANAGED = (
+    "{manifest.identity} {manifest.table_name}: {unmanaged} The next run puts the manifest's in its place. "
     "Rename it or the manifest's table_name, or set SEEDER_ON_QUERY_CHANGE to error or keep."
 )
 
@@ -175,10 +175,10 @@ class Judge:
         try:
             found = glance(self._session, manifest.matview, self._policy.limits.search_path)
             decision = decide(self._session, manifest, found, self._policy)
-            if decision.deed is Deed.REBUILD and decision.stranger:
-                warnings.append(STRANGER.format(manifest=manifest, stranger=decision.stranger))
-            if decision.deed is not Deed.CREATE:
-                refuse_hopeless(self._session, manifest, found, decision, self._policy)
+            if decision.action is Action.REBUILD and decision.unmanaged:
+                warnings.append(UNMANAGED.format(manifest=manifest, unmanaged=decision.unmanaged))
+            if decision.action is not Action.CREATE:
+                verify_feasible(self._session, manifest, found, decision, self._policy)
         except SeederError as error:
             errors.append(error)
         except psycopg2.Error as error:

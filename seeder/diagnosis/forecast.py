@@ -10,7 +10,7 @@ from seeder.diagnosis.survey import looking, survey
 from seeder.errors import ManifestError, QueryFailed, SeederError
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
-from seeder.matviews import Decision, Deed, How, Policy, decide, glance, refuse_hopeless
+from seeder.matviews import Action, Decision, Method, Policy, decide, glance, verify_feasible
 from seeder.matviews.query.estimate import definition_diff, estimate, key_index
 from seeder.matviews.query.rights import Rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
@@ -118,7 +118,7 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         return _of(manifest, ERROR, str(in_place(judged(error), where)))
     try:
         decision = decide(session, manifest, found, policy)
-        refuse_hopeless(session, manifest, found, decision, policy)
+        verify_feasible(session, manifest, found, decision, policy)
         asker = replace(policy, role=its.reader) if its.ask_reader else policy
         asked = its.as_role or its.ask_reader
         thought = estimate(session, manifest.query, asker) if asked else None
@@ -130,7 +130,7 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         oid = found.oid if found.kind == "m" else None
         told = in_place(error, where, policy.limits.directive)
         return _of(manifest, ERROR, str(told), diff=_diff(session, manifest, oid, policy))
-    index = key_index(session, found.oid) if decision.how is How.CONCURRENTLY and found.oid else None
+    index = key_index(session, found.oid) if decision.method is Method.CONCURRENTLY and found.oid else None
     action, why = _words(decision, index, populated=bool(found.populated))
     return _of(
         manifest,
@@ -140,33 +140,33 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         estimated_rows=thought and thought.rows,
         index=index,
         diff=_diff(session, manifest, found.oid, policy)
-        if decision.note or decision.deed is Deed.REBUILD
+        if decision.note or decision.action is Action.REBUILD
         else None,
     )
 
 
 #: Why it is refreshed that way, where nothing else was asked for.
 WHYS = {
-    How.PLAIN: "Readers wait until it is done.",
-    How.SWAP: "It is built anew beside the old one, which readers go on reading meanwhile.",
+    Method.PLAIN: "Readers wait until it is done.",
+    Method.SWAP: "It is built anew beside the old one, which readers go on reading meanwhile.",
 }
 
 
 def _words(decision: Decision, index: str | None, *, populated: bool) -> tuple[str, str]:
     """The action, and why."""
-    if decision.deed is Deed.CREATE:
+    if decision.action is Action.CREATE:
         return "create", "The materialized view is not there yet."
-    if decision.deed is Deed.REBUILD:
-        replaced = "The manifest's definition will take its place." if decision.stranger else None
+    if decision.action is Action.REBUILD:
+        replaced = "The manifest's definition will take its place." if decision.unmanaged else None
         meanwhile = "Readers go on reading the old rows meanwhile."
         return "rebuild", " ".join(filter(None, (decision.why, replaced, meanwhile)))
-    why = decision.reason or (WHYS.get(decision.how) if decision.how else None)
-    if decision.how is How.CONCURRENTLY:
+    why = decision.reason or (WHYS.get(decision.method) if decision.method else None)
+    if decision.method is Method.CONCURRENTLY:
         why = f"The unique index {index} lets readers go on meanwhile."
     elif not populated:
         why = decision.reason or "It holds no rows yet."
     adopted = "It was made without seeder and means the same, so it is adopted." if decision.adopted else None
-    return f"refresh {decision.how}", " ".join(filter(None, (adopted, decision.note, why)))
+    return f"refresh {decision.method}", " ".join(filter(None, (adopted, decision.note, why)))
 
 
 def _diff(session: Session, manifest: Manifest, oid: int | None, policy: Policy) -> str | None:

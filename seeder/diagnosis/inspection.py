@@ -67,7 +67,7 @@ def inspect(databases: Databases, database_id: int | None, matview: MatviewName)
             sizes=_part(databases, lambda: facts.sizes(session, oid)),
             indexes=_part(databases, lambda: facts.index_facts(session, oid)),
             reads=_part(databases, lambda: facts.reads(session, oid)),
-            sessions=_part(databases, lambda: activity.at_matview(session, oid)),
+            sessions=_part(databases, lambda: activity.sessions_at(session, oid)),
             sources=_part(databases, lambda: lineage.sources(session, oid)),
             readers=_part(databases, lambda: lineage.readers(session, oid)),
         )
@@ -78,7 +78,7 @@ def inspect(databases: Databases, database_id: int | None, matview: MatviewName)
 
 def work(databases: Databases, database_id: int | None, matview: MatviewName) -> Worker | Unknown | None:
     """Who works on the matview just now, and what for; None where nobody does."""
-    return _asked(databases, database_id, lambda session: activity.worker(session, matview))
+    return _asked(databases, database_id, lambda session: activity.working_session(session, matview))
 
 
 def next_refresh(databases: Databases, manifest: Manifest, policy: Policy) -> Forecast | Unknown:

@@ -4,22 +4,22 @@ What other packages need is named here or is in ``locks``, ``query`` or ``insigh
 of this folder (tests/test_layers.py).
 """
 
-from seeder.matviews.decision import Decision, Deed, decide, refuse_hopeless
+from seeder.matviews.decision import Action, Decision, decide, verify_feasible
 from seeder.matviews.found import Found, glance
 from seeder.matviews.limits import Limits, under_limits
 from seeder.matviews.policy import Policy, policy_of
-from seeder.matviews.refresh import How
+from seeder.matviews.refresh import Method
 from seeder.matviews.stamped import Stamped, drop_stamped, stamped_matviews
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.matviews.timeout import timed_out
 from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
 
 __all__ = [
+    "Action",
     "Decision",
-    "Deed",
     "Found",
-    "How",
     "Limits",
+    "Method",
     "Policy",
     "RefreshResult",
     "Stamped",
@@ -29,8 +29,8 @@ __all__ = [
     "drop_stamped",
     "glance",
     "policy_of",
-    "refuse_hopeless",
     "stamped_matviews",
     "timed_out",
     "under_limits",
+    "verify_feasible",
 ]

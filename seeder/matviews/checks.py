@@ -10,7 +10,7 @@ from seeder.postgres.session import Session
 from seeder.sql.expectations import COMPARISONS, Expectation, Fresh, NotNull, Rows, RowsChange
 from seeder.sql.names import quoted
 
-COUNT = "select count(*) as number from {relation}"
+ROWS_NOW = "select count(*) as number from {relation}"
 
 #: What each expectation needs is added as columns of its own, so that one scan serves them all.
 SCAN = "select count(*) as number{more} from {relation}"
@@ -35,7 +35,7 @@ def needs_rows_before(expect: tuple[Expectation, ...]) -> bool:
 
 
 def count(session: Session, relation: str) -> int:
-    return int(session.row(COUNT.format(relation=relation)).number)
+    return int(session.row(ROWS_NOW.format(relation=relation)).number)
 
 
 def failures(

@@ -6,7 +6,7 @@ import psycopg2
 
 from seeder.matviews import stamp as stamps
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, settle
+from seeder.matviews.publishing import Requirements, fulfil
 from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.stamp import Stamp
@@ -16,7 +16,7 @@ from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
 
 #: The line break ends a comment that the query may end with.
-CREATE = "create materialized view {matview} as\n{query}\nwith data"
+CREATE_MATVIEW = "create materialized view {matview} as\n{query}\nwith data"
 
 FINISH = """
 comment on materialized view {matview} is %(comment)s;
@@ -45,7 +45,9 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
             session.run_text(policy.as_manifest)
             records = _build(session, matview, query)
             session.run_text(OWN_PATH)
-            settle(session, matview, matview.quoted, Terms(policy.indexes, policy.expect), is_first=True)
+            fulfil(
+                session, matview, matview.quoted, Requirements(policy.indexes, policy.expect), is_first=True
+            )
             done = session.row(
                 FINISH.format(matview=matview.quoted),
                 comment=stamps.written(None, replace(stamp, analyzed_rows=records)),
@@ -59,7 +61,7 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
 
 def _build(session: Session, matview: MatviewName, query: SafeQuery) -> int:
     """Run the query into the matview; returns the number of rows."""
-    text = CREATE.format(matview=matview.quoted, query=query.text)
+    text = CREATE_MATVIEW.format(matview=matview.quoted, query=query.text)
     offset = text.index(query.text)
     try:
         # The command tag is "SELECT 1000".

@@ -11,13 +11,13 @@ from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import stamp
 from seeder.matviews.found import Found
-from seeder.matviews.indexes import Difference
+from seeder.matviews.indexes import IndexChanges
 from seeder.matviews.policy import Policy
-from seeder.matviews.query.alteration import SQL_CHANGED, Stranger
+from seeder.matviews.query.alteration import SQL_CHANGED, Unmanaged
 from seeder.matviews.query.columns import refuse_unfit, refuse_unfit_to
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import compare, new_stamp
-from seeder.matviews.refresh import How, choose
+from seeder.matviews.refresh import Method, choose
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import swap as swapping
 from seeder.postgres.failures import judged
@@ -48,7 +48,7 @@ where n.nspname = %(schema)s and t.typname = %(name)s
 KEPT = "The matview keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)."
 
 
-class Deed(StrEnum):
+class Action(StrEnum):
     """What is to be done."""
 
     CREATE = "create"
@@ -62,9 +62,9 @@ class Deed(StrEnum):
 class Decision:
     """What a run will do, before it does any of it."""
 
-    deed: Deed
+    action: Action
     #: How it is to be refreshed; None where it isn't.
-    how: How | None
+    method: Method | None
     #: The stamp that the matview should bear; None where it isn't seeder's and stays so.
     stamp: Stamp | None
     #: What a person should know of its definition when it is done.
@@ -72,13 +72,13 @@ class Decision:
     #: Why the matview isn't what its manifest asks for, in a sentence; empty where it is.
     why: str = ""
     #: Whose matview's definition it is that goes, where seeder didn't make it.
-    stranger: Stranger | None = None
+    unmanaged: Unmanaged | None = None
     #: Why it isn't refreshed as it was asked for.
     reason: str | None = None
     #: It was made without seeder, and is what the manifest asks for.
     adopted: bool = False
     #: What is to be done with its indexes; None where they needn't be looked at.
-    indexes: Difference | None = None
+    indexes: IndexChanges | None = None
 
 
 def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -> Decision:
@@ -88,7 +88,7 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
     """
     if found.oid is None:
         _refuse_type(session, manifest)
-        return Decision(Deed.CREATE, None, new_stamp(manifest, policy))
+        return Decision(Action.CREATE, None, new_stamp(manifest, policy))
     if found.kind != "m":
         raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
     meaning = compare(session, manifest, found.oid, found, policy)
@@ -96,18 +96,18 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         raise QueryChanged(why=meaning.why, table_name=manifest.table_name)
     if not meaning.same and policy.on_query_change is OnQueryChange.REBUILD:
         what = _index_difference(session, found.oid, policy)
-        wanted, whose, why = new_stamp(manifest, policy), meaning.stranger, meaning.why
-        note = f"{whose} {whose.epitaph}" if whose else None if why == SQL_CHANGED else why
-        return Decision(Deed.REBUILD, None, wanted, note, why=why, stranger=whose, indexes=what)
+        wanted, whose, why = new_stamp(manifest, policy), meaning.unmanaged, meaning.why
+        note = f"{whose} {whose.replacement_note}" if whose else None if why == SQL_CHANGED else why
+        return Decision(Action.REBUILD, None, wanted, note, why=why, unmanaged=whose, indexes=what)
     current = meaning.wanted if meaning.same else meaning.there
     indexes = None
     if not _is_in_step(manifest, found, current, policy):
         indexes = _index_difference(session, found.oid, policy)
         found = replace(found, keyed=indexes.keyed)
-    how, reason = choose(found, policy)
+    method, reason = choose(found, policy)
     return Decision(
-        Deed.REFRESH,
-        how,
+        Action.REFRESH,
+        method,
         current,
         None if meaning.same else f"{meaning.why} {KEPT}",
         reason=reason,
@@ -137,26 +137,26 @@ def _is_in_step(manifest: Manifest, found: Found, current: Stamp | None, policy:
     return is_known and (found.keyed or not wants_key)
 
 
-def _index_difference(session: Session, oid: int, policy: Policy) -> Difference:
+def _index_difference(session: Session, oid: int, policy: Policy) -> IndexChanges:
     try:
-        return indexing.difference(indexing.existing(session, oid), policy.indexes)
+        return indexing.index_changes(indexing.existing(session, oid), policy.indexes)
     except psycopg2.Error as error:
         raise judged(error) from error
 
 
-def refuse_hopeless(
+def verify_feasible(
     session: Session, manifest: Manifest, found: Found, decision: Decision, policy: Policy
 ) -> None:
     """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
-    if decision.deed is Deed.REFRESH and found.oid is not None:
+    if decision.action is Action.REFRESH and found.oid is not None:
         refuse_unfit_as_it_is(session, manifest, found.oid, decision, policy)
-    if decision.deed is not Deed.REFRESH:
+    if decision.action is not Action.REFRESH:
         refuse_unfit(session, manifest.query, policy)
         refuse_functions(session, manifest.query, policy.allowed_functions, policy.as_manifest)
-    if found.oid is not None and (decision.deed is Deed.REBUILD or decision.how is How.SWAP):
-        query = manifest.query if decision.deed is Deed.REBUILD else None
+    if found.oid is not None and (decision.action is Action.REBUILD or decision.method is Method.SWAP):
+        query = manifest.query if decision.action is Action.REBUILD else None
         try:
-            swapping.refuse_hopeless(session, manifest.matview, found.oid, query, policy)
+            swapping.verify_swap_feasible(session, manifest.matview, found.oid, query, policy)
         except psycopg2.Error as error:
             raise judged(error) from error
 

@@ -43,13 +43,13 @@ order by c.oid
 
 OID = "select cast(cast(%(relation)s as regclass) as oid) as oid"
 
-CREATE = """
+CREATE_INDEX = """
 create {unique}index {name} on {relation} ({columns});
 comment on index {schema}.{name} is %(comment)s
 """
 
 #: A drop shuts readers out for a moment. Behind a reader who takes long, they would queue up behind the drop.
-DROP = "set local lock_timeout = '2s';\ndrop index if exists {names}"
+DROP_INDEXES = "set local lock_timeout = '2s';\ndrop index if exists {names}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Existing:
 
 
 @dataclass(frozen=True)
-class Difference:
+class IndexChanges:
     """What has to be done so that the indexes are those that are wanted."""
 
     superfluous: tuple[Existing, ...]
@@ -95,28 +95,28 @@ def existing(session: Session, oid: int) -> list[Existing]:
     ]
 
 
-def difference(there: Iterable[Existing], wanted: Sequence[Index]) -> Difference:
+def index_changes(there: Iterable[Existing], wanted: Sequence[Index]) -> IndexChanges:
     there = tuple(there)
     superfluous = tuple(
         index for index in there if index.is_ours and not any(index.was_made_for(one) for one in wanted)
     )
     staying = [index for index in there if index not in superfluous]
     missing = tuple(one for one in wanted if not any(index.serves(one) for index in staying))
-    return Difference(superfluous, missing, any(index.is_unique and index.is_plain for index in staying))
+    return IndexChanges(superfluous, missing, any(index.is_unique and index.is_plain for index in staying))
 
 
-def drop(session: Session, superfluous: Sequence[Existing], policy: Policy) -> None:
+def drop_indexes(session: Session, superfluous: Sequence[Existing], policy: Policy) -> None:
     """Drop them in a transaction of its own; raises psycopg2.Error, and then all are still there."""
     names = ", ".join(index.quoted_name for index in superfluous)
-    session.run_text(policy.set_role + DROP.format(names=names))
+    session.run_text(policy.set_role + DROP_INDEXES.format(names=names))
 
 
-def create(session: Session, matview: MatviewName, relation: str, wanted: Index) -> None:
+def create_index(session: Session, matview: MatviewName, relation: str, wanted: Index) -> None:
     """Make the index on a relation (a quoted name) that is the matview, or its copy before the exchange.
 
     Raises psycopg2.Error.
     """
-    statement = CREATE.format(
+    statement = CREATE_INDEX.format(
         unique="unique " if wanted.unique else "",
         name=quoted(name_of(matview, session.row(OID, relation=relation).oid, wanted)),
         schema=quoted(matview.schema),

@@ -11,7 +11,7 @@ from seeder.errors import KeyNotUnique, QueryFailed, SeederError
 from seeder.matviews import indexes
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.confinement import ask
-from seeder.matviews.relation import read
+from seeder.matviews.relation import read_matview
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.expectations import as_list, as_written
 from seeder.sql.names import MatviewName, quoted
@@ -30,9 +30,9 @@ limit 1
 
 #: The refused rows are gone, so the query has to run again to find an offender in them. It is a courtesy, and
 #: mustn't hold up the next run.
-BRIEFLY = "set local statement_timeout = '10s'"
+QUERY_TIMEOUT = "set local statement_timeout = '10s'"
 
-VIEW = "create temporary view seeder_rows as\n{query}\n"
+VIEW_OF_ROWS = "create temporary view seeder_rows as\n{query}\n"
 
 OLD_ROWS = "the old rows were kept"
 NOTHING = "nothing was created"
@@ -107,10 +107,12 @@ def _offender_of_query(
     """With the rights of the matview's owner, as a refresh runs the query, and as confined."""
     try:
         session.run_text("begin")
-        if (matview := read(session, oid)) is None:
+        if (matview := read_matview(session, oid)) is None:
             return None
-        session.run_text(f"set local role {quoted(matview.owner)};\n{BRIEFLY}")
-        session.run_text((policy.look_up if query else "") + VIEW.format(query=query or matview.definition))
+        session.run_text(f"set local role {quoted(matview.owner)};\n{QUERY_TIMEOUT}")
+        session.run_text(
+            (policy.look_up if query else "") + VIEW_OF_ROWS.format(query=query or matview.definition)
+        )
         session.run_text(OWN_PATH)
         found = ask(session, _question("pg_temp.seeder_rows", columns))
         return found and _words(json.loads(found), columns)

@@ -12,7 +12,7 @@ set_config('statement_timeout', %(statement_timeout_ms)s, false) as statement_ti
        set_config('lock_timeout', %(lock_timeout_ms)s, false) as lock_timeout"""
 SET_LIMITS = f"select {LIMITS}"
 
-LIMIT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
+SET_STATEMENT_TIMEOUT = "select set_config('statement_timeout', %(statement_timeout_ms)s, false)"
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def limited(session: Session, own: Limits, usual: Limits) -> Iterator[None]:
     if own == usual:
         yield
         return
-    session.run(LIMIT, statement_timeout_ms=own.statement_timeout_ms)
+    session.run(SET_STATEMENT_TIMEOUT, statement_timeout_ms=own.statement_timeout_ms)
     try:
         yield
     finally:
         if not session.closed:
-            session.run(LIMIT, statement_timeout_ms=usual.statement_timeout_ms)
+            session.run(SET_STATEMENT_TIMEOUT, statement_timeout_ms=usual.statement_timeout_ms)

@@ -42,7 +42,7 @@ from (values (cast(%(oid)s as oid))) as matview (oid);
 #: Runs before a concurrent refresh that relies on the last run's number of rows. Nothing but a command like
 #: COMMENT locks a matview against the refreshes of others (SHARE UPDATE EXCLUSIVE; LOCK TABLE takes none),
 #: and the state is only worth looking at once nobody can change it any more.
-HOLD = f"""
+LOCK_AGAINST_REFRESHES = f"""
 comment on materialized view {{matview}} is %(comment)s;
 select set_config('seeder.state_before', {STATE}, true);
 """
@@ -119,8 +119,8 @@ def total_bytes(session: Session, oid: int) -> int:
     return int(session.row(TOTAL_BYTES, oid=oid).total_bytes)
 
 
-def hold(matview: MatviewName) -> str:
-    return HOLD.format(matview=matview.quoted)
+def lock_against_refreshes(matview: MatviewName) -> str:
+    return LOCK_AGAINST_REFRESHES.format(matview=matview.quoted)
 
 
 def after_plain(matview: MatviewName) -> str:

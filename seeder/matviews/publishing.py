@@ -17,7 +17,7 @@ from seeder.sql.names import MatviewName
 
 
 @dataclass(frozen=True)
-class Terms:
+class Requirements:
     """What has to be done and to hold before new rows may be seen; false where there is nothing."""
 
     missing: tuple[Index, ...]
@@ -27,11 +27,11 @@ class Terms:
         return bool(self.missing or self.expect)
 
 
-def settle(
+def fulfil(
     session: Session,
     matview: MatviewName,
     relation: str,
-    terms: Terms,
+    required: Requirements,
     *,
     is_first: bool = False,
     rows_before: int | None = None,
@@ -43,10 +43,10 @@ def settle(
     older matview that stays, `rows_before` how many rows it has, where that is known. Raises KeyNotUnique,
     Rejected or psycopg2.Error; the caller then rolls back.
     """
-    for index in terms.missing:
+    for index in required.missing:
         session.run_text("savepoint seeder_index")
         try:
-            indexes.create(session, matview, relation, index)
+            indexes.create_index(session, matview, relation, index)
         except psycopg2.Error as error:
             if not keys.is_about_a_key(error):
                 raise
@@ -54,15 +54,15 @@ def settle(
             kept = keys.NOTHING if is_first else keys.OLD_ROWS
             detail = str(error.diag.message_detail).rstrip(".")
             raise keys.not_unique(session, matview, relation, index.columns, kept, detail) from error
-    if terms.expect:
-        failed = checks.failures(session, relation, terms.expect, rows_before)
+    if required.expect:
+        failed = checks.failures(session, relation, required.expect, rows_before)
         if failed:
             kept = "nothing created" if is_first else "old data kept"
             raise Rejected(kept=kept, failed="; ".join(map(str, failed)))
 
 
-def settle_copy(
-    session: Session, matview: MatviewName, copy: str, terms: Terms, found: Found, policy: Policy
+def fulfil_on_copy(
+    session: Session, matview: MatviewName, copy: str, required: Requirements, found: Found, policy: Policy
 ) -> None:
     """The same for a copy that is to take the matview's place, in a transaction of its own.
 
@@ -72,8 +72,8 @@ def settle_copy(
         with session.transaction():
             if policy.role:
                 session.run_text(policy.set_role)
-            rows_before = old_rows(session, matview, terms.expect, populated=bool(found.populated))
-            settle(session, matview, copy, terms, rows_before=rows_before)
+            rows_before = old_rows(session, matview, required.expect, populated=bool(found.populated))
+            fulfil(session, matview, copy, required, rows_before=rows_before)
     except psycopg2.Error as error:
         raise unfit_directive_or_judged(session, copy, policy, error) from error
 

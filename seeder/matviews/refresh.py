@@ -16,7 +16,7 @@ from seeder.matviews.found import Found
 from seeder.matviews.keys import refused_key
 from seeder.matviews.measure import WORTHWHILE_ROWS, Tally
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, old_rows, settle
+from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import OWN_PATH, Session
@@ -34,7 +34,7 @@ NOT_CONCURRENTLY = (errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE, errorcodes.FEAT
 log = logging.getLogger(__name__)
 
 
-class How(StrEnum):
+class Method(StrEnum):
     """What PostgreSQL was asked to do."""
 
     #: Readers wait until it is done.
@@ -47,7 +47,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class Refreshed:
-    how: How
+    method: Method
     records: int
     total_bytes: int
     #: Why it wasn't done as it was asked for.
@@ -69,71 +69,78 @@ def refresh(
 
     Raises ManifestError or TemporaryError, and then the old rows are still there.
     """
-    how, note = choose(found, policy)
-    terms = Terms(missing, policy.expect)
-    if how is How.CONCURRENTLY:
+    method, note = choose(found, policy)
+    required = Requirements(missing, policy.expect)
+    if method is Method.CONCURRENTLY:
         try:
-            return _concurrently(session, matview, found, policy, terms)
+            return _concurrently(session, matview, found, policy, required)
         except psycopg2.Error as error:
             if error.pgcode not in NOT_CONCURRENTLY:
-                raise _in_own_words(session, matview, found, policy, how, error) from error
+                raise _in_own_words(session, matview, found, policy, method, error) from error
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
         except (KeyNotUnique, Rejected):
-            _sweep_up(session, matview, policy, how)
+            _sweep_up(session, matview, policy, method)
             raise
     try:
-        return _plain(session, matview, found, policy, terms, note)
+        return _plain(session, matview, found, policy, required, note)
     except psycopg2.Error as error:
-        raise _in_own_words(session, matview, found, policy, How.PLAIN, error) from error
+        raise _in_own_words(session, matview, found, policy, Method.PLAIN, error) from error
 
 
-def choose(found: Found, policy: Policy) -> tuple[How, str | None]:
+def choose(found: Found, policy: Policy) -> tuple[Method, str | None]:
     """Which refresh it will be, and why not the one that was asked for.
 
     Rows that have to be checked first are swapped in where they can't be refreshed concurrently: a plain
     refresh would keep readers waiting for the checks too.
     """
     mode, concurrently = policy.mode, found.populated and found.keyed
-    otherwise = How.SWAP if policy.expect and found.populated else How.PLAIN
+    otherwise = Method.SWAP if policy.expect and found.populated else Method.PLAIN
     match mode:
         case RefreshMode.PLAIN:
-            return How.PLAIN, None
+            return Method.PLAIN, None
         case RefreshMode.AUTO:
-            return (How.CONCURRENTLY if concurrently else otherwise), None
+            return (Method.CONCURRENTLY if concurrently else otherwise), None
         case RefreshMode.CONCURRENTLY:
             if concurrently:
-                return How.CONCURRENTLY, None
+                return Method.CONCURRENTLY, None
             reason = "it has no usable unique index" if found.populated else "it holds no rows yet"
-            done = "Swapped" if otherwise is How.SWAP else "Refreshed plain"
+            done = "Swapped" if otherwise is Method.SWAP else "Refreshed plain"
             return otherwise, f"{done}, not concurrently: {reason}."
         case RefreshMode.SWAP | RefreshMode.AUTO_SWAP:
             if not found.populated:
                 # Nobody can read it, so nobody has to wait.
-                return How.PLAIN, None
-            return (How.CONCURRENTLY if concurrently and mode is RefreshMode.AUTO_SWAP else How.SWAP), None
+                return Method.PLAIN, None
+            return (
+                Method.CONCURRENTLY if concurrently and mode is RefreshMode.AUTO_SWAP else Method.SWAP
+            ), None
 
 
 def _plain(
-    session: Session, matview: MatviewName, found: Found, policy: Policy, terms: Terms, note: str | None
+    session: Session,
+    matview: MatviewName,
+    found: Found,
+    policy: Policy,
+    required: Requirements,
+    note: str | None,
 ) -> Refreshed:
     text = measure.BEFORE + policy.as_manifest + PLAIN.format(matview=matview.quoted) + OWN_PATH
-    row = _row(session, matview, found, policy, terms, text, measure.after_plain(matview), oid=found.oid)
-    return Refreshed(How.PLAIN, int(row.records), int(row.total_bytes), note, comment=found.comment)
+    row = _row(session, matview, found, policy, required, text, measure.after_plain(matview), oid=found.oid)
+    return Refreshed(Method.PLAIN, int(row.records), int(row.total_bytes), note, comment=found.comment)
 
 
 def _concurrently(
-    session: Session, matview: MatviewName, found: Found, policy: Policy, terms: Terms
+    session: Session, matview: MatviewName, found: Found, policy: Policy, required: Requirements
 ) -> Refreshed:
     """With the last run's number of rows where there is one; its successor is then part of the transaction,
     so that nobody's comment can come between."""
     there = stamp.read(found.comment)
     if there is None or there.tally is None:
-        row = _concurrent_row(session, matview, found, policy, terms, None)
+        row = _concurrent_row(session, matview, found, policy, required, None)
         return _concurrent(matview, row, None, found.comment)
     try:
         with session.transaction():
-            row = _concurrent_row(session, matview, found, policy, terms, there.tally)
+            row = _concurrent_row(session, matview, found, policy, required, there.tally)
             done = _concurrent(matview, row, there.tally, None)
             comment = stamp.written(found.comment, replace(there, tally=done.tally))
             session.run(COMMENT.format(matview=matview.quoted), comment=comment)
@@ -141,7 +148,7 @@ def _concurrently(
         if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
             raise
         # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
-        row = _concurrent_row(session, matview, found, policy, terms, None)
+        row = _concurrent_row(session, matview, found, policy, required, None)
         return _concurrent(matview, row, None, found.comment)
     return replace(done, comment=comment)
 
@@ -151,13 +158,13 @@ def _concurrent_row(
     matview: MatviewName,
     found: Found,
     policy: Policy,
-    terms: Terms,
+    required: Requirements,
     tally: Tally | None,
 ) -> Any:
     text = (
         measure.BEFORE
         + policy.set_role
-        + (measure.hold(matview) if tally else "")
+        + (measure.lock_against_refreshes(matview) if tally else "")
         + policy.look_up
         + CONCURRENTLY.format(matview=matview.quoted)
         + OWN_PATH
@@ -167,7 +174,7 @@ def _concurrent_row(
         matview,
         found,
         policy,
-        terms,
+        required,
         text,
         measure.after_concurrently(matview),
         oid=found.oid,
@@ -189,7 +196,7 @@ def _concurrent(matview: MatviewName, row: Any, tally: Tally | None, comment: st
     carried = 0 if counted or tally is None else tally.carried + 1
     worthwhile = row.owned and row.records >= WORTHWHILE_ROWS
     return Refreshed(
-        How.CONCURRENTLY,
+        Method.CONCURRENTLY,
         int(row.records),
         int(row.total_bytes),
         changed=row.changed,
@@ -204,42 +211,47 @@ def _row(
     matview: MatviewName,
     found: Found,
     policy: Policy,
-    terms: Terms,
+    required: Requirements,
     text: str,
     after: str,
     **values: Any,
 ) -> Any:
     """The row of figures after the refresh; in one round trip where nothing comes between."""
-    if not terms:
+    if not required:
         return session.row(text + after, **values)
     with session.transaction():
         if policy.role:
             session.run_text(policy.set_role)
         rows_before = old_rows(session, matview, policy.expect, populated=bool(found.populated))
         session.run(text, **values)
-        settle(session, matview, matview.quoted, terms, rows_before=rows_before)
+        fulfil(session, matview, matview.quoted, required, rows_before=rows_before)
         return session.row(after, **values)
 
 
 def _in_own_words(
-    session: Session, matview: MatviewName, found: Found, policy: Policy, how: How, error: psycopg2.Error
+    session: Session,
+    matview: MatviewName,
+    found: Found,
+    policy: Policy,
+    method: Method,
+    error: psycopg2.Error,
 ) -> SeederError:
     """The error of our tree, in the directives' words where it is about them."""
     if session.closed or found.oid is None:
         return judged(error)
     if key_error := refused_key(session, matview, found.oid, policy, error):
-        _sweep_up(session, matview, policy, how)
+        _sweep_up(session, matview, policy, method)
         return key_error
     return unfit_directive_or_judged(session, matview.quoted, policy, error)
 
 
-def _sweep_up(session: Session, matview: MatviewName, policy: Policy, how: How) -> None:
+def _sweep_up(session: Session, matview: MatviewName, policy: Policy, method: Method) -> None:
     """What a concurrent refresh had written when it was rolled back is dead weight in the matview.
 
     Only a tidying: without the right to do it, or when somebody else works on the matview, it is left to
     autovacuum.
     """
-    if how is not How.CONCURRENTLY:
+    if method is not Method.CONCURRENTLY:
         return
     try:
         # VACUUM can't share a transaction, so neither SET LOCAL nor a text of several statements will do.

@@ -6,7 +6,7 @@ from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
 #: What it is, for telling whether it is still the same. The name of its schema is part of the definition.
-READ = """
+MATVIEW = """
 set local search_path = pg_catalog;
 select c.oid, n.nspname as schema, c.relname as name, c.relispopulated as populated,
        pg_get_userbyid(c.relowner) as owner,
@@ -40,9 +40,9 @@ class Matview:
         return self.oid, self.name, self.definition, self.columns
 
 
-def read(session: Session, oid: int) -> Matview | None:
+def read_matview(session: Session, oid: int) -> Matview | None:
     """Read in the transaction that is open, whose search_path is pg_catalog from then on."""
-    row = session.row(READ, oid=oid)
+    row = session.row(MATVIEW, oid=oid)
     return row and Matview(
         row.oid,
         MatviewName(row.schema, row.name),

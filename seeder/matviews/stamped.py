@@ -10,7 +10,7 @@ from typing import Any
 
 from seeder.errors import MatviewChanged
 from seeder.matviews import stamp
-from seeder.matviews.locks.lock import IS_HELD, KEY
+from seeder.matviews.locks.lock import BIGINT_KEY, IS_HELD
 from seeder.matviews.locks.lock_key import key_of
 from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.session import OWN_PATH, Session
@@ -68,7 +68,7 @@ select stamped.oid, stamped.schema, stamped.name, stamped.comment,
        pg_has_role(session_user, stamped.relowner, 'usage') as owns,
        pg_has_role(session_user, stamped.relowner, %(becoming)s) as may_become,
        array(
-           select {KEY}
+           select {BIGINT_KEY}
            from pg_locks l
            where {IS_HELD}
        ) as held_keys
@@ -79,7 +79,7 @@ order by stamped.schema, stamped.name
 """
 
 #: It may be another one by now, or another's.
-STILL = """
+STILL_THERE = """
 select obj_description(c.oid, 'pg_class') as comment, rtrim(pg_get_viewdef(c.oid), ';') as definition
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -87,12 +87,12 @@ where c.oid = cast(%(oid)s as oid) and c.relkind = 'm' and n.nspname = %(schema)
 """
 
 #: A matview that somebody reads can wait for the next time.
-PATIENCE = "set local lock_timeout = '1s';\n"
+LOCK_TIMEOUT_OF_DROP = "set local lock_timeout = '1s';\n"
 
-DROP = "drop materialized view {matview} restrict"
+DROP_STAMPED = "drop materialized view {matview} restrict"
 
 #: A name may come to be another's between the look and the drop, which alone takes a lock.
-GONE = "select not exists (select from pg_class where oid = cast(%(oid)s as oid)) as gone"
+IS_GONE = "select not exists (select from pg_class where oid = cast(%(oid)s as oid)) as gone"
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ def drop_stamped(session: Session, one: Stamped) -> str | None:
     its name has become another's.
     """
     with session.transaction():
-        session.run_text(PATIENCE + OWN_PATH)
-        row = session.row(STILL, oid=one.oid, schema=one.name.schema, name=one.name.name)
+        session.run_text(LOCK_TIMEOUT_OF_DROP + OWN_PATH)
+        row = session.row(STILL_THERE, oid=one.oid, schema=one.name.schema, name=one.name.name)
         its = row and stamp.read(row.comment)
         if its is None or its.manifest != one.manifest:
             return None
         role = f"set local role {quoted(one.owner)};\n" if one.may_become else ""
-        session.run_text(role + DROP.format(matview=one.name.quoted))
-        if not session.row(GONE, oid=one.oid).gone:
+        session.run_text(role + DROP_STAMPED.format(matview=one.name.quoted))
+        if not session.row(IS_GONE, oid=one.oid).gone:
             raise MatviewChanged(table_name=str(one.name), what="another one bears its name")
         return str(row.definition)

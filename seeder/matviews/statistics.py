@@ -22,7 +22,7 @@ from seeder.sql.names import MatviewName
 FLUSH = "select pg_stat_force_next_flush()"
 
 
-def keep_true(
+def keep_statistics_current(
     session: Session, matview: MatviewName, current: Stamp | None, done: Refreshed, policy: Policy
 ) -> None:
     """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""

@@ -11,7 +11,9 @@ from seeder.postgres.databases import Databases
 from seeder.postgres.sqlstates import HINTS
 
 #: In milliseconds; without a row before 17.
-LIMIT = "select setting::bigint as milliseconds from pg_settings where name = 'transaction_timeout'"
+TRANSACTION_TIMEOUT = (
+    "select setting::bigint as milliseconds from pg_settings where name = 'transaction_timeout'"
+)
 
 
 def timed_out(databases: Databases, database_id: int | None, ran: float) -> QueryFailed | None:
@@ -21,7 +23,7 @@ def timed_out(databases: Databases, database_id: int | None, ran: float) -> Quer
     """
     try:
         with databases.session(database_id) as session:
-            row = session.row(LIMIT)
+            row = session.row(TRANSACTION_TIMEOUT)
     except psycopg2.Error:
         return None
     if row is None or not 0 < row.milliseconds <= ran * 1000:

@@ -12,17 +12,17 @@ from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
 from seeder.matviews import keys, stamp
 from seeder.matviews.create import create
-from seeder.matviews.decision import Decision, Deed, decide, refuse_unfit_as_it_is
+from seeder.matviews.decision import Action, Decision, decide, refuse_unfit_as_it_is
 from seeder.matviews.found import Found
 from seeder.matviews.limits import limited
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Terms, settle_copy
+from seeder.matviews.publishing import Requirements, fulfil_on_copy
 from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.query.rights import denied
-from seeder.matviews.refresh import How, refresh
-from seeder.matviews.statistics import keep_true
+from seeder.matviews.refresh import Method, refresh
+from seeder.matviews.statistics import keep_statistics_current
 from seeder.matviews.swap.copies import discard
 from seeder.matviews.swap.swap import swap
 from seeder.postgres.failures import judged
@@ -100,7 +100,7 @@ class _Upkeep:
         oid = self.found.oid
         if oid is None:
             return self._create(decision)
-        if decision.deed is Deed.REBUILD:
+        if decision.action is Action.REBUILD:
             return self._rebuild(oid, decision)
         return self._refresh(oid, decision)
 
@@ -123,10 +123,10 @@ class _Upkeep:
         if decision.indexes is not None:
             found = replace(found, keyed=decision.indexes.keyed)
         missing = self._missing_indexes(decision)
-        if decision.how is How.SWAP:
+        if decision.method is Method.SWAP:
             return self._swap(Outcome.SWAPPED, oid, None, decision, missing)
         done = refresh(self.session, self.manifest.matview, found, self.policy, missing)
-        keep_true(self.session, self.manifest.matview, decision.stamp, done, self.policy)
+        keep_statistics_current(self.session, self.manifest.matview, decision.stamp, done, self.policy)
         notes = " ".join(filter(None, (decision.note, done.note)))
         return RefreshResult(
             Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed
@@ -141,11 +141,15 @@ class _Upkeep:
         missing: tuple[Index, ...],
     ) -> RefreshResult:
         """`query` is the new definition, None where it stays as it is."""
-        matview, current, terms = self.manifest.matview, decision.stamp, Terms(missing, self.policy.expect)
+        matview, current, required = (
+            self.manifest.matview,
+            decision.stamp,
+            Requirements(missing, self.policy.expect),
+        )
 
         def publish(session: Session, copy: str) -> None:
-            if terms:
-                settle_copy(session, matview, copy, terms, self.found, self.policy)
+            if required:
+                fulfil_on_copy(session, matview, copy, required, self.found, self.policy)
 
         def comment(now: str | None, records: int) -> str | None:
             if current is None:
@@ -174,7 +178,7 @@ class _Upkeep:
             return ()
         if what.superfluous:
             try:
-                indexing.drop(self.session, what.superfluous, self.policy)
+                indexing.drop_indexes(self.session, what.superfluous, self.policy)
             except psycopg2.Error as error:
                 raise judged(error) from error
         return what.missing

@@ -15,16 +15,17 @@ import psycopg2
 from seeder.history import WINDOW_DAYS
 from seeder.matviews.insight.activity import SESSION, Person
 from seeder.matviews.insight.facts import BRIEFLY
-from seeder.matviews.locks.lock import IS_HELD, KEY
+from seeder.matviews.locks.lock import BIGINT_KEY, IS_HELD
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
 from seeder.sql.names import quoted
+from seeder.wording import listed
 
 #: A run that moves holds its rows too, for a millisecond; only who does so for longer is in the way.
 LONG_SECONDS = 2
 
-#: As many as a message names.
-MOST_NAMED = 3
+#: Sessions in a message.
+NAMED = 3
 
 #: The modes that keep a writer, or more, from a table
 #: (https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES).
@@ -43,7 +44,7 @@ from (
     select l.pid, null, null
     from pg_locks l
     where {IS_HELD}
-      and {KEY} = hashtextextended('seeder queueing ' || %(schema)s, 0)
+      and {BIGINT_KEY} = hashtextextended('seeder queueing ' || %(schema)s, 0)
 ) held
 join pg_stat_activity a on a.pid = held.pid
 where a.pid <> pg_backend_pid()
@@ -131,5 +132,5 @@ def told(found: Sequence[Holder]) -> str:
     """A sentence about them, or nothing."""
     if not found:
         return ""
-    more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f" In the record of seeder {'; '.join(one.words for one in found[:MOST_NAMED])}{more}."
+    words = listed([one.words for one in found], NAMED, "; ")
+    return f" In the record of seeder {words}."

@@ -130,7 +130,7 @@ class Desk:
             message.table_name,
             session,
             before=lock.tries(limit),
-            only_if=lock.TAKEN_WITH_SLOT if limit else lock.TAKEN,
+            only_if=lock.LOCK_AND_SLOT_TAKEN if limit else lock.LOCK_TAKEN,
             report_type=message.report_type,
             manifest_id=message.manifest_id,
             **lock.values(matview, name, self.policy.limits, limit),

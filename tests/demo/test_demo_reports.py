@@ -12,7 +12,7 @@ from seeder.config.settings import Settings
 from seeder.demo import EXPECTED_FAILURES, put_manifests
 from seeder.demo.manifests import CannedReport, CustomReport, canned_reports, custom_reports
 from seeder.errors import QueryRefused
-from seeder.matviews import Found, How, policy_of
+from seeder.matviews import Found, Method, policy_of
 from seeder.matviews.create import create as create_matview
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.refresh import refresh
@@ -127,7 +127,7 @@ def test_a_report_with_directives_is_what_it_expects_to_be(loaded_url: str, agen
                     create_matview(session, matview, safe(query, slug), Stamp("", "", "", None), policy)
                     oid = session.row(f"select cast('{matview.quoted}' as regclass)::oid as oid").oid
                     found = Found(oid, "m", True, None, keyed=True)
-                    assert refresh(session, matview, found, policy).how is How.CONCURRENTLY
+                    assert refresh(session, matview, found, policy).method is Method.CONCURRENTLY
         finally:
             session.run_text("drop schema demo cascade")
     databases.dispose()

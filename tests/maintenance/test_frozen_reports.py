@@ -217,14 +217,14 @@ def test_one_that_a_run_works_on_stays(world: Platform) -> None:
     found = frozen(world)
     key = key_of(MatviewName("reporting", "sales"))
     with world.databases.session() as worker:
-        assert lock.hold(worker, key)
+        assert lock.try_lock(worker, key)
         assert names(frozen(world)) == {"reporting.sales": (Why.GONE, Kept.BUSY)}
         assert drop(world, found) == [("reporting.sales", Kept.BUSY)]
-        lock.let_go(worker, key)
+        lock.unlock(worker, key)
     assert drop(world, found) == [("reporting.sales", None)]
     with world.databases.session() as another:
-        assert lock.hold(another, key), "the lock is free again"
-        lock.let_go(another, key)
+        assert lock.try_lock(another, key), "the lock is free again"
+        lock.unlock(another, key)
         assert another.row("show lock_timeout").lock_timeout == LOCK_TIMEOUT
 
 
@@ -276,7 +276,9 @@ def test_a_name_that_becomes_anothers_before_the_drop_keeps_that_one(
     stamped(world, "reporting.sales")
     recorded(world, "sales")
     world.sql("create materialized view reporting.theirs as select 1 as one")
-    monkeypatch.setattr("seeder.matviews.stamped.DROP", "drop materialized view reporting.theirs restrict")
+    monkeypatch.setattr(
+        "seeder.matviews.stamped.DROP_STAMPED", "drop materialized view reporting.theirs restrict"
+    )
     assert drop(world) == [("reporting.sales", Kept.CHANGED)]
     assert there(world) == ["alive", "sales", "theirs"]
 

@@ -144,7 +144,7 @@ def test_after_the_last_look_nothing_can_be_changed_any_more(
     """Whoever comes too late waits for the exchange, and then hears that it is another matview."""
     bench.refresh()
     bench.sql("create index one on reporting.sales (id)")
-    real, refused = exchange.compared, []
+    real, refused = exchange.compare_attributes, []
 
     def compared(*arguments: object) -> object:
         found = real(*arguments)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_after_the_last_look_nothing_can_be_changed_any_more(
                 refused.append(ddl)
         return found
 
-    monkeypatch.setattr(exchange, "compared", compared)
+    monkeypatch.setattr(exchange, "compare_attributes", compared)
     assert run(bench).outcome is Outcome.SWAPPED
     assert refused == [ddl]
 
@@ -186,7 +186,11 @@ def test_what_is_committed_while_the_exchange_waits_for_it_is_kept(
     bench.refresh()
     monkeypatch.setattr(exchange, "PAUSE_SECONDS", 0.01)
     # Long enough to be seen waiting on a busy machine.
-    monkeypatch.setattr(exchange, "BEGIN", exchange.BEGIN.replace(str(exchange.LOCK_WAIT_MS), "60000", 1))
+    monkeypatch.setattr(
+        exchange,
+        "SHORT_LOCK_TIMEOUT",
+        exchange.SHORT_LOCK_TIMEOUT.replace(str(exchange.LOCK_WAIT_MS), "60000", 1),
+    )
     waiting = """
         select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
     """

@@ -73,8 +73,8 @@ def test_no_limit_of_a_question_outlives_it(made: Bench) -> None:
         it = found(session)
         facts.sizes(session, it.oid)
         lineage.sources(session, it.oid)
-        activity.at_matview(session, it.oid)
-        activity.worker(session, SALES)
+        activity.sessions_at(session, it.oid)
+        activity.working_session(session, SALES)
         assert session.row(limits) == before
 
 
@@ -91,7 +91,7 @@ def test_while_its_rows_are_replaced_its_row_is_read_and_nobody_waits_for_the_re
                         ask(session, it.oid)
                 facts.reads(session, it.oid)
                 assert lineage.sources(session, it.oid)
-                (at,) = activity.at_matview(session, it.oid)
+                (at,) = activity.sessions_at(session, it.oid)
                 assert time.monotonic() - began < 20
         assert at.person.application_name == "a long refresh"
         assert at.person.pid == connection.info.backend_pid

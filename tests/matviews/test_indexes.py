@@ -10,8 +10,8 @@ from support.workbench import Bench
 from seeder.config.settings import RefreshMode
 from seeder.errors import DirectiveUnfit, KeyNotUnique, QueryFailed
 from seeder.manifests import Manifest
-from seeder.matviews import publishing
-from seeder.matviews.indexes import Existing, difference, name_of
+from seeder.matviews.indexes import Existing, index_changes, name_of
+from seeder.matviews.query import columns
 from seeder.matviews.upkeep import Outcome
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName
@@ -139,9 +139,9 @@ def test_the_types_without_an_order_are_those_that_postgresql_refuses_to_index(b
     refused = {row[0] for row in bench.sql("select * from public.orderless()")}
     assert {"json", "point", "some_json"} <= refused
     with bench.platform.databases.session() as session:
-        columns = session.rows(publishing.COLUMNS, relation="public.every")
-    assert len(columns) > 50
-    assert {row.name for row in columns if not row.orderable} == refused
+        found = session.rows(columns.COLUMNS, relation="public.every")
+    assert len(found) > 50
+    assert {row.name for row in found if not row.orderable} == refused
 
 
 # --- not unique --------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_query_that_is_too_slow_to_run_again_is_told_in_postgresqls_words(
     )
     bench.refresh(manifest)
     bench.sql("insert into sale values (5, 7, 0)")
-    monkeypatch.setattr("seeder.matviews.keys.BRIEFLY", "set local statement_timeout = '1ms'")
+    monkeypatch.setattr("seeder.matviews.keys.QUERY_TIMEOUT", "set local statement_timeout = '1ms'")
     assert "the old rows were kept: Key (id)=(5) already exists." in not_unique(bench, manifest)
 
 
@@ -378,7 +378,7 @@ THERE = st.builds(
 def test_afterwards_what_is_wanted_is_there_and_nothing_is_left_to_do(
     there: list[Existing], wanted: list[Index]
 ) -> None:
-    what = difference(there, wanted)
+    what = index_changes(there, wanted)
     assert all(index.is_ours for index in what.superfluous)
     made = [
         Existing(str(one), "x", one.columns, one.unique, is_plain=True, is_ours=True) for one in what.missing
@@ -386,7 +386,7 @@ def test_afterwards_what_is_wanted_is_there_and_nothing_is_left_to_do(
     after = [index for index in there if index not in what.superfluous] + made
     for one in wanted:
         assert any(index.serves(one) for index in after)
-    again = difference(after, wanted)
+    again = index_changes(after, wanted)
     assert (again.superfluous, again.missing) == ((), ())
     assert again.keyed or not any(one.unique for one in wanted)
 

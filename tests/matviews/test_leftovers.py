@@ -57,9 +57,9 @@ def test_a_copy_is_dropped_with_the_one_on_top(any_platform: Platform) -> None:
 def test_a_copy_that_a_run_works_on_stays(platform: Platform) -> None:
     made(platform, COPY)
     with platform.databases.session() as session:
-        assert lock.hold(session, key_of(SALES))
+        assert lock.try_lock(session, key_of(SALES))
         assert discarded(platform) == []
-        lock.let_go(session, key_of(SALES))
+        lock.unlock(session, key_of(SALES))
     assert left(platform) == [COPY]
     assert discarded(platform) == [COPY]
 
@@ -69,8 +69,8 @@ def test_the_lock_is_free_again_afterwards(platform: Platform) -> None:
     with platform.databases.session() as session:
         assert discard_leftovers(session)
         with platform.databases.session() as another:
-            assert lock.hold(another, key_of(SALES))
-            lock.let_go(another, key_of(SALES))
+            assert lock.try_lock(another, key_of(SALES))
+            lock.unlock(another, key_of(SALES))
         assert session.row("show lock_timeout").lock_timeout == LOCK_TIMEOUT
 
 

@@ -83,7 +83,7 @@ def test_an_index_that_goes_after_the_look_makes_it_plain_with_a_note(bench: Ben
     with bench.claimed(bench.manifest(), bench.policy()) as (session, found):
         seen = Found(found.oid, found.kind, True, found.comment, keyed=True)
         done = refreshing.refresh(session, bench.manifest().matview, seen, bench.policy())
-    assert done.how is refreshing.How.PLAIN
+    assert done.method is refreshing.Method.PLAIN
     assert done.note is not None
     assert done.note.startswith("Refreshed plain, not concurrently: cannot refresh materialized view")
     assert done.records == 100
@@ -97,7 +97,7 @@ def test_rows_that_go_after_the_look_make_it_plain_with_a_note(bench: Bench) -> 
         assert found.populated
         assert found.keyed
         done = refreshing.refresh(session, bench.manifest().matview, found, bench.policy())
-    assert done.how is refreshing.How.PLAIN
+    assert done.method is refreshing.Method.PLAIN
     assert done.note is not None
     assert (done.records, "not populated" in done.note) == (100, True)
 

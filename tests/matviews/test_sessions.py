@@ -59,7 +59,7 @@ def made(bench: Bench) -> Bench:
 
 def worker(bench: Bench) -> Worker | None:
     with bench.platform.databases.session() as session:
-        return activity.worker(session, SALES)
+        return activity.working_session(session, SALES)
 
 
 def test_nobody_works_on_a_matview_whose_lock_is_free(made: Bench) -> None:
@@ -96,7 +96,7 @@ def test_a_session_that_waits_for_a_lock_is_seen_with_who_has_it(made: Bench) ->
             assert blocker.first_line == "select count(*)"
             with made.platform.databases.session() as session:
                 oid = session.row("select 'reporting.sales'::regclass::oid as oid").oid
-                first, second = activity.at_matview(session, oid)
+                first, second = activity.sessions_at(session, oid)
             assert (first.held, first.awaited) == (("AccessShareLock",), None)
             assert (second.held, second.awaited) == ((), "AccessExclusiveLock")
 

@@ -95,7 +95,7 @@ class Dropping:
         key = key_of(one.stamped.name)
         try:
             with self._databases.session(one.database_id) as session:
-                if not lock.hold(session, key):
+                if not lock.try_lock(session, key):
                     return Outcome(one, Kept.BUSY)
                 try:
                     definition = None if self._is_back(one) else drop_stamped(session, one.stamped)
@@ -105,7 +105,7 @@ class Dropping:
                     return Outcome(one, None, said)
                 finally:
                     if not session.closed:
-                        lock.let_go(session, key)
+                        lock.unlock(session, key)
                         session.run_text(OWN_LIMITS)
         except MatviewChanged:
             return Outcome(one, Kept.CHANGED)

@@ -2,7 +2,7 @@
 
 from seeder.maintenance.frozen.reports import FrozenMatview, FrozenReports, FrozenStatus, Kept, Why
 from seeder.postgres.databases import named_elsewhere
-from seeder.wording import size
+from seeder.wording import listed, size
 
 DROPPED = "Dropped by {by} (seeder prune --matviews). {whose} Its definition was:\n{definition}"
 
@@ -22,7 +22,7 @@ KEPT = {
 }
 
 #: Names in a sentence.
-MOST_NAMED = 5
+NAMED = 5
 
 
 def everything(found: FrozenReports) -> list[FrozenMatview | FrozenStatus]:
@@ -49,9 +49,7 @@ def why_kept(one: FrozenMatview | FrozenStatus, kept: Kept, said: str | None = N
     if isinstance(one, FrozenStatus):
         words = KEPT[kept]
     else:
-        built_on = one.stamped.built_on
-        more = f" and {len(built_on) - MOST_NAMED} more" if len(built_on) > MOST_NAMED else ""
-        named = ", ".join(built_on[:MOST_NAMED]) + more
+        named = listed(one.stamped.built_on, NAMED)
         words = KEPT[kept].format(owner=one.stamped.owner, built_on=named or "something")
     return f"{words} ({said})" if said else words
 

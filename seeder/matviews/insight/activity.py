@@ -20,7 +20,7 @@ a.pid, coalesce(a.application_name, '') as application_name, coalesce(a.usename:
 coalesce(a.state, '') as state, a.xact_start as since, coalesce(a.query, '') as query
 """
 
-AT = f"""
+SESSIONS_AT = f"""
 select {SESSION},
        array_agg(distinct l.mode::text order by l.mode::text) filter (where l.granted) as held,
        (array_agg(l.mode::text) filter (where not l.granted))[1] as awaited
@@ -160,15 +160,15 @@ class Worker:
     step: Step | None
 
 
-def at_matview(session: Session, oid: int) -> list[AtMatview]:
+def sessions_at(session: Session, oid: int) -> list[AtMatview]:
     """Everybody but the asker, those who have been there longest first; at most 50."""
     return [
         AtMatview(Person(*row[:6]), tuple(row.held or ()), row.awaited)
-        for row in session.rows(BRIEFLY + AT, oid=oid)
+        for row in session.rows(BRIEFLY + SESSIONS_AT, oid=oid)
     ]
 
 
-def worker(session: Session, matview: MatviewName) -> Worker | None:
+def working_session(session: Session, matview: MatviewName) -> Worker | None:
     """Who works on the matview, and what for; None where nobody does."""
     row: Any = session.row(BRIEFLY + WORKER, key=key_of(matview))
     if row is None:
@@ -191,11 +191,11 @@ def worker(session: Session, matview: MatviewName) -> Worker | None:
         helpers=row.helpers,
         awaited=awaited,
         blockers=tuple(Person(*one) for one in blockers),
-        step=Step(*step) if step else held and _step(held),
+        step=Step(*step) if step else held and _step_from_locks(held),
     )
 
 
-def _step(held: Any) -> Step | None:
+def _step_from_locks(held: Any) -> Step | None:
     if held.replaces and held.indexes_begun:
         return Step("refreshing plain", f"making index {held.indexes_begun} of {held.indexes}")
     if held.replaces:

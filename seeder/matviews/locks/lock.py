@@ -20,20 +20,20 @@ from seeder.sql.names import MatviewName
 
 #: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
 #: what it sees of the matview is what the last holder left.
-TRY = """
+TRY_LOCK = """
 select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
        set_config('application_name', %(application_name)s, false)
 """
 
-#: Whether the lock was taken, in a statement after TRY, and where the database has a limit, a slot too.
-TAKEN = "current_setting('seeder.locked')::boolean"
-TAKEN_WITH_SLOT = f"{TAKEN} and current_setting('seeder.slot') <> ''"
+#: Whether the lock was taken, in a statement after TRY_LOCK, and where the database has a limit, a slot too.
+LOCK_TAKEN = "current_setting('seeder.locked')::boolean"
+LOCK_AND_SLOT_TAKEN = f"{LOCK_TAKEN} and current_setting('seeder.slot') <> ''"
 
 #: A query of one row that sets the run's limits and looks at what is there, for a statement after `tries`.
 THERE = f"select *, {LIMITS} from ({LOOK}) as look"
 
-TAKE = Prepared("take", (TRY, SET_LIMITS, LOOK))
-TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY, slots.TRY, SET_LIMITS, LOOK))
+TAKE = Prepared("take", (TRY_LOCK, SET_LIMITS, LOOK))
+TAKE_WITH_SLOT = Prepared("take_with_slot", (TRY_LOCK, slots.TRY_SLOT, SET_LIMITS, LOOK))
 
 #: The connection's next borrower finds none of the run's limits.
 RELEASE = f"""
@@ -48,13 +48,13 @@ select pg_advisory_unlock(%(key)s), {slots.UNLOCK},
 IS_HELD = """\
 l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select d.oid from pg_database d where d.datname = current_database())"""
-KEY = "(l.classid::bigint << 32) | l.objid::bigint"
+BIGINT_KEY = "(l.classid::bigint << 32) | l.objid::bigint"
 
 #: The session that holds the lock, as ``a``.
 HOLDS = f"""\
 from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where {IS_HELD}
-  and {KEY} = %(key)s
+  and {BIGINT_KEY} = %(key)s
 """
 
 HOLDER = f"select a.application_name {HOLDS}"
@@ -80,7 +80,7 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
 
 def tries(most: int) -> tuple[str, ...]:
     """The first statements of `take`, to be sent with others. THERE comes next; `taken` reads its row."""
-    return (TRY, slots.TRY) if most else (TRY,)
+    return (TRY_LOCK, slots.TRY_SLOT) if most else (TRY_LOCK,)
 
 
 def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, Any]:
@@ -123,12 +123,12 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
     session.with_next(RELEASE, ahead=OWN_LIMITS, key=key_of(matview), application_name=IDLE_NAME)
 
 
-def hold(session: Session, key: int) -> bool:
+def try_lock(session: Session, key: int) -> bool:
     """Take another matview's lock as well, by its key, unless somebody has it."""
     return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key).held)
 
 
-def let_go(session: Session, key: int) -> None:
+def unlock(session: Session, key: int) -> None:
     session.run("select pg_advisory_unlock(%(key)s)", key=key)
 
 

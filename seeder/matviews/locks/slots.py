@@ -13,7 +13,7 @@ CLASS = 24301
 
 #: The first slot that is free, if the matview's lock was taken. LIMIT stops at the first row that passes, so
 #: no second slot is locked on the way.
-TRY = f"""
+TRY_SLOT = f"""
 select set_config('seeder.slot', coalesce((
     select number::text
     from generate_series(1, %(slots)s::integer) as number
@@ -29,7 +29,7 @@ UNLOCK = f"""case when current_setting('seeder.slot', true) <> ''
 
 GIVE_BACK = f"select {UNLOCK}"
 
-TAKEN = f"""
+SLOTS_TAKEN = f"""
 select count(*) from pg_locks
 where locktype = 'advisory' and granted and objsubid = 2 and classid = {CLASS} and objid <= %(slots)s
   and database = (select oid from pg_database where datname = current_database())
@@ -42,4 +42,4 @@ def give_back(session: Session) -> None:
 
 
 def is_one_free(session: Session, most: int) -> bool:
-    return bool(session.row(TAKEN, slots=most).count < most)
+    return bool(session.row(SLOTS_TAKEN, slots=most).count < most)

@@ -5,25 +5,23 @@ Asked only where that is so already, so it may take its time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from seeder.errors import MatviewChanged
 from seeder.matviews.policy import Policy
+from seeder.matviews.query.columns import MOST_NAMED
 from seeder.matviews.query.probe import probe
 from seeder.postgres.session import Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.names import MatviewName
+from seeder.wording import listed
 
 #: Of a definition that is replaced, in characters.
 LONGEST_DEFINITION = 4096
 
-#: Names in a message; a table may have 1,600 columns.
-MOST_NAMED = 20
-
 SQL_CHANGED = "The manifest's SQL has changed."
 
 #: The matview's, then the manifest's query's: the relations that it reads, its own columns, the columns read.
-READ = """
+NEEDED = """
 with needed (reader, oid, number) as (
     select r.ev_class, d.refobjid, d.refobjsubid
     from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
@@ -50,14 +48,14 @@ from unnest(array[cast(%(oid)s as oid), 'pg_temp.seeder_probe'::regclass::oid])
 order by place
 """
 
-STRANGER = """
+OWNER_AND_DEFINITION = """
 select pg_get_userbyid(relowner) as owner, ltrim(pg_get_viewdef(oid)) as definition
 from pg_class where oid = cast(%(oid)s as oid)
 """
 
 
 @dataclass(frozen=True)
-class Stranger:
+class Unmanaged:
     """A matview that was made without seeder, and of something else."""
 
     owner: str
@@ -69,25 +67,25 @@ class Stranger:
         )
 
     @property
-    def epitaph(self) -> str:
+    def replacement_note(self) -> str:
         """What its definition was, cut to what a record can bear."""
         more = "…" if len(self.definition) > LONGEST_DEFINITION else ""
         shown = f"{self.definition[:LONGEST_DEFINITION]}{more}"
         return f"The manifest's definition has taken its place; its own was:\n{shown}"
 
 
-def stranger(session: Session, matview: MatviewName, oid: int) -> Stranger:
+def unmanaged(session: Session, matview: MatviewName, oid: int) -> Unmanaged:
     """Raises MatviewChanged where it is gone by now."""
-    row = session.row(STRANGER, oid=oid)
+    row = session.row(OWNER_AND_DEFINITION, oid=oid)
     if row is None:
         raise MatviewChanged(table_name=str(matview), what="it was dropped")
-    return Stranger(row.owner, row.definition)
+    return Unmanaged(row.owner, row.definition)
 
 
 def alteration(session: Session, oid: int, query: SafeQuery, policy: Policy) -> str:
     """What has changed of that which the query reads, where its text is the one the matview was made of."""
     with probe(session, query, policy.as_manifest):
-        there, wanted = session.rows(READ, oid=oid)
+        there, wanted = session.rows(NEEDED, oid=oid)
     what = (
         _told("it now reads {new}", "it no longer reads {gone}", there.relations, wanted.relations)
         or _told("it now has {new}", "it no longer has {gone}", there.columns, wanted.columns)
@@ -101,9 +99,6 @@ def _told(came: str, went: str, before: Sequence[str], now: Sequence[str]) -> st
     new = [name for name in now if name not in before]
     gone = [name for name in before if name not in now]
     return ", ".join(
-        [came.format(new=_listed(new))] * bool(new) + [went.format(gone=_listed(gone))] * bool(gone)
+        [came.format(new=listed(new, MOST_NAMED))] * bool(new)
+        + [went.format(gone=listed(gone, MOST_NAMED))] * bool(gone)
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join([*islice(names, MOST_NAMED), *(["…"] if len(names) > MOST_NAMED else [])])

@@ -1,6 +1,5 @@
 """The columns of a query or a relation, and the directives that name columns which must be among them."""
 
-from itertools import islice
 from typing import Any
 
 import psycopg2
@@ -14,11 +13,12 @@ from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.expectations import Fresh, NotNull
 from seeder.sql.guard import SafeQuery
+from seeder.wording import listed
 
 #: What PostgreSQL answers to an expectation whose column isn't there, or has a type that can't be compared.
 UNFIT = (errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_FUNCTION)
 
-#: Columns in a message; a matview may have 1,600.
+#: Columns or relations in a message; a matview may have 1,600 columns.
 MOST_NAMED = 20
 
 #: An index needs a default operator class for the type or for what it is coerced to without a change of its
@@ -115,8 +115,7 @@ def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str 
         if column is None:
             if not columns:
                 return f"it has no column {name}, nor any other"
-            known = [*islice(columns, MOST_NAMED), *(["…"] if len(columns) > MOST_NAMED else [])]
-            return f"it has no column {name}; its columns are {', '.join(known)}"
+            return f"it has no column {name}; its columns are {listed([*columns], MOST_NAMED)}"
         if isinstance(directive, Fresh) and not column.dated:
             return f"{name} is of type {column.type}, neither a date nor a timestamp"
         if isinstance(directive, Index) and not column.orderable:

@@ -13,6 +13,7 @@ import psycopg2
 from seeder.matviews.policy import Policy
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
+from seeder.wording import listed
 
 #: The path of a session of the current role: ALTER ROLE … IN DATABASE, ALTER ROLE, ALTER DATABASE, ALTER ROLE
 #: ALL, in this order (https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html), else the
@@ -41,7 +42,7 @@ select coalesce(
 
 #: Whether other schemas are looked up, or in another order. Temporary ones, where there is nothing that a
 #: query means, don't count, nor do ours that aren't there.
-BEGIN = """
+USE_PATH_OF_PSQL = """
 savepoint before_elsewhere;
 select set_config('search_path', %(path)s, true);
 select array(
@@ -53,8 +54,8 @@ select array(
        ) as other
 """
 
-VIEW = "create temporary view seeder_elsewhere as\n{query}\n;\n" + OWN_PATH
-END = "rollback to savepoint before_elsewhere;\n" + OWN_PATH
+VIEW_IN_PSQL = "create temporary view seeder_elsewhere as\n{query}\n;\n" + OWN_PATH
+USE_OWN_PATH = "rollback to savepoint before_elsewhere;\n" + OWN_PATH
 
 #: What only one of the two needs. Of PostgreSQL's own objects it doesn't note what is needed.
 COMPARE = """
@@ -75,7 +76,8 @@ select pg_get_viewdef('pg_temp.seeder_probe'::regclass)
 """
 
 #: Objects in a sentence.
-MOST_NAMED = 5
+NAMED = 5
+OF_POSTGRESQL = "PostgreSQL's own"
 
 MEANS_OTHERS = (
     "with the search_path of the role {role} in psql ({path}) its SQL means something else: there {there}, "
@@ -91,26 +93,21 @@ def meant_elsewhere(session: Session, query: SafeQuery, policy: Policy) -> str |
     theirs = session.row(THEIRS)
     ours = [one for one in policy.limits.search_path if one != "pg_temp"]
     try:
-        if not session.row(BEGIN, ours=ours, path=theirs.path).other:
+        if not session.row(USE_PATH_OF_PSQL, ours=ours, path=theirs.path).other:
             return None
-        session.run_text(VIEW.format(query=query.text))
+        session.run_text(VIEW_IN_PSQL.format(query=query.text))
         found = session.row(COMPARE)
     except psycopg2.ProgrammingError:
         return None
     finally:
         with suppress(psycopg2.InterfaceError):
-            session.run_text(END)
+            session.run_text(USE_OWN_PATH)
     if found.same:
         return None
     return MEANS_OTHERS.format(
         role=theirs.role,
         path=theirs.path,
         ours=", ".join(one for one in ours if one != "pg_catalog"),
-        there=_listed(found.there),
-        here=_listed(found.here),
+        there=listed(found.there, NAMED) or OF_POSTGRESQL,
+        here=listed(found.here, NAMED) or OF_POSTGRESQL,
     )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return (", ".join(names[:MOST_NAMED]) or "PostgreSQL's own") + more

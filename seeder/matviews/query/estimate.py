@@ -11,7 +11,7 @@ from seeder.postgres.session import Session
 from seeder.sql.guard import SafeQuery
 
 #: The smallest that REFRESH … CONCURRENTLY may use; any one lets it.
-KEY = f"""
+KEY_INDEX = f"""
 select index.relname as name
 from pg_index as i join pg_class as index on index.oid = i.indexrelid
 where i.indrelid = cast(%(oid)s as oid) and {USABLE}
@@ -42,7 +42,7 @@ def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
 
 def key_index(session: Session, oid: int) -> str | None:
     """The unique index that lets the matview be refreshed concurrently."""
-    row = session.row(KEY, oid=oid)
+    row = session.row(KEY_INDEX, oid=oid)
     return row and str(row.name)
 
 

@@ -11,7 +11,7 @@ from seeder.matviews import stamp
 from seeder.matviews.found import Found
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.adopt import same_meaning
-from seeder.matviews.query.alteration import SQL_CHANGED, Stranger, alteration, stranger
+from seeder.matviews.query.alteration import SQL_CHANGED, Unmanaged, alteration, unmanaged
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.session import Session
 
@@ -27,7 +27,7 @@ class Meaning:
     #: Why it isn't the same, in a sentence; empty where it is.
     why: str = ""
     #: Whose it is, where it was made without seeder and isn't the same.
-    stranger: Stranger | None = None
+    unmanaged: Unmanaged | None = None
 
 
 def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy: Policy) -> Meaning:
@@ -58,7 +58,7 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
     if same:
         return Meaning(True, there, wanted)
     if there is None:
-        whose = stranger(session, manifest.matview, oid)
+        whose = unmanaged(session, manifest.matview, oid)
         return Meaning(False, there, wanted, str(whose), whose)
     why = alteration(session, oid, query, policy) if same_text else SQL_CHANGED
     return Meaning(False, there, wanted, why)

@@ -24,7 +24,7 @@ from seeder.sql.names import MatviewName
 HAS, TWIN, UNKNOWN = 0, -1, -2
 
 #: Planning them takes ten times as long as executing them, and the exchange reads them while everybody waits.
-PORTRAIT = Prepared("portrait", (LINES,), first="set local search_path = pg_catalog;\n")
+ATTRIBUTES = Prepared("portrait", (LINES,), first="set local search_path = pg_catalog;\n")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class Attributes:
     """The lines of a matview by their subject, in the order in which they have to be made."""
 
     lines: Mapping[str, Line]
@@ -61,12 +61,12 @@ class Portrait:
         return text
 
 
-def portrait(session: Session, oid: int, target: MatviewName, back: str) -> Portrait:
+def read_attributes(session: Session, oid: int, target: MatviewName, back: str) -> Attributes:
     """Read in the transaction that is open; `back` is the statement that ends a SET ROLE there."""
-    found = session.rows(PORTRAIT, oid=oid, target=target.quoted, back=back.strip("; \n"))
+    found = session.rows(ATTRIBUTES, oid=oid, target=target.quoted, back=back.strip("; \n"))
     lines = (Line(*row[1:]) for row in found if row.place > 0)
     twins = [row for row in found if row.place == TWIN]
-    return Portrait(
+    return Attributes(
         {line.subject: line for line in lines},
         frozenset(row.subject for row in found if row.place == HAS),
         {row.subject: row.needs for row in twins},

@@ -15,9 +15,9 @@ import psycopg2
 from seeder.errors import SeederError
 from seeder.matviews import measure
 from seeder.matviews.policy import Policy
-from seeder.matviews.relation import Matview, read
-from seeder.matviews.swap.attributes import Portrait
-from seeder.matviews.swap.carry_over import dress
+from seeder.matviews.relation import Matview, read_matview
+from seeder.matviews.swap.attributes import Attributes
+from seeder.matviews.swap.carry_over import carry_over
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
 from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.swap.dependents import refuse_lost_columns
@@ -26,9 +26,9 @@ from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.
-CREATE = "create materialized view {copy} as\n{query}\nwith no data"
+CREATE_COPY = "create materialized view {copy} as\n{query}\nwith no data"
 
-FIND = """
+COPY_OID = """
 select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = %(name)s
 """
@@ -61,7 +61,7 @@ def build(session: Session, old: Matview, query: SafeQuery | None, policy: Polic
         return _filled(session, pair, policy)
 
 
-def rehearse(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:
+def try_build(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:
     """Build the copy but for its rows, of which none is computed, and undo it; raises what `build` would."""
     with _expecting(old, query) as model:
         try:
@@ -73,26 +73,26 @@ def rehearse(session: Session, old: Matview, query: SafeQuery, policy: Policy) -
 
 
 @contextmanager
-def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Portrait]]:
+def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Attributes]]:
     """Yields where the portrait is put once there is one: what fails then is told in the old one's names."""
     text = _definition(old, query)
 
     def locate(position: int) -> tuple[int, int] | None:
         return query.source_position(position - 1 - text.index(query.text)) if query else None
 
-    model: list[Portrait] = []
+    model: list[Attributes] = []
     try:
         yield model
     except psycopg2.Error as error:
-        raise told(error, model[0] if model else None, locate) from error
+        raise in_names_of(error, model[0] if model else None, locate) from error
 
 
 def _definition(old: Matview, query: SafeQuery | None) -> str:
-    return CREATE.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
+    return CREATE_COPY.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
 
 
 def _dressed(
-    session: Session, old: Matview, query: SafeQuery | None, policy: Policy, model: list[Portrait]
+    session: Session, old: Matview, query: SafeQuery | None, policy: Policy, model: list[Attributes]
 ) -> Pair:
     """The copy without rows, in the session's transaction."""
     role = policy.set_role or OWN_ROLE
@@ -102,7 +102,7 @@ def _dressed(
     session.run_text(OWN_PATH)
     pair = Pair(old, made(session, old), role)
     refuse_lost_columns(session, pair)
-    model.append(dress(session, pair))
+    model.append(carry_over(session, pair))
     return pair
 
 
@@ -112,15 +112,15 @@ def fill(session: Session, pair: Pair, policy: Policy) -> Built:
     try:
         with session.transaction():
             session.run_text(pair.role)
-            model = dress(session, pair)
+            model = carry_over(session, pair)
             return _filled(session, pair, policy) if pair.old.populated else Built(pair, 0, 0)
     except psycopg2.Error as error:
-        ours = told(error, model)
+        ours = in_names_of(error, model)
         where = f"Context: the new rows of {pair.old.name}, which reads it and has to be built with it"
         raise type(ours)(report=f"{ours.facts['report']}\n{where}") from error
 
 
-def told(error: psycopg2.Error, model: Portrait | None, locate: Locate | None = None) -> SeederError:
+def in_names_of(error: psycopg2.Error, model: Attributes | None, locate: Locate | None = None) -> SeederError:
     """The error in the names that a person knows."""
     ours = judged(error, locate)
     return type(ours)(report=model.own_words(ours.facts["report"])) if model else ours
@@ -129,7 +129,7 @@ def told(error: psycopg2.Error, model: Portrait | None, locate: Locate | None = 
 def made(session: Session, old: Matview) -> Matview:
     """The copy that was made just now."""
     copy = copy_of(old.name)
-    found = read(session, session.row(FIND, schema=copy.schema, name=copy.name).oid)
+    found = read_matview(session, session.row(COPY_OID, schema=copy.schema, name=copy.name).oid)
     if found is None:
         raise SeederError(what=f"the copy of {old.name} vanished")
     return found

@@ -6,7 +6,7 @@ import psycopg2
 import structlog
 
 from seeder.errors import PartUnfit
-from seeder.matviews.swap.attributes import Line, Portrait, portrait
+from seeder.matviews.swap.attributes import Attributes, Line, read_attributes
 from seeder.matviews.swap.copies import Pair
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import Session
@@ -14,7 +14,7 @@ from seeder.postgres.session import Session
 log = structlog.get_logger(__name__)
 
 
-def difference(old: Portrait, copy: Portrait) -> tuple[list[Line], list[Line]]:
+def attribute_changes(old: Attributes, copy: Attributes) -> tuple[list[Line], list[Line]]:
     """The copy's lines that are to be unmade, and the old one's that are to be made on it."""
     wanted = {
         line.subject: line for line in old.lines.values() if line.needs is None or line.needs in copy.has
@@ -27,18 +27,18 @@ def difference(old: Portrait, copy: Portrait) -> tuple[list[Line], list[Line]]:
     return wrong, [line for line in wanted.values() if copy.lines.get(line.subject) != line]
 
 
-def dress(session: Session, pair: Pair) -> Portrait:
+def carry_over(session: Session, pair: Pair) -> Attributes:
     """Give the copy everything that the old one has, in the transaction that is open; returns the old one's.
 
     Raises PartUnfit, naming the index or statistics object that can't be made for the copy.
     """
     old, copy = pair.old, pair.copy
-    model = portrait(session, old.oid, copy.name, pair.role)
+    model = read_attributes(session, old.oid, copy.name, pair.role)
     for option in model.unknown:
         say_left_alone(option)
     # The owner first: with it the privileges on the copy become others.
     session.run_text(model.lines["owner"].make)
-    wrong, lacking = difference(model, portrait(session, copy.oid, copy.name, pair.role))
+    wrong, lacking = attribute_changes(model, read_attributes(session, copy.oid, copy.name, pair.role))
     for line in wrong:
         session.run_text(str(line.unmake))
     for line in lacking:
@@ -59,10 +59,10 @@ def say_left_alone(option: str) -> None:
     log.info("an option that seeder doesn't know isn't carried over to a new build", option=option)
 
 
-def compared(session: Session, pair: Pair) -> tuple[Portrait, str | None]:
+def compare_attributes(session: Session, pair: Pair) -> tuple[Attributes, str | None]:
     """The old one's portrait, and what of it the copy has not, or has and should not; None is nothing."""
     model, found = (
-        portrait(session, oid, pair.copy.name, pair.role) for oid in (pair.old.oid, pair.copy.oid)
+        read_attributes(session, oid, pair.copy.name, pair.role) for oid in (pair.old.oid, pair.copy.oid)
     )
-    wrong, lacking = difference(model, found)
+    wrong, lacking = attribute_changes(model, found)
     return model, next((model.own_words(line.subject) for line in (*lacking, *wrong)), None)

@@ -101,7 +101,7 @@ order by what
 """
 
 #: Every view and matview on top, at any depth.
-READERS = """
+ALL_ON_TOP = """
 with recursive reached (oid) as (
     select cast(%(oid)s as oid)
   union
@@ -189,7 +189,7 @@ def refuse_lost_columns(session: Session, pair: Pair) -> None:
     """Raise DependentsInTheWay where somebody reads a matview whose columns the copy hasn't got."""
     if pair.keeps_columns:
         return
-    if found := [row.what for row in session.rows(READERS, oid=pair.old.oid)]:
+    if found := [row.what for row in session.rows(ALL_ON_TOP, oid=pair.old.oid)]:
         lost = session.row(FIRST_LOST, old=pair.old.oid, copy=pair.copy.oid)
         reason = f"its new columns don't begin with the old ones, which are in use ({_lost(lost)})"
         raise _in_the_way(pair.old, reason, found)

@@ -17,8 +17,8 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse
-from seeder.matviews.relation import Matview, read
-from seeder.matviews.swap.carry_over import compared, dress, say_left_alone
+from seeder.matviews.relation import Matview, read_matview
+from seeder.matviews.swap.carry_over import carry_over, compare_attributes, say_left_alone
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
 from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
 from seeder.matviews.swap.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
@@ -39,7 +39,7 @@ SAME_EACH_TIME = 5
 #: What the old matview is called between the first rename and its drop; never committed.
 OLD_PREFIX = "seeder:old:"
 
-BEGIN = f"set local lock_timeout = {LOCK_WAIT_MS};\nset local search_path = pg_catalog;\n"
+SHORT_LOCK_TIMEOUT = f"set local lock_timeout = {LOCK_WAIT_MS};\nset local search_path = pg_catalog;\n"
 
 #: LOCK TABLE knows no matviews, and locks what is below a view as well. This statement changes nothing where
 #: the owner is the owner already (tablecmds.c, ATExecChangeOwner), and takes the lock.
@@ -47,7 +47,7 @@ LOCK = "alter {kind} {name} owner to {owner}"
 
 #: What can be changed without a lock on the matview: its columns' privileges, and its indexes. These
 #: statements change nothing, but take the indexes' locks and make the columns' rows in pg_attribute ours.
-SEIZE = """
+LOCK_PARTS = """
 select string_agg(statement, ';\n') as statements
 from (
     select format('alter index %%I.%%I owner to %%I', n.nspname, c.relname, pg_get_userbyid(c.relowner))
@@ -69,11 +69,11 @@ from (
 """
 
 #: The old one's, in which a person may have written since.
-COMMENT = "select obj_description(cast(%(oid)s as oid), 'pg_class') as comment"
+COMMENT_OF_OLD = "select obj_description(cast(%(oid)s as oid), 'pg_class') as comment"
 RESTAMP = "comment on materialized view {matview} is %(comment)s"
 
 RENAME = "{role}alter materialized view {matview} rename to {name}"
-DROP = "{role}drop materialized view {matview}"
+DROP_OLD = "{role}drop materialized view {matview}"
 
 #: What a lock that can't be had says, and what a deadlock does.
 IN_USE = (errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED)
@@ -82,11 +82,11 @@ IN_USE = (errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED)
 Restamp = Callable[[str | None], str | None]
 
 
-class Moved(Exception):
+class ChangedMeanwhile(Exception):
     """Something was changed between the look and the lock; a new look may help."""
 
 
-class Unlike(Moved):
+class CopyDiffers(ChangedMeanwhile):
     """The copy, just made the old one's like, isn't; said is in what. Somebody has changed the old one since,
     or PostgreSQL doesn't let the two be the same."""
 
@@ -105,16 +105,16 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
             for pair in pairs:
                 # What people have changed on the old one since.
                 session.run_text(pair.role)
-                dress(session, pair)
+                carry_over(session, pair)
             known = views(session, old)
         with exclusively(session, old, first.role, known):
             on_top = _verified(session, pairs, known)
-            comments = [session.row(COMMENT, oid=matview.oid).comment for matview in old]
+            comments = [session.row(COMMENT_OF_OLD, oid=matview.oid).comment for matview in old]
             comments[0] = restamp(comments[0])
             renames = [_replace(session, pair) for pair in pairs]
             _point(session, first, on_top)
             for pair in reversed(pairs):
-                session.run_text(DROP.format(role=pair.role, matview=hidden(pair.old.name).quoted))
+                session.run_text(DROP_OLD.format(role=pair.role, matview=hidden(pair.old.name).quoted))
             for pair, statements, comment in zip(pairs, renames, comments, strict=True):
                 session.run_text(pair.role + ";\n".join(statements))
                 session.run(RESTAMP.format(matview=pair.old.name.quoted), comment=comment)
@@ -134,8 +134,8 @@ def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> No
                 raise judged(error) from error
             if last:
                 raise MatviewInUse(table_name=table_name, tries=TRIES, reason=one_line(error)) from error
-        except Moved as moved:
-            if isinstance(moved, Unlike):
+        except ChangedMeanwhile as moved:
+            if isinstance(moved, CopyDiffers):
                 differed.append(str(moved))
                 if differed[-SAME_EACH_TIME:] == [str(moved)] * SAME_EACH_TIME:
                     raise CopyUnlike(table_name=table_name, what=str(moved)) from None
@@ -170,9 +170,9 @@ def exclusively(
         locks.append(LOCK.format(kind="materialized view", name=name, owner=owner))
     with session.transaction():
         try:
-            session.run_text(BEGIN + ";\n".join(lock.rstrip("; \n") for lock in locks))
+            session.run_text(SHORT_LOCK_TIMEOUT + ";\n".join(lock.rstrip("; \n") for lock in locks))
         except psycopg2.errors.UndefinedTable as error:
-            raise Moved(one_line(error)) from error
+            raise ChangedMeanwhile(one_line(error)) from error
         yield
 
 
@@ -180,7 +180,7 @@ def unchanged(session: Session, old: Sequence[Matview]) -> None:
     """Raise MatviewChanged where these, or the matviews on top of the first, are no longer the same."""
     table_name = str(old[0].name)
     for matview in old:
-        if (now := read(session, matview.oid)) is None or now.identity != matview.identity:
+        if (now := read_matview(session, matview.oid)) is None or now.identity != matview.identity:
             raise MatviewChanged(table_name=table_name, what=f"{matview.name} is no longer the same")
     if set(matviews(session, old[0].oid)) != {matview.oid for matview in old[1:]}:
         raise MatviewChanged(table_name=table_name, what="the materialized views on top of it are others now")
@@ -204,11 +204,11 @@ def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
     old, copy = pair.old.name, pair.copy.name
     rename(session, pair.role, old, hidden(old))
     # None where it has neither columns nor indexes.
-    if statements := session.row(SEIZE, oid=pair.old.oid).statements:
+    if statements := session.row(LOCK_PARTS, oid=pair.old.oid).statements:
         session.run_text(statements)
-    model, what = compared(session, pair)
+    model, what = compare_attributes(session, pair)
     if what is not None:
-        raise Unlike(what)
+        raise CopyDiffers(what)
     rename(session, pair.role, copy, old)
     return model.renames
 
@@ -221,7 +221,7 @@ def _verified(session: Session, pairs: Sequence[Pair], known: Sequence[View]) ->
     refuse_lost_columns(session, pairs[0])
     on_top = views(session, old)
     if {view.oid for view in on_top} != {view.oid for view in known}:
-        raise Moved("the views on top of it are others now")
+        raise ChangedMeanwhile("the views on top of it are others now")
     return on_top
 
 

@@ -18,7 +18,7 @@ from seeder.sql.names import MatviewName, quoted
 log = structlog.get_logger(__name__)
 
 #: A range of the index on relname: what follows a colon is a semicolon.
-FIND = """
+COPIES = """
 select c.oid, n.nspname as schema, c.relname as name, pg_get_userbyid(c.relowner) as owner
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'm' and c.relname >= 'seeder:copy:' and c.relname < 'seeder:copy;'
@@ -26,7 +26,7 @@ order by c.oid
 """
 
 #: A copy that somebody looks at can wait for the next time.
-PATIENCE = "set lock_timeout = '1s'"
+LOCK_TIMEOUT_OF_COPIES = "set lock_timeout = '1s'"
 
 
 def discard_leftovers(session: Session) -> list[MatviewName]:
@@ -34,9 +34,9 @@ def discard_leftovers(session: Session) -> list[MatviewName]:
 
     One that can't be dropped, because somebody reads it or the role may not, is logged and stays.
     """
-    session.run_text(PATIENCE)
+    session.run_text(LOCK_TIMEOUT_OF_COPIES)
     try:
-        return [name for row in session.rows(FIND) if (name := _discarded(session, row))]
+        return [name for row in session.rows(COPIES) if (name := _discarded(session, row))]
     finally:
         if not session.closed:
             session.run_text(OWN_LIMITS)
@@ -44,7 +44,7 @@ def discard_leftovers(session: Session) -> list[MatviewName]:
 
 def _discarded(session: Session, row: Any) -> MatviewName | None:
     name, key = MatviewName(row.schema, row.name), key_of_copy(row.name)
-    if key is None or not lock.hold(session, key):
+    if key is None or not lock.try_lock(session, key):
         return None
     try:
         discard(session, row.oid, f"set local role {quoted(row.owner)};\n")
@@ -53,6 +53,6 @@ def _discarded(session: Session, row: Any) -> MatviewName | None:
         return None
     finally:
         if not session.closed:
-            lock.let_go(session, key)
+            lock.unlock(session, key)
     log.info("dropped the copy that a dead run left", copy=str(name))
     return name

@@ -17,8 +17,8 @@ from seeder.matviews.locks import lock
 from seeder.matviews.locks.lock_key import key_of
 from seeder.matviews.measure import total_bytes
 from seeder.matviews.policy import Policy
-from seeder.matviews.relation import Matview, read
-from seeder.matviews.swap.build import CREATE, FIND, Built, build, fill, made, rehearse
+from seeder.matviews.relation import Matview, read_matview
+from seeder.matviews.swap.build import COPY_OID, CREATE_COPY, Built, build, fill, made, try_build
 from seeder.matviews.swap.copies import OWN_ROLE, Pair, discard
 from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
 from seeder.matviews.swap.dependents import matviews, refuse_hindrances
@@ -70,7 +70,7 @@ def swap(
     return built
 
 
-def refuse_hopeless(
+def verify_swap_feasible(
     session: Session, matview: MatviewName, oid: int, query: SafeQuery | None, policy: Policy
 ) -> None:
     """Raise what a swap would be refused with before it computes any rows. Leaves nothing behind.
@@ -79,14 +79,14 @@ def refuse_hopeless(
     """
     old, _ = _look(session, matview, oid)
     if query and lock.holder(session, matview) is None:
-        rehearse(session, old, query, policy)
+        try_build(session, old, query, policy)
 
 
 def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, list[Matview]]:
     """The matview and those that read it, before anything is done; raises where they can't be exchanged."""
     try:
         with session.transaction():
-            found = [read(session, one) for one in (oid, *matviews(session, oid))]
+            found = [read_matview(session, one) for one in (oid, *matviews(session, oid))]
             there = [one for one in found if one]
             if not there or there[0].oid != oid or there[0].name != matview:
                 raise MatviewChanged(table_name=str(matview), what="it was renamed or dropped")
@@ -108,14 +108,14 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     taken: set[MatviewName] = set()
     try:
         for name in matviews(session, oid).values():
-            if not lock.hold(session, key_of(name)):
+            if not lock.try_lock(session, key_of(name)):
                 raise lock.busy(session, name)
             taken.add(name)
         yield taken
     finally:
         if not session.closed:
             for name in taken:
-                lock.let_go(session, key_of(name))
+                lock.unlock(session, key_of(name))
 
 
 def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], policy: Policy) -> list[Pair]:
@@ -124,7 +124,7 @@ def _built_on_top(session: Session, base: Pair, on_top: Sequence[Matview], polic
         return []
     for old in on_top:
         copy = copy_of(old.name)
-        if left := session.row(FIND, schema=copy.schema, name=copy.name):
+        if left := session.row(COPY_OID, schema=copy.schema, name=copy.name):
             discard(session, left.oid, policy.set_role)
     pairs: list[Pair] = []
 
@@ -151,7 +151,9 @@ def _made_on_top(session: Session, base: Pair, on_top: Sequence[Matview]) -> lis
             below = pairs[-1]
             rename(session, below.role, below.old.name, hidden(below.old.name))
             rename(session, below.role, below.copy.name, below.old.name)
-            session.run_text(OWN_ROLE + CREATE.format(copy=copy_of(old.name).quoted, query=old.definition))
+            session.run_text(
+                OWN_ROLE + CREATE_COPY.format(copy=copy_of(old.name).quoted, query=old.definition)
+            )
             pairs.append(Pair(old, made(session, old), OWN_ROLE))
         for pair in reversed(pairs[:-1]):
             rename(session, pair.role, pair.old.name, pair.copy.name)
