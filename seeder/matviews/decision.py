@@ -21,19 +21,8 @@ from seeder.matviews.refresh import Method, choose
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import swap as swapping
 from seeder.postgres.failures import judged
+from seeder.postgres.relation_kinds import kind_of_relation
 from seeder.postgres.session import Session
-
-#: pg_class.relkind, https://www.postgresql.org/docs/current/catalog-pg-class.html
-KINDS = {
-    "r": "table",
-    "p": "partitioned table",
-    "v": "view",
-    "f": "foreign table",
-    "i": "index",
-    "I": "partitioned index",
-    "S": "sequence",
-    "c": "composite type",
-}
 
 #: A matview's row type bears its name. The array type that PostgreSQL makes for a type makes room by itself
 #: (pg_type.c, moveArrayTypeName).
@@ -90,7 +79,7 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         _refuse_type(session, manifest)
         return Decision(Action.CREATE, None, new_stamp(manifest, policy))
     if found.kind != "m":
-        raise TableTaken(table_name=manifest.table_name, kind=KINDS.get(found.kind or "", "relation"))
+        raise TableTaken(table_name=manifest.table_name, kind=kind_of_relation(found.kind))
     meaning = compare(session, manifest, found.oid, found, policy)
     if not meaning.same and policy.on_query_change is OnQueryChange.ERROR:
         raise QueryChanged(why=meaning.why, table_name=manifest.table_name)

@@ -7,17 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-#: What ``pg_class.relkind`` stands for.
-KINDS = {
-    "r": "table",
-    "p": "partitioned table",
-    "v": "view",
-    "m": "materialized view",
-    "f": "foreign table",
-    "S": "sequence",
-    "i": "index",
-    "c": "composite type",
-}
+from seeder.postgres.relation_kinds import kind_of_relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +195,7 @@ def read(connection: Connection, schema: str, names: Sequence[str], view: str) -
         open=of_schema.open,
         tables={
             row.name: LiveTable(
-                kind=KINDS.get(row.kind, "relation"),
+                kind=kind_of_relation(row.kind),
                 privileges=frozenset(row.privileges),
                 columns={values["name"]: LiveColumn(**values) for values in columns[row.oid]},
                 indexes=tuple(

@@ -203,7 +203,7 @@ def test_reports_that_read_each_other_link_to_each_other(
 def test_a_table_of_that_name_is_no_matview(sale: Platform, client: TestClient) -> None:
     sale.sql("create table reporting.sales (id integer)")
     sale.custom(1, table_name="sales", query=QUERY)
-    assert "Something else bears its name" in words(get(client, "/jobs/sales"), "job-matview")
+    assert "Another relation has its name (table)" in words(get(client, "/jobs/sales"), "job-matview")
 
 
 def test_a_reader_who_is_at_it_is_shown(sale: Platform, app: FastAPI, client: TestClient) -> None:

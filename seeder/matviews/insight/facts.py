@@ -14,6 +14,7 @@ from seeder.matviews import stamp
 from seeder.matviews.found import USABLE
 from seeder.matviews.indexes import MARK
 from seeder.matviews.stamp import Stamp
+from seeder.postgres.relation_kinds import kind_of_relation
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
@@ -84,6 +85,10 @@ class Facts:
     comment: str | None
     #: Size with indexes and TOAST when its pages were last counted.
     about_bytes: int
+
+    @property
+    def kind_in_words(self) -> str:
+        return kind_of_relation(self.kind)
 
     @property
     def stamp(self) -> Stamp | None:

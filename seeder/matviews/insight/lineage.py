@@ -6,6 +6,7 @@ Neither question waits for a lock.
 from dataclasses import dataclass
 
 from seeder.matviews.insight.facts import BRIEFLY
+from seeder.postgres.relation_kinds import kind_of_relation
 from seeder.postgres.session import Session
 
 #: Views are looked through: what they read is what the matview reads.
@@ -66,6 +67,10 @@ class Relation:
     kind: str
     #: The view between the two, where they don't touch.
     through: str | None
+
+    @property
+    def kind_in_words(self) -> str:
+        return kind_of_relation(self.kind)
 
 
 def sources(session: Session, oid: int) -> list[Relation]:

@@ -240,15 +240,6 @@ class Related:
     job: MonitoredJob | None
 
 
-KINDS = {
-    "r": "table",
-    "p": "partitioned table",
-    "v": "view",
-    "m": "materialized view",
-    "f": "foreign table",
-}
-
-
 def _related(snapshot: Snapshot, here: Services, listed: Sequence[Any]) -> list[Related]:
     """Bare names are of the default schema, so a matview may bear either name in the record."""
     schema = here.equipment.settings.db_schema
@@ -262,7 +253,7 @@ def _related(snapshot: Snapshot, here: Services, listed: Sequence[Any]) -> list[
         related.append(
             Related(
                 name,
-                KINDS.get(relation.kind, "relation"),
+                relation.kind_in_words,
                 relation.through,
                 found[0] if is_matview else None,
             )
