@@ -21,7 +21,7 @@ from seeder.broker.thread_pool import THREADS
 from seeder.config.broker_urls import tls_options
 from seeder.config.settings import Settings, current_settings
 from seeder.errors import BrokerElsewhere
-from seeder.schedule.beat import SCHEDULER, beat_schedule
+from seeder.schedule.beat import beat_schedule
 
 
 def configuration() -> dict[str, Any]:
@@ -105,7 +105,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         ],
         "timezone": settings.timezone,
         "beat_schedule": beat_schedule(settings),
-        "beat_scheduler": SCHEDULER,
+        "beat_scheduler": "seeder.broker.beat_scheduler:Scheduler",
     }
 
 

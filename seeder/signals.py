@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 import structlog
-from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from seeder import logs
 from seeder.app import app
 from seeder.broker.messages import TROUBLE
 from seeder.broker.queues import TASK
+from seeder.broker.shutdown import ShutdownSteps
 from seeder.equipment import equipment
 from seeder.errors import Duplicate, SeederError, TurnAwaited
 from seeder.history import Run
@@ -23,7 +24,7 @@ from seeder.postgres.failures import one_line
 from seeder.runs.claim import Claim, Desk
 from seeder.runs.message import Message, NotClaimed
 from seeder.runs.recording import CLOSING, insist
-from seeder.runs.shutdown import ShutdownSteps, end_revoked, hand_back
+from seeder.runs.shutdown import end_revoked, hand_back
 from seeder.runs.waiting import WaitingRoom
 from seeder.tasks import refresh_manifest
 from seeder.wording import first_line

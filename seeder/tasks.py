@@ -9,12 +9,13 @@ from celery.exceptions import Ignore, Retry
 
 from seeder.app import app
 from seeder.broker.delayed import backoff_seconds
+from seeder.broker.requests import BriefRequest
 from seeder.equipment import equipment
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
 from seeder.maintenance import prune as pruning
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.maintenance.sweep_requests import note_sweep
-from seeder.runs.shutdown import BriefRequest, RunRequest
+from seeder.runs.shutdown import RunRequest
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
 

@@ -22,9 +22,6 @@ from seeder.broker.states import PAUSE_SECONDS, reply_in, wait_until_writable
 
 log = structlog.get_logger(__name__)
 
-#: What selects it as Celery's ``worker_consumer``.
-CONSUMER = f"{__name__}:Consumer"
-
 #: PostgreSQL's integer: every number in an argument of ours is one.
 INTEGERS = range(-(2**31), 2**31)
 

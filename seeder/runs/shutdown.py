@@ -7,9 +7,6 @@ database, its row goes back to pending, and its message back on the queue. A sec
 SEEDER_SHUTDOWN_GRACE seconds after the first signal, turn the shutdown cold too.
 """
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,9 +14,9 @@ from typing import Any
 import psycopg2
 import structlog
 from celery import Celery
-from celery.worker.request import Request
 
 from seeder.broker.messages import publish_again
+from seeder.broker.requests import InterruptibleRequest
 from seeder.equipment import equipment, new_equipment
 from seeder.errors import SeederError
 from seeder.postgres.failures import one_line
@@ -34,46 +31,19 @@ TIMED_OUT = (
     "worker's options). Make the query cheaper, or raise the limit."
 )
 
-#: More than this many tasks are always at work, so no message is taken.
-NOTHING_MORE = -1
 
-
-class BriefRequest(Request):  # type: ignore[misc]
-    """A fan-out or a sweep: over in a moment, so a cold shutdown lets it end."""
-
-    def cancel(self, *_: Any, **__: Any) -> None:
-        pass
-
-
-class RunRequest(Request):  # type: ignore[misc]
+class RunRequest(InterruptibleRequest):
     """A run as the worker's main process sees it, whichever pool it runs in."""
 
-    def on_timeout(self, soft: bool, timeout: float) -> None:
-        super().on_timeout(soft, timeout)
-        # Celery tells only of the hard one by a signal. The soft one reaches the child when its query ends.
-        end_timed_out(self._context, timeout, soft=soft)
+    closing = CLOSING
 
-    def on_accepted(self, pid: int, time_accepted: float) -> None:
-        super().on_accepted(pid, time_accepted)
-        if CLOSING.is_set():
-            self._hand_back(pid)
+    @staticmethod
+    def hand_back(app: Celery, request: Any) -> None:
+        hand_back(app, request)
 
-    def cancel(self, *_: Any, **__: Any) -> None:
-        """Called by a cold shutdown, in the signal's handler, for each task that is at work."""
-        # From here on no task of this process records that it failed: it didn't, it was cut off.
-        CLOSING.set()
-        if self.worker_pid:
-            self._hand_back(self.worker_pid)
-
-    def _hand_back(self, pid: int) -> None:
-        if self._already_cancelled:
-            return
-        # Else Celery takes the death of its process for a revoke.
-        self._already_cancelled: bool = True
-        if pid != os.getpid():
-            # A pool process knows nothing of all this, and could still record what we are about to cause.
-            os.kill(pid, signal.SIGKILL)
-        hand_back(self._app, self._context)
+    @staticmethod
+    def timed_out(request: Any, seconds: float, *, soft: bool) -> None:
+        end_timed_out(request, seconds, soft=soft)
 
 
 def hand_back(app: Celery, request: Any) -> None:
@@ -116,32 +86,3 @@ def _end(
         stop(run_id, words, [kwargs.get("database_id")])
     except (psycopg2.Error, SeederError) as error:
         log.error("run not ended; the sweep settles it", run_id=run_id, reason=one_line(error))
-
-
-class ShutdownSteps:
-    """From warm to cold: at the second SIGTERM, which Celery ignores, and when the grace is over."""
-
-    def __init__(self) -> None:
-        #: Celery's worker, once it is ready.
-        self.controller: Any = None
-        self._warned = False
-
-    def signalled(self, name: str, how: str, grace: float) -> None:
-        """Called in the handler of each signal that is about shutting down; ``grace`` 0 is no limit."""
-        if how == "Cold":
-            # Celery 5.7.0 stops the pool in this handler; its event loop, which goes on for one more turn,
-            # would ask the stopped pool for its size and end with a traceback, unless it finds this.
-            self.controller.max_concurrency = NOTHING_MORE
-            return
-        if self._warned and name == "SIGTERM":
-            turn_cold()
-        elif not self._warned and grace:
-            timer = threading.Timer(grace, turn_cold)
-            timer.daemon = True
-            timer.start()
-        self._warned = True
-
-
-def turn_cold() -> None:
-    """As if somebody had sent SIGQUIT, whose handler runs in the main thread, also while that waits."""
-    os.kill(os.getpid(), signal.SIGQUIT)

@@ -5,19 +5,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
-from celery.beat import PersistentScheduler, SchedulingError
-from celery.schedules import BaseSchedule, crontab, schedstate
+from celery.schedules import BaseSchedule, crontab
 
-from seeder.broker.messages import TROUBLE
-from seeder.broker.states import reply_in
 from seeder.config.settings import Settings
 from seeder.schedule.ticks import GRACE, latest_tick, next_tick
-
-log = structlog.get_logger(__name__)
-
-#: What selects `Scheduler` as Celery's ``beat_scheduler``.
-SCHEDULER = f"{__name__}:Scheduler"
 
 #: Seconds between two sweeps.
 SWEEP_EVERY = 60.0
@@ -39,7 +30,7 @@ class Ticks(BaseSchedule):
         #: For so many seconds after a tick beat, if it slept through it, fires for it.
         self.deadline = deadline
 
-    def is_due(self, last_run_at: datetime) -> schedstate:
+    def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
         """Whether to fire for the latest tick, and in how many seconds to ask again.
 
         Where the clock was set back, whether that tick has been fired for can't be told; doing so again is
@@ -48,7 +39,7 @@ class Ticks(BaseSchedule):
         now, zone = self.now(), ZoneInfo(self.zone)
         tick = latest_tick(self.expression, zone, now)
         due = not tick <= last_run_at <= now and (now - tick).total_seconds() <= self.deadline
-        return schedstate(due, (next_tick(self.expression, zone, now) - now).total_seconds())
+        return due, (next_tick(self.expression, zone, now) - now).total_seconds()
 
     # Beat keeps its entries in a file, and asks whether the configured one is still the one it kept.
 
@@ -66,31 +57,6 @@ class Ticks(BaseSchedule):
 
     def _key(self) -> tuple[str, str, float]:
         return self.expression, self.zone, self.deadline
-
-
-class Scheduler(PersistentScheduler):
-    """Beat's own, which says in one line, and once, that Redis takes no message; Celery's prints the stack
-    for each entry. What can't be sent then isn't sent later: a tick that wasn't run is found out by whoever
-    looks (seeder/maintenance/watchdog.py)."""
-
-    _in_trouble = False
-
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        try:
-            result = super().apply_async(entry, producer, advance, **kwargs)
-        except SchedulingError as error:
-            # Raised from within the handler of what it is about (celery/beat.py, apply_async).
-            reason = error.__context__
-            if not isinstance(reason, TROUBLE):
-                raise
-            if not self._in_trouble:
-                log.error("Redis takes no message; beat goes on", entry=entry.name, reason=reply_in(reason))
-            self._in_trouble = True
-            return None
-        if self._in_trouble:
-            log.warning("Redis takes messages again")
-        self._in_trouble = False
-        return result
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -1,25 +1,23 @@
 """The API and the pages: FastAPI, server-rendered templates, small scripts without a build step.
 
-==================  ==================================================================================
-``application``     the app: what it is made of, put together
-``serving``         uvicorn around it: where it listens, and whether it may
-``access``          who may read and write; every request passes it before any route is looked up
-``sessions``        the login's signed cookie and the token against forged requests
-``tries``           a limit on wrong tokens
-``shield``          the headers every answer carries, and the answer where our code failed
-``problems``        the one shape of all errors
-``wire/``           the API's values as models, one file a subject: JSON, OpenAPI and TypeScript are made
-                    from them
-``cursors``         where a page of a long list ends
-``typescript``      the models as TypeScript
-``filters``         what templates call: the pages' addresses, values as people read them
-``feed``            server-sent events: one source for all viewers
-``api/``            the endpoints, one file a subject
-``pages/``          the HTML pages, one file a page
-``drawing/``        charts and timelines: where everything in the SVG is
-``templates/``      Jinja2, escaped by default; ``base.html`` is the frame of every page
-``static/``         styles and scripts, served under ``/static/``
-==================  ==================================================================================
+=================  ===================================================================================
+``application``    the app: what it is made of, put together
+``serving/``       uvicorn around it: where it listens, whether it may, limits on one client's connections
+``security/``      who may read and write, the login's cookie, a limit on wrong tokens, headers of every
+                   answer
+``services``       what a request works with: the databases, the Celery app, all jobs in memory
+``live/``          all jobs in memory, and server-sent events: one source for all viewers
+``problems``       the one shape of all errors
+``wire/``          the API's values as models, one file a subject: JSON, OpenAPI and TypeScript are made
+                   from them
+``cursors``        where a page of a long list ends
+``filters``        what templates call: the pages' addresses, values as people read them
+``api/``           the endpoints, one file a subject
+``pages/``         the HTML pages, one file a page
+``drawing/``       charts and timelines: where everything in the SVG is
+``templates/``     Jinja2, escaped by default; ``base.html`` is the frame of every page
+``static/``        styles and scripts, served under ``/static/``
+=================  ===================================================================================
 
 To add a page: a file in ``pages/`` with a ``router`` whose functions return ``page(request, "x.html",
 name=value, …)``, a template ``x.html`` that extends ``base.html``, and the router's name in

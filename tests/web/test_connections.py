@@ -13,10 +13,9 @@ from fastapi import FastAPI
 from support.contract import Platform
 from support.visits import wait_until
 
-from seeder.web import connections
-from seeder.web.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY
 from seeder.web.security.access import Access
-from seeder.web.serving import configured
+from seeder.web.serving import configured, connections
+from seeder.web.serving.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 

@@ -1,4 +1,4 @@
-"""uvicorn around the app: where it listens, and whether it may."""
+"""uvicorn around the app: where it listens, whether it may, and how it ends."""
 
 import signal
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from seeder.config.settings import Settings
 from seeder.errors import UserError
-from seeder.web.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY, bounded
 from seeder.web.security.access import Access, is_loopback
+from seeder.web.serving.connections import MOST_CONNECTIONS, MOST_OF_A_PROXY, bounded
 
 #: Streams of events end at once; a request under way has this long.
 GRACE_SECONDS = 10
