@@ -6,8 +6,6 @@ would show a traceback.
 
 import sys
 
-from celery import concurrency
-
 from seeder import embedded, logs, signals, tasks
 from seeder.app import app
 from seeder.broker import thread_pool, transport
@@ -32,8 +30,6 @@ except UserError as error:
     sys.stderr.write(f"seeder: {error}\n")
     raise SystemExit(2) from None
 
-# Celery 5.7 can't tell a typed `-P prefork` from its own default, which a configured worker_pool overrides
-# (celery.bin.worker.WorkersPool), and `-P threads` would be the pool that doesn't wake the event loop.
+thread_pool.install()
 if thread_pool.asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
-concurrency.ALIASES["threads"] = thread_pool.THREADS

@@ -145,7 +145,7 @@ def shut_down(sig: str, how: str, **_: Any) -> None:
 @signals.worker_ready.connect
 def sweep_at_start(sender: Any, **_: Any) -> None:
     """A worker that comes back settles what the last one left."""
-    STEPS.controller = sender.controller
+    STEPS.ready(sender)
     try:
         app.send_task("seeder.sweep")
     except TROUBLE as error:

@@ -6,7 +6,7 @@ numbers as well, such a run begins to count anew.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
 #: Followed by the run's id.
 KEY = "seeder.attempts."
@@ -30,6 +30,11 @@ class Attempts:
 
     def __init__(self, acquire: Callable[[], AbstractContextManager[Any]]) -> None:
         self._acquire = acquire
+
+    @classmethod
+    def over(cls, channel: Any) -> Self:
+        """Through a channel of kombu's."""
+        return cls(channel.conn_or_acquire)
 
     def note(self, attempts: Mapping[str, int]) -> None:
         """run_id → how many of its tries have failed or were lost so far."""

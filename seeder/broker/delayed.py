@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 KEY = "seeder.deferred"
 
@@ -161,6 +161,11 @@ class Deferral:
         self._acquire = acquire
         # kombu's pool lends ten connections and then raises; a call takes a fraction of a millisecond.
         self._one_at_a_time = threading.Lock()
+
+    @classmethod
+    def over(cls, channel: Any) -> Self:
+        """Through a channel of kombu's."""
+        return cls(channel.conn_or_acquire)
 
     def defer(self, ready: Ready, seconds: float) -> None:
         """Keep a run until so many seconds from now."""

@@ -48,7 +48,7 @@ class Usher(bootsteps.StartStopStep):
         while not self._ended.is_set():
             try:
                 with app.connection_for_write() as connection, connection.channel() as channel:
-                    self._usher(Deferral(channel.conn_or_acquire))
+                    self._usher(Deferral.over(channel))
             except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
                 if not self._out_of_reach:
                     log.warning("waiting runs can't be reached in Redis", reason=one_line(error))

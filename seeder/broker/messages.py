@@ -121,6 +121,12 @@ def publish_again(app: Celery, request: Any, connection: Connection) -> None:
     )
 
 
+def queue_of_run(app: Celery, database_id: int | None) -> str:
+    """The queue that a run of this database goes to, an operator's own routes considered."""
+    routed = app.amqp.router.route({}, TASK, kwargs={"database_id": database_id})
+    return str(routed["queue"].name)
+
+
 def queued_messages(channel: Any, queue: str) -> int:
     """How many messages lie in a queue, of whatever priority."""
     return sum(int(channel.client.llen(channel._q_for_pri(queue, step))) for step in PRIORITY_STEPS)
@@ -142,7 +148,7 @@ def noted_attempts(app: Celery, run_ids: Iterable[str]) -> dict[str, int]:
     """How often runs were tried, as Redis knows it. Raises BrokerUnreachable."""
     try:
         with app.connection_for_read() as connection, connection.channel() as channel:
-            return Attempts(channel.conn_or_acquire).of(run_ids)
+            return Attempts.over(channel).of(run_ids)
     except TROUBLE as error:
         raise broker_trouble(app, error) from error
 
@@ -153,14 +159,14 @@ def note_attempts(app: Celery, attempts: Mapping[str, int]) -> None:
         return
     try:
         with app.connection_for_write() as connection, connection.channel() as channel:
-            Attempts(channel.conn_or_acquire).note(attempts)
+            Attempts.over(channel).note(attempts)
     except TROUBLE as error:
         raise broker_trouble(app, error) from error
 
 
 def _on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
     with app.connection_for_read() as connection, connection.channel() as channel:
-        deferral = Deferral(channel.conn_or_acquire)
+        deferral = Deferral.over(channel)
         # Before and after, since a run moves between the two in both directions.
         found = deferral.run_ids()
         for queue in queues:

@@ -16,16 +16,20 @@ class ShutdownSteps:
     """How far the shutdown of this process has come."""
 
     def __init__(self) -> None:
-        #: Celery's worker, once it is ready.
-        self.controller: Any = None
+        self._worker: Any = None
         self._warned = False
+
+    def ready(self, consumer: Any) -> None:
+        """Called with what the signal worker_ready tells of."""
+        self._worker = consumer.controller
 
     def signalled(self, name: str, how: str, grace: float) -> None:
         """Called in the handler of each signal that shuts a worker down; ``grace`` 0 is no limit."""
         if how == "Cold":
             # Celery 5.7.0 stops the pool in this handler; its event loop, which goes on for one more turn,
             # would ask the stopped pool for its size and end with a traceback, unless it finds this.
-            self.controller.max_concurrency = _NOTHING_MORE
+            if self._worker is not None:
+                self._worker.max_concurrency = _NOTHING_MORE
             return
         if self._warned and name == "SIGTERM":
             turn_cold()

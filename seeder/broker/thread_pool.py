@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from celery import concurrency
 from celery.concurrency.base import apply_target
 from celery.concurrency.thread import TaskPool as ThreadPool
 from kombu.asynchronous import get_event_loop
@@ -21,8 +22,17 @@ from kombu.asynchronous import get_event_loop
 THREADS = "seeder.broker.thread_pool:TaskPool"
 
 
+def install() -> None:
+    """From here on ``-P threads`` means this pool too."""
+    concurrency.ALIASES["threads"] = THREADS
+
+
 def asks_for_prefork(arguments: Sequence[str]) -> bool:
-    """Whether a worker's command line names the ``prefork`` pool."""
+    """Whether a worker's command line names the ``prefork`` pool.
+
+    Celery 5.7 can't tell that from its own default, which a configured ``worker_pool`` overrides
+    (celery.bin.worker.WorkersPool).
+    """
     return bool(re.search(r"\0(-[A-Za-z]*P\0?|--pool[\0=])prefork\0", "\0".join([*arguments, ""])))
 
 

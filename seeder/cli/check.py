@@ -6,6 +6,7 @@ from dataclasses import replace
 from seeder import schema
 from seeder.app import app
 from seeder.broker import dead_letters
+from seeder.broker.client import redis
 from seeder.broker.messages import verify_room
 from seeder.cli.printing import console, counted, print_json, progress, text
 from seeder.config.settings import unknown_variables
@@ -106,10 +107,8 @@ def _unreachable(known: Sequence[Problem]) -> list[Problem]:
 def _verify_broker() -> int:
     """Raises BrokerUnreachable; returns how many messages workers have set aside."""
     try:
-        with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-            with connection.channel() as channel:
-                poisonous = dead_letters.count(channel.client)
+        with redis(app, within=5) as client:
+            poisonous = dead_letters.count(client)
     except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
         url = masked_broker(app.conf.broker_url)
         raise BrokerUnreachable(url=url, reason=one_line(error)) from None

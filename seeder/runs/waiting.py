@@ -13,8 +13,7 @@ from celery import Celery
 
 from seeder.broker.attempts import Attempts
 from seeder.broker.delayed import Deferral, Ready
-from seeder.broker.messages import TROUBLE, queued_messages, ready_again, usual_seconds
-from seeder.broker.queues import TASK
+from seeder.broker.messages import TROUBLE, queue_of_run, queued_messages, ready_again, usual_seconds
 from seeder.config.urls import masked_broker
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
@@ -26,7 +25,7 @@ from seeder.sql.names import matview_name
 log = structlog.get_logger(__name__)
 
 #: For so long a process believes that nobody waits for a turn, rather than ask Redis after each run. Who came
-#: meanwhile tries unasked (deferral.TURN_SECONDS).
+#: meanwhile tries unasked (broker.delayed.TURN_SECONDS).
 BELIEF_SECONDS = 1.0
 
 
@@ -116,7 +115,8 @@ class WaitingRoom:
         try:
             kept = self._deferral.whereabouts(message.run_id, list(turns))
             if kept is None:
-                return Whereabouts(queued=queued_messages(self._channel, self._queue_of(message)))
+                queue = queue_of_run(self._app, message.database_id)
+                return Whereabouts(queued=queued_messages(self._channel, queue))
         except TROUBLE as error:
             raise BrokerUnreachable(
                 url=masked_broker(self._app.conf.broker_url), reason=one_line(error)
@@ -124,21 +124,17 @@ class WaitingRoom:
         until = None if kept.until is None else datetime.fromtimestamp(kept.until, UTC)
         return Whereabouts(until=until, turn=turns.get(kept.turn or ""), before=kept.before)
 
-    def _queue_of(self, message: Message) -> str:
-        routed = self._app.amqp.router.route({}, TASK, kwargs={"database_id": message.database_id})
-        return str(routed["queue"].name)
-
     @cached_property
     def _channel(self) -> Any:
         return self._app.connection_for_write().channel()
 
     @cached_property
     def _deferral(self) -> Deferral:
-        return Deferral(self._channel.conn_or_acquire)
+        return Deferral.over(self._channel)
 
     @cached_property
     def _attempts(self) -> Attempts:
-        return Attempts(self._channel.conn_or_acquire)
+        return Attempts.over(self._channel)
 
     def _ready(self, request: Any, retries: int) -> Ready:
         return ready_again(self._app, self._channel, request, retries)

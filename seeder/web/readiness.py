@@ -8,6 +8,7 @@ import structlog
 from celery import Celery
 from starlette.concurrency import run_in_threadpool
 
+from seeder.broker.client import redis
 from seeder.equipment import Equipment
 from seeder.models import contract
 from seeder.postgres.failures import one_line
@@ -66,8 +67,8 @@ class Readiness:
         return _LACKS + ", ".join(row.relation.replace('"', "") for row in missing) if missing else OK
 
     def _broker(self) -> str:
-        with self._celery.connection_for_read() as connection, connection.channel() as channel:
-            channel.client.ping()
+        with redis(self._celery) as client:
+            client.ping()
         return OK
 
 
