@@ -9,18 +9,18 @@ import sys
 from seeder import embedded, logs, signals, tasks
 from seeder.app import app
 from seeder.broker import thread_pool, transport
-from seeder.broker.delayed_poller import Usher
+from seeder.broker.delayed_poller import DelayedPoller
 from seeder.broker.pool_requests import PoolVerified
 from seeder.broker.queues import TASK
 from seeder.config.settings import current_settings
 from seeder.errors import UserError
-from seeder.maintenance.watchdog import WorkersLookout
+from seeder.maintenance.watchdog import WatchdogStep
 
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
 transport.install(unnoted_task=TASK)
-app.steps["worker"].update((PoolVerified, Usher, WorkersLookout))
+app.steps["worker"].update((PoolVerified, DelayedPoller, WatchdogStep))
 try:
     app.conf.finalize()
     if "worker" in sys.argv:

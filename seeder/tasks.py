@@ -87,7 +87,7 @@ def refresh_manifest(
         if tried >= settings.max_retries:
             raise
         # A database that nobody asks for a while would only refuse the next try.
-        pause = max(databases.shut_for(database_id), databases.shut_for(None))
+        pause = max(databases.refusing_for(database_id), databases.refusing_for(None))
         pause += backoff_seconds(tried + 1, settings.retry_backoff_max)
         raise Retry(exc=error, when=round(pause, 3)) from None
 

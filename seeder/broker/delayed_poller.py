@@ -1,8 +1,8 @@
-"""Every worker's usher: a thread that queues the waiting runs that are due.
+"""Queues the waiting runs that are due: a thread of every worker.
 
-A thread and not a timer of the worker's event loop, which a slow Redis would hold up. It belongs to the
-worker's main process, so both pools have one, and works on a connection of its own. Several ushers don't get
-in each other's way (seeder/broker/delayed.py).
+It isn't a timer of the worker's event loop, which a slow Redis would block. The thread belongs to the
+worker's main process, whichever pool that has, and has a connection of its own. Any number of workers may
+poll at a time (seeder/broker/delayed.py).
 """
 
 import threading
@@ -16,11 +16,11 @@ from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 
-#: A run that another process puts away for less than this is queued that much late at most.
+#: Between two polls. A run that another process delays for less may be queued that much late.
 LONGEST_PAUSE_SECONDS = 1.0
 
 
-class Usher(bootsteps.StartStopStep):
+class DelayedPoller(bootsteps.StartStopStep):
     """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
 
     #: After the pool, whose processes are thus forked while there is no such thread.
@@ -33,7 +33,9 @@ class Usher(bootsteps.StartStopStep):
         self._out_of_reach = False
 
     def start(self, parent: Any) -> None:
-        self._thread = threading.Thread(target=self._work, args=(parent.app,), name="usher", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, args=(parent.app,), name="delayed-poller", daemon=True
+        )
         self._thread.start()
 
     def stop(self, _parent: Any) -> None:
@@ -48,14 +50,14 @@ class Usher(bootsteps.StartStopStep):
         while not self._ended.is_set():
             try:
                 with app.connection_for_write() as connection, connection.channel() as channel:
-                    self._usher(Deferral.over(channel))
+                    self._poll(Deferral.over(channel))
             except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
                 if not self._out_of_reach:
                     log.warning("waiting runs can't be reached in Redis", reason=one_line(error))
                 self._out_of_reach = True
                 self._ended.wait(LONGEST_PAUSE_SECONDS)
 
-    def _usher(self, deferral: Deferral) -> None:
+    def _poll(self, deferral: Deferral) -> None:
         while not self._ended.is_set():
             due_in = deferral.move_due()
             self._out_of_reach = False

@@ -22,7 +22,7 @@ from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
 from seeder.history.cancelled import has_failed
 from seeder.models import RunStatus
-from seeder.seedings.overdue import LateTick, Timekeeper
+from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import Selection
 
 #: Behind what is failing. An error here is a run that was cancelled; None is never run.
@@ -40,8 +40,8 @@ def run(
         raise UnknownTable(table_name=table_name)
     if not jobs and agency:
         raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
-    timekeeper = Timekeeper.of(equipment())
-    late = timekeeper.late_tick(timekeeper.now())
+    due_ticks = DueTicks.of(equipment())
+    late = due_ticks.late_tick(due_ticks.now())
     if as_json:
         print_json({"jobs": jobs, "late": late})
     else:

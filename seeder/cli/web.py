@@ -9,7 +9,7 @@ from seeder.app import app
 from seeder.cli.printing import console, text
 from seeder.config.settings import current_settings
 from seeder.equipment import equipment
-from seeder.maintenance.watchdog import Lookout
+from seeder.maintenance.watchdog import Watchdog
 from seeder.web.application import create_app
 from seeder.web.serving import PortTaken, access_of, serve
 
@@ -27,10 +27,10 @@ def run(host: str, port: int) -> int:
     out.print(f"Pages and API on {text(address(host, port))}")
     if made_up:
         out.print(f"To log in: {text(login_link(host, port, made_up))}", soft_wrap=True)
-    lookout = Lookout(app, equipment())
-    lookout.start()
+    watchdog = Watchdog(app, equipment())
+    watchdog.start()
     serve(create_app(equipment(), app, access), host, port)
-    lookout.stop(patience=2.0)
+    watchdog.stop(patience=2.0)
     return 0
 
 

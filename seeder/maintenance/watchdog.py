@@ -1,8 +1,8 @@
-"""Every worker's and API process' lookout: a thread that sees to it that the schedule is kept and the sweep
-comes, with or without beat.
+"""Checks that the schedule is kept and that sweeps come, with or without beat: a thread of every worker and
+of every ``seeder web``.
 
-It needs neither a free place in a worker nor a message: what it knows it has from the schedule and the
-record, and a late seeding it starts itself. Several lookouts don't get in each other's way.
+It needs neither a free place in a worker nor a message: it goes by the schedule and the record, and starts a
+late seeding itself. Any number of processes may do so at a time; they start the same one.
 """
 
 import random
@@ -19,7 +19,7 @@ from seeder.equipment import Equipment, equipment
 from seeder.maintenance import sweep_requests
 from seeder.postgres.failures import one_line
 from seeder.seedings.catching_up import catch_up
-from seeder.seedings.overdue import Timekeeper
+from seeder.seedings.overdue import DueTicks
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +28,14 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_SECONDS = 30.0
 
 
-class Lookout:
+class Watchdog:
     """One per process."""
 
     def __init__(self, app: Celery, equipment: Equipment) -> None:
         self._app = app
         self._equipment = equipment
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
         #: What went wrong at the last look, so that it is told once.
         self._in_trouble: set[str] = set()
         self._here_since: datetime | None = None
@@ -63,10 +63,10 @@ class Lookout:
             self.look()
 
     def _keep_schedule(self) -> None:
-        timekeeper = Timekeeper.of(self._equipment)
-        now = timekeeper.now()
+        due_ticks = DueTicks.of(self._equipment)
+        now = due_ticks.now()
         self._here_since = self._here_since or now
-        due = timekeeper.due_tick(now)
+        due = due_ticks.due_tick(now)
         if due != self._settled:
             catch_up(self._app, self._equipment, now, self._here_since)
             self._settled = due
@@ -82,7 +82,7 @@ class Lookout:
     def _try(self, trouble: str, look: Callable[[], None]) -> None:
         try:
             look()
-        except Exception as error:  # noqa: BLE001 - a lookout that ends would be the silence it is against
+        except Exception as error:  # noqa: BLE001 - a watchdog that ends would be the silence it is against
             if trouble not in self._in_trouble:
                 log.warning(trouble, reason=self._equipment.databases.scrubbed(one_line(error)))
             self._in_trouble.add(trouble)
@@ -90,7 +90,7 @@ class Lookout:
             self._in_trouble.discard(trouble)
 
 
-class WorkersLookout(bootsteps.StartStopStep):
+class WatchdogStep(bootsteps.StartStopStep):
     """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
 
     #: After the pool, whose processes are thus forked while there is no such thread.
@@ -98,16 +98,16 @@ class WorkersLookout(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._lookout: Lookout | None = None
+        self._watchdog: Watchdog | None = None
 
     def start(self, parent: Any) -> None:
-        self._lookout = Lookout(parent.app, equipment())
-        self._lookout.start()
+        self._watchdog = Watchdog(parent.app, equipment())
+        self._watchdog.start()
 
     def stop(self, _parent: Any) -> None:
-        if self._lookout:
-            self._lookout.stop(patience=2.0)
+        if self._watchdog:
+            self._watchdog.stop(patience=2.0)
 
     def terminate(self, _parent: Any) -> None:
-        if self._lookout:
-            self._lookout.stop()
+        if self._watchdog:
+            self._watchdog.stop()

@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 from seeder.config.urls import driver_url, masked, same_place, without_secrets
 from seeder.errors import DatabaseUnreachable
 from seeder.postgres.application_names import IDLE_NAME
-from seeder.postgres.circuit_breaker import Doorway
+from seeder.postgres.circuit_breaker import CircuitBreaker
 from seeder.postgres.encoding import CLIENT_ENCODING
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import LOCK_TIMEOUT, OWN_LIMITS, Session
@@ -67,7 +67,7 @@ class Databases:
         self._urls: dict[int | None, URL] = {None: driver_url(reporting_url)}
         self._urls.update({number: driver_url(url) for number, url in (others or {}).items()})
         self._engines: dict[int | None, Engine] = {}
-        self._doorways = {number: Doorway() for number in self._urls}
+        self._breakers = {number: CircuitBreaker() for number in self._urls}
         forget = weakref.WeakMethod(self._forget_engines)
         # A forked child must not use, nor close, its parent's sockets.
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -91,15 +91,15 @@ class Databases:
         place = same_place(self._urls[database_id])
         return next(number for number, url in self._urls.items() if same_place(url) == place)
 
-    def shut_for(self, database_id: int | None) -> float:
+    def refusing_for(self, database_id: int | None) -> float:
         """The seconds for which nobody in this process tries to connect, since the last try failed."""
-        return self._doorways[self.first_name(database_id)].shut_for()
+        return self._breakers[self.first_name(database_id)].refusing_for()
 
     def engine(self, database_id: int | None = None) -> Engine:
         database_id = self.first_name(database_id)
         if database_id not in self._engines:
             # Two threads may both come here; they must leave with the same engine, whose pool they share.
-            made = _engine(self._urls[database_id], self._doorways[database_id])
+            made = _engine(self._urls[database_id], self._breakers[database_id])
             self._engines.setdefault(database_id, made)
         return self._engines[database_id]
 
@@ -181,8 +181,8 @@ class Databases:
         for engine in self._engines.values():
             engine.dispose(close=False)
         self._engines.clear()
-        # Another thread of the parent may have been at the door.
-        self._doorways = {number: Doorway() for number in self._urls}
+        # Another thread of the parent may have been connecting.
+        self._breakers = {number: CircuitBreaker() for number in self._urls}
 
 
 def _session(engine: Engine) -> Session:
@@ -191,7 +191,7 @@ def _session(engine: Engine) -> Session:
     return Session(engine.raw_connection(), pool)
 
 
-def _engine(url: URL, doorway: Doorway) -> Engine:
+def _engine(url: URL, breaker: CircuitBreaker) -> Engine:
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -205,11 +205,11 @@ def _engine(url: URL, doorway: Doorway) -> Engine:
         connect_args={**KEEPALIVES, "application_name": IDLE_NAME, "client_encoding": CLIENT_ENCODING},
     )
 
-    def through_the_doorway(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    def through_the_breaker(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
         options.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-        return doorway.connect(lambda: dialect.connect(*arguments, **options))
+        return breaker.connect(lambda: dialect.connect(*arguments, **options))
 
-    event.listen(engine, "do_connect", through_the_doorway)
+    event.listen(engine, "do_connect", through_the_breaker)
     event.listen(engine, "connect", _on_connect)
     return engine
 

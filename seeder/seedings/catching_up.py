@@ -10,7 +10,7 @@ from seeder.broker.messages import TROUBLE
 from seeder.equipment import Equipment
 from seeder.postgres.failures import one_line
 from seeder.seedings.fan_out import seed
-from seeder.seedings.overdue import LateTick, Timekeeper
+from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import Selection
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ def catch_up(app: Celery, equipment: Equipment, now: datetime, here_since: datet
 
     ``here_since`` is when the process that asks began. Raises UserError, psycopg2.Error.
     """
-    late = Timekeeper.of(equipment).late_tick(now, here_since)
+    late = DueTicks.of(equipment).late_tick(now, here_since)
     if late is None:
         return
     if late.missed:

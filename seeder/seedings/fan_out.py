@@ -17,7 +17,7 @@ from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
 from seeder.history import Refusal
 from seeder.history.held import settle
-from seeder.seedings.overdue import Timekeeper
+from seeder.seedings.overdue import DueTicks
 from seeder.seedings.planning import Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ def seed(app: Celery, equipment: Equipment, selection: Selection, *, scheduled: 
     if not scheduled:
         return _seed(app, equipment, selection, adhoc_seeding_id(datetime.now(UTC)))
     # Which tick it is, one clock says for all hosts.
-    seeding_id = scheduled_seeding_id(equipment.settings, Timekeeper.of(equipment).now())
+    seeding_id = scheduled_seeding_id(equipment.settings, DueTicks.of(equipment).now())
     with equipment.history.one_fan_out(seeding_id):
         return _seed(app, equipment, selection, seeding_id, scheduled=True)
 

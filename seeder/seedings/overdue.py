@@ -27,7 +27,7 @@ class LateTick:
     missed: bool
 
 
-class Timekeeper:
+class DueTicks:
     """Asks the reporting database, whose methods raise psycopg2.Error where it can't be asked."""
 
     def __init__(

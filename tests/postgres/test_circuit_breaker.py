@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from seeder.postgres.circuit_breaker import PATIENCE_SECONDS, Doorway
+from seeder.postgres.circuit_breaker import OTHERS_WAIT_SECONDS, CircuitBreaker
 from seeder.postgres.databases import Databases
 
 
@@ -26,8 +26,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def doorway(clock: Clock) -> Doorway:
-    return Doorway(clock)
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(clock)
 
 
 def failing(clock: Clock, seconds: float, words: str = "no answer") -> Callable[[], Any]:
@@ -44,42 +44,44 @@ def never() -> Any:
     raise AssertionError("it was asked")
 
 
-def test_after_a_failure_nobody_asks_for_twice_as_long_as_it_took(doorway: Doorway, clock: Clock) -> None:
-    assert doorway.shut_for() == 0
+def test_after_a_failure_nobody_asks_for_twice_as_long_as_it_took(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    assert breaker.refusing_for() == 0
     with pytest.raises(psycopg2.OperationalError, match=r"^no answer$"):
-        doorway.connect(failing(clock, 5))
-    assert doorway.shut_for() == 10
+        breaker.connect(failing(clock, 5))
+    assert breaker.refusing_for() == 10
     clock.now += 9
     with pytest.raises(
         psycopg2.OperationalError, match=r"^no answer \(a moment ago; not asked again for 1 s\)$"
     ):
-        doorway.connect(never)
+        breaker.connect(never)
     clock.now += 1
-    assert doorway.connect(lambda: "connection") == "connection"
-    assert doorway.shut_for() == 0
+    assert breaker.connect(lambda: "connection") == "connection"
+    assert breaker.refusing_for() == 0
 
 
-def test_who_is_refused_at_once_may_ask_again_at_once(doorway: Doorway, clock: Clock) -> None:
+def test_who_is_refused_at_once_may_ask_again_at_once(breaker: CircuitBreaker, clock: Clock) -> None:
     for _ in range(3):
         with pytest.raises(psycopg2.OperationalError, match=r"^refused$"):
-            doorway.connect(failing(clock, 0, "refused"))
+            breaker.connect(failing(clock, 0, "refused"))
 
 
-def test_an_error_that_is_not_the_servers_shuts_nothing(doorway: Doorway) -> None:
+def test_an_error_that_is_not_the_servers_shuts_nothing(breaker: CircuitBreaker) -> None:
     def make() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        doorway.connect(make)
-    assert doorway.connect(lambda: "connection") == "connection"
+        breaker.connect(make)
+    assert breaker.connect(lambda: "connection") == "connection"
 
 
 class Slow:
     """A connection in the making, in a thread of its own, for as long as a test wants."""
 
-    def __init__(self, doorway: Doorway) -> None:
+    def __init__(self, breaker: CircuitBreaker) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=lambda: doorway.connect(self._make))
+        self.thread = threading.Thread(target=lambda: breaker.connect(self._make))
         self.thread.start()
         assert self.begun.wait(30)
 
@@ -93,10 +95,10 @@ class Slow:
         self.thread.join(30)
 
 
-def test_others_wait_for_the_first_and_then_connect_too(doorway: Doorway) -> None:
-    slow = Slow(doorway)
+def test_others_wait_for_the_first_and_then_connect_too(breaker: CircuitBreaker) -> None:
+    slow = Slow(breaker)
     connected: list[str] = []
-    other = threading.Thread(target=lambda: connected.append(doorway.connect(lambda: "another")))
+    other = threading.Thread(target=lambda: connected.append(breaker.connect(lambda: "another")))
     other.start()
     other.join(0.1)
     assert connected == []
@@ -105,26 +107,26 @@ def test_others_wait_for_the_first_and_then_connect_too(doorway: Doorway) -> Non
     assert connected == ["another"]
 
 
-def test_others_do_not_wait_for_long(doorway: Doorway, clock: Clock) -> None:
-    slow = Slow(doorway)
-    clock.now += PATIENCE_SECONDS
+def test_others_do_not_wait_for_long(breaker: CircuitBreaker, clock: Clock) -> None:
+    slow = Slow(breaker)
+    clock.now += OTHERS_WAIT_SECONDS
     with pytest.raises(psycopg2.OperationalError, match="doesn't answer"):
-        doorway.connect(never)
+        breaker.connect(never)
     slow.finish()
-    assert doorway.connect(lambda: "connection") == "connection"
+    assert breaker.connect(lambda: "connection") == "connection"
 
 
 def test_whether_a_server_is_back_one_finds_out_and_nobody_waits_for_that(
-    doorway: Doorway, clock: Clock
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
     with pytest.raises(psycopg2.OperationalError):
-        doorway.connect(failing(clock, 5))
+        breaker.connect(failing(clock, 5))
     clock.now += 10
-    slow = Slow(doorway)
+    slow = Slow(breaker)
     with pytest.raises(psycopg2.OperationalError, match="it is being tried again"):
-        doorway.connect(never)
+        breaker.connect(never)
     slow.finish()
-    assert doorway.connect(lambda: "connection") == "connection"
+    assert breaker.connect(lambda: "connection") == "connection"
 
 
 @pytest.fixture
@@ -155,8 +157,8 @@ def test_eight_threads_before_a_silent_server_wait_once_and_not_eight_times(sile
     # The time-out that the URL asks for, for one of them; the others gave up on it before.
     assert took[7] >= 2.5
     assert took[6] < took[7]
-    assert 0 < databases.shut_for(7) <= 2 * took[7]
-    assert databases.shut_for(None) == 0
+    assert 0 < databases.refusing_for(7) <= 2 * took[7]
+    assert databases.refusing_for(None) == 0
     started = time.monotonic()
     for _ in range(100):
         with pytest.raises(psycopg2.OperationalError, match="not asked again"):
@@ -168,11 +170,11 @@ def test_connections_that_stand_are_used_while_the_door_is_shut(database_url: st
     databases = Databases("postgresql://nobody@127.0.0.1:1/none", {7: database_url})
     with databases.session(7) as session:
         assert session.row("select 1 as one").one == 1
-    doorway = databases._doorways[7]
+    breaker = databases._breakers[7]
     clock = Clock()
-    doorway._clock = clock
+    breaker._clock = clock
     with pytest.raises(psycopg2.OperationalError):
-        doorway.connect(failing(clock, 5))
+        breaker.connect(failing(clock, 5))
     with databases.session(7) as session:
         assert session.row("select 1 as one").one == 1
         with pytest.raises(psycopg2.OperationalError, match="not asked again"):

@@ -13,10 +13,10 @@ from seeder.app import celery_settings
 from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.maintenance.sweep_requests import ask_for_sweep, note_sweep
-from seeder.maintenance.watchdog import Lookout
+from seeder.maintenance.watchdog import Watchdog
 from seeder.schedule.ticks import GRACE
 from seeder.seedings.catching_up import catch_up
-from seeder.seedings.overdue import LateTick, Timekeeper
+from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import seeding_of
 
 HOUR = timedelta(hours=1)
@@ -47,8 +47,8 @@ def equipment(settings: Settings, platform: Platform) -> Iterator[Equipment]:
 
 
 @pytest.fixture
-def timekeeper(equipment: Equipment) -> Timekeeper:
-    return Timekeeper.of(equipment)
+def due_ticks(equipment: Equipment) -> DueTicks:
+    return DueTicks.of(equipment)
 
 
 def record(platform: Platform, run_id: str, created: datetime, started: datetime | None = None) -> None:
@@ -91,68 +91,68 @@ def night_before(platform: Platform) -> datetime:
     ],
 )
 def test_a_tick_without_a_run_is_first_beats_then_late_then_missed(
-    timekeeper: Timekeeper, night_before: datetime, age: timedelta, expected: LateTick | None
+    due_ticks: DueTicks, night_before: datetime, age: timedelta, expected: LateTick | None
 ) -> None:
-    assert timekeeper.late_tick(TICK + age) == expected
+    assert due_ticks.late_tick(TICK + age) == expected
 
 
 def test_a_tick_with_a_run_is_not_late(
-    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+    platform: Platform, due_ticks: DueTicks, night_before: datetime
 ) -> None:
     record(platform, f"{SEEDING}.custom-1", TICK, TICK)
-    assert timekeeper.late_tick(NOW) is None
+    assert due_ticks.late_tick(NOW) is None
 
 
 def test_an_ad_hoc_run_is_not_the_ticks(
-    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+    platform: Platform, due_ticks: DueTicks, night_before: datetime
 ) -> None:
     record(platform, f"{TICK:%Y%m%dT%H%M%SZ}-k3f9.custom-1", TICK, TICK)
-    assert timekeeper.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False)
+    assert due_ticks.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False)
 
 
 def test_a_new_installation_has_missed_nothing_but_what_came_while_it_was_there(
-    platform: Platform, timekeeper: Timekeeper
+    platform: Platform, due_ticks: DueTicks
 ) -> None:
     platform.custom(1)
-    assert timekeeper.late_tick(NOW) is None
-    assert timekeeper.late_tick(NOW, here_since=TICK + timedelta(minutes=1)) is None
-    assert timekeeper.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
+    assert due_ticks.late_tick(NOW) is None
+    assert due_ticks.late_tick(NOW, here_since=TICK + timedelta(minutes=1)) is None
+    assert due_ticks.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
     record(platform, "n1-k3f9.custom-1", TICK + HOUR / 2, TICK + HOUR / 2)
-    assert timekeeper.late_tick(NOW) is None
-    assert timekeeper.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
+    assert due_ticks.late_tick(NOW) is None
+    assert due_ticks.late_tick(NOW, here_since=TICK) == LateTick(TICK, SEEDING, missed=False)
 
 
 def test_nothing_is_late_where_no_manifest_is_enabled(
-    platform: Platform, timekeeper: Timekeeper, night_before: datetime
+    platform: Platform, due_ticks: DueTicks, night_before: datetime
 ) -> None:
     platform.sql("update reporting.seeder_custom_report_manifest set enabled = false")
-    assert timekeeper.late_tick(NOW) is None
+    assert due_ticks.late_tick(NOW) is None
 
 
 @pytest.mark.parametrize("begun", [None, TICK + HOUR / 2])
 def test_a_tick_that_found_every_run_of_an_earlier_one_waiting_came(
-    platform: Platform, timekeeper: Timekeeper, begun: datetime | None
+    platform: Platform, due_ticks: DueTicks, begun: datetime | None
 ) -> None:
     platform.custom(1)
     before = TICK - timedelta(days=1)
     record(platform, f"{seeding_of(before)}.custom-1", before, begun)
-    assert timekeeper.late_tick(NOW) is None
+    assert due_ticks.late_tick(NOW) is None
     platform.custom(2)
-    assert timekeeper.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False), "the other one has no run"
+    assert due_ticks.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False), "the other one has no run"
 
 
 def test_a_schedule_finer_than_beats_grace_is_late_when_no_later_tick_was_run_either(
     platform: Platform, equipment: Equipment, night_before: datetime
 ) -> None:
     every_minute = load_settings(schedule="* * * * *", timezone="UTC", catch_up="6h")
-    timekeeper = Timekeeper(equipment.databases, equipment.history, equipment.manifests, every_minute)
+    due_ticks = DueTicks(equipment.databases, equipment.history, equipment.manifests, every_minute)
     now = TICK + timedelta(minutes=5, seconds=30)
     due = TICK + timedelta(minutes=3)
-    assert timekeeper.late_tick(now) == LateTick(due, seeding_of(due), missed=False)
+    assert due_ticks.late_tick(now) == LateTick(due, seeding_of(due), missed=False)
     later = due + timedelta(minutes=1)
     record(platform, f"{seeding_of(later)}.custom-1", later, later)
-    assert timekeeper.late_tick(now) is None
-    assert timekeeper.late_tick(now + timedelta(minutes=2)) is not None
+    assert due_ticks.late_tick(now) is None
+    assert due_ticks.late_tick(now + timedelta(minutes=2)) is not None
 
 
 # --- what is done about it -------------------------------------------------------------------------------
@@ -215,9 +215,9 @@ def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
     middle = datetime.fromisoformat(change).replace(tzinfo=UTC)
     begin, end = middle - 3 * HOUR, middle + 3 * HOUR
     now = begin
-    monkeypatch.setattr(Timekeeper, "now", lambda _: now)
+    monkeypatch.setattr(DueTicks, "now", lambda _: now)
     # The tick before the night was run.
-    record(platform, f"{seeding_of(Timekeeper.of(equipment).due_tick(begin + GRACE))}.custom-1", begin, begin)
+    record(platform, f"{seeding_of(DueTicks.of(equipment).due_tick(begin + GRACE))}.custom-1", begin, begin)
     already = run_ids(platform)
     while now <= end:
         catch_up(app, equipment, now)
@@ -231,25 +231,25 @@ def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
     assert [run_id.partition("T")[2] for run_id in ran] == [f"{tick}Z.custom-1" for tick in ticks]
 
 
-# --- the lookout -----------------------------------------------------------------------------------------
+# --- the watchdog -----------------------------------------------------------------------------------------
 
 
-def lookout_that_is_here_for_long(app: Celery, equipment: Equipment) -> Lookout:
-    lookout = Lookout(app, equipment)
-    lookout._began = float("-inf")
-    return lookout
+def watchdog_that_is_here_for_long(app: Celery, equipment: Equipment) -> Watchdog:
+    watchdog = Watchdog(app, equipment)
+    watchdog._began = float("-inf")
+    return watchdog
 
 
-def test_a_lookout_runs_what_is_late_and_after_a_while_asks_for_sweeps(
+def test_a_watchdog_runs_what_is_late_and_after_a_while_asks_for_sweeps(
     platform: Platform, app: Celery, equipment: Equipment, night_before: datetime, broker_url: str
 ) -> None:
     with Redis.from_url(broker_url) as redis:
-        for lookout, asked in (
-            (Lookout(app, equipment), 0),
-            (lookout_that_is_here_for_long(app, equipment), 1),
+        for watchdog, asked in (
+            (Watchdog(app, equipment), 0),
+            (watchdog_that_is_here_for_long(app, equipment), 1),
         ):
-            lookout.start()
-            lookout.stop(patience=30)
+            watchdog.start()
+            watchdog.stop(patience=30)
             assert redis.llen("seeder.control") == asked
     assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
 
@@ -258,27 +258,27 @@ def test_a_manifest_that_comes_after_its_tick_waits_for_the_next(
     platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
 ) -> None:
     platform.sql("update reporting.seeder_custom_report_manifest set enabled = false")
-    lookout = Lookout(app, equipment)
-    lookout.look()
+    watchdog = Watchdog(app, equipment)
+    watchdog.look()
     platform.sql("update reporting.seeder_custom_report_manifest set enabled = true")
-    lookout.look()
+    watchdog.look()
     assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1"]
 
 
-def test_a_lookout_tells_once_that_the_database_is_away_and_goes_on(
+def test_a_watchdog_tells_once_that_the_database_is_away_and_goes_on(
     platform: Platform, app: Celery, equipment: Equipment, night_before: datetime
 ) -> None:
-    lookout = lookout_that_is_here_for_long(app, equipment)
+    watchdog = watchdog_that_is_here_for_long(app, equipment)
     with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
         patch.setattr(equipment, "databases", Equipment(Settings(), AWAY).databases)
         for _ in range(3):
-            lookout.look()
+            watchdog.look()
     assert [one["event"] for one in logs] == [
         "whether the schedule is kept can't be told",
         "no sweep for a while: is beat running? This process asks for them meanwhile",
     ]
     assert "Connection refused" in logs[0]["reason"]
-    lookout.look()
+    watchdog.look()
     assert run_ids(platform)[1:] == [f"{SEEDING}.custom-1"]
 
 

@@ -13,7 +13,7 @@ from support.world import World
 from support.yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, python, runs
 
 from seeder.seedings.catching_up import catch_up
-from seeder.seedings.overdue import Timekeeper
+from seeder.seedings.overdue import DueTicks
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +82,6 @@ def test_a_fan_out_that_is_killed_is_completed_and_nothing_is_doubled(
     assert died.returncode == -9, died.stderr
     is_recorded = point not in ("nothing is recorded", "half the record is written")
     assert set(runs(world)) == (set(ENDED) if is_recorded else set()), "all of it or nothing"
-    catch_up(world.app, world.equipment, Timekeeper.of(world.equipment).now())
+    catch_up(world.app, world.equipment, DueTicks.of(world.equipment).now())
     world.sweep()
     check_that_each_manifest_has_one_run(world)

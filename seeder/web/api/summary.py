@@ -10,7 +10,7 @@ from seeder.history.pages import RunPages, SeedingCounts
 from seeder.monitoring import Snapshot
 from seeder.monitoring.jobs import FLAGS
 from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedings, left_of
-from seeder.seedings.overdue import LateTick, Timekeeper
+from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import Services, services
 from seeder.web.wire.summary import FlagCounts, ScheduleRow, SeedingRow, StatusCounts, Summary
@@ -41,14 +41,14 @@ async def summary_of(here: Services, snapshot: Snapshot, due: tuple[datetime, bo
         ("summary", due),
         snapshot,
         lambda: summarised(
-            snapshot, here.runs, equipment.settings, Timekeeper.of(equipment).late_tick(_this_minute())
+            snapshot, here.runs, equipment.settings, DueTicks.of(equipment).late_tick(_this_minute())
         ),
     )
 
 
 def due_now(here: Services) -> tuple[datetime, bool]:
     """The tick that is due, and whether it is too late to run it: what the passing of time changes."""
-    return _due(Timekeeper.of(here.equipment), _this_minute())
+    return _due(DueTicks.of(here.equipment), _this_minute())
 
 
 def _this_minute() -> datetime:
@@ -57,9 +57,9 @@ def _this_minute() -> datetime:
 
 
 @lru_cache(maxsize=16)
-def _due(timekeeper: Timekeeper, minute: datetime) -> tuple[datetime, bool]:
-    due = timekeeper.due_tick(minute)
-    return due, timekeeper.is_too_late(due, minute)
+def _due(due_ticks: DueTicks, minute: datetime) -> tuple[datetime, bool]:
+    due = due_ticks.due_tick(minute)
+    return due, due_ticks.is_too_late(due, minute)
 
 
 def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, late: LateTick | None) -> Summary:
