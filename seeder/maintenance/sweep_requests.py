@@ -9,15 +9,15 @@ from seeder.schedule.beat import SWEEP_EVERY
 #: In Redis for as long as nobody needs to ask for a sweep.
 SWEPT = "seeder.swept"
 
-#: Beat's next sweep has had time to begin by then.
-PATIENCE_SECONDS = round(1.25 * SWEEP_EVERY)
+#: Without a sweep for so long, one is asked for: beat's next has had time to begin by then.
+OVERDUE_SECONDS = round(1.25 * SWEEP_EVERY)
 
 
 def note_sweep(app: Celery) -> None:
     """Nobody needs to ask for one for a while. Raises BrokerUnreachable; then there is one sweep too many."""
     try:
         with redis(app) as client:
-            client.set(SWEPT, 1, ex=PATIENCE_SECONDS)
+            client.set(SWEPT, 1, ex=OVERDUE_SECONDS)
     except TROUBLE as error:
         raise broker_trouble(app, error) from error
 
@@ -25,7 +25,7 @@ def note_sweep(app: Celery) -> None:
 def ask_for_sweep(app: Celery) -> bool:
     """Queue a sweep where there was none for a while; of several that ask at once one does."""
     with redis(app) as client:
-        if not client.set(SWEPT, 1, nx=True, ex=PATIENCE_SECONDS):
+        if not client.set(SWEPT, 1, nx=True, ex=OVERDUE_SECONDS):
             return False
     app.send_task("seeder.sweep", expires=SWEEP_EVERY)
     return True

@@ -72,7 +72,7 @@ class Watchdog:
             self._settled = due
 
     def _keep_sweeping(self) -> None:
-        if time.monotonic() - self._began < sweep_requests.PATIENCE_SECONDS:
+        if time.monotonic() - self._began < sweep_requests.OVERDUE_SECONDS:
             # It hasn't been here for long enough to know; and a worker that starts sends a sweep itself.
             return
         if sweep_requests.ask_for_sweep(self._app) and not self._has_asked:

@@ -20,8 +20,9 @@ from seeder.postgres.sqlstates import is_passing
 
 log = structlog.get_logger(__name__)
 
-#: A restart of PostgreSQL, recovery included, usually fits; no shutdown is held up for longer.
-PATIENCE_SECONDS = 60.0
+#: How long a write is tried: a restart of PostgreSQL, recovery included, usually fits; no shutdown is held up
+#: for longer.
+WRITING_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 
 #: Set when this process is to end at once. A write that was hit by the cancel of what it records still gets
@@ -40,7 +41,7 @@ def insist(
     write: Callable[[], object],
     what: str,
     *,
-    patience: float = PATIENCE_SECONDS,
+    patience: float = WRITING_SECONDS,
     otherwise: Callable[[str], object] | None = None,
 ) -> bool:
     """Do the write, again and again while the failure may pass; says whether it was done.

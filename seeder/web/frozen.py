@@ -18,7 +18,7 @@ from anyio import CapacityLimiter, to_thread
 from seeder.errors import DatabaseSilent, UserError
 from seeder.maintenance.frozen import FrozenReports
 from seeder.postgres.failures import one_line
-from seeder.web.live.timeouts import in_time
+from seeder.web.live.timeouts import ANSWER_SECONDS, in_time
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +28,6 @@ LIST_SECONDS = 5.0
 
 #: The first visitor of Monitoring waits so long for the first look.
 FIRST_SECONDS = 1.0
-
-#: Nobody waits longer for the list.
-PATIENCE_SECONDS = 20.0
 
 #: How long the end waits for the look under way: its connection would outlive the pool.
 LAST_LOOK_SECONDS = 5.0
@@ -65,8 +62,8 @@ class FrozenWatch:
         """A few seconds old at most. Raises psycopg2.Error, DatabaseSilent, SchemaIncomplete."""
         if self._found is not None and time.monotonic() - self._looked_at <= LIST_SECONDS:
             return self._found
-        late = DatabaseSilent(seconds=round(PATIENCE_SECONDS))
-        return await in_time(self._begun(), PATIENCE_SECONDS, late)
+        late = DatabaseSilent(seconds=round(ANSWER_SECONDS))
+        return await in_time(self._begun(), ANSWER_SECONDS, late)
 
     async def end(self) -> None:
         """Wait a little for the look under way."""

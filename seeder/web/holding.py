@@ -11,14 +11,12 @@ from seeder.equipment import Equipment
 from seeder.errors import UserError
 from seeder.monitoring.holders import Holder, holders
 from seeder.postgres.failures import one_line
+from seeder.web.live.timeouts import HOLDERS_SECONDS
 
 log = structlog.get_logger(__name__)
 
 #: What was found is told for so long, however many ask.
 KEPT_SECONDS = 2.0
-
-#: A page doesn't wait longer to know it.
-PATIENCE_SECONDS = 1.5
 
 #: When whoever was refused for a lock may ask again.
 RETRY_SECONDS = 5
@@ -40,7 +38,7 @@ class Holding:
             try:
                 self._found = await asyncio.wait_for(
                     to_thread.run_sync(self._ask, abandon_on_cancel=True, limiter=self._thread),
-                    PATIENCE_SECONDS,
+                    HOLDERS_SECONDS,
                 )
             except (TimeoutError, psycopg2.Error, UserError) as error:
                 self._found = ()

@@ -14,12 +14,10 @@ from seeder.models import contract
 from seeder.postgres.failures import one_line
 from seeder.schema.dashboard import VIEW
 from seeder.sql.names import quoted
+from seeder.web.live.timeouts import READINESS_SECONDS
 from seeder.web.wire.health import Ready
 
 log = structlog.get_logger(__name__)
-
-#: A server that doesn't answer within this time isn't ready for us either.
-PATIENCE_SECONDS = 3.0
 
 #: Whoever asks more often is told the last answer again.
 KEPT_SECONDS = 1.0
@@ -77,9 +75,9 @@ _LACKS = "lacks "
 
 async def _asked(what: str, ask: Callable[[], str]) -> str:
     try:
-        return await asyncio.wait_for(run_in_threadpool(ask), PATIENCE_SECONDS)
+        return await asyncio.wait_for(run_in_threadpool(ask), READINESS_SECONDS)
     except TimeoutError:
-        return f"no answer within {PATIENCE_SECONDS:.0f} s"
+        return f"no answer within {READINESS_SECONDS:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever it is, the part isn't ready
         log.warning("not ready", part=what, reason=one_line(error))
         return "out of reach; the log says why"

@@ -21,7 +21,7 @@ from seeder.web.frozen import FrozenWatch
 from seeder.web.holding import RETRY_SECONDS, Holding
 from seeder.web.live.feed import Feed
 from seeder.web.live.live import Live
-from seeder.web.live.timeouts import in_time
+from seeder.web.live.timeouts import ANSWER_SECONDS, in_time
 from seeder.web.readiness import Readiness
 from seeder.web.security.access import Access
 from seeder.web.security.attempts import Tries
@@ -37,9 +37,6 @@ READERS = 6
 #: pages keep theirs; and a wish that gets no turn for so long is refused, before anything of it is done.
 ACTORS = 4
 TURN_SECONDS = 1.0
-
-#: Nobody waits longer for an answer; the thread that asks does, and keeps its turn.
-PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Services:
         Raises DatabaseSilent."""
         asking = asyncio.ensure_future(to_thread.run_sync(ask, *arguments, limiter=self.readers))
         try:
-            return await in_time(asking, PATIENCE_SECONDS, DatabaseSilent(seconds=round(PATIENCE_SECONDS)))
+            return await in_time(asking, ANSWER_SECONDS, DatabaseSilent(seconds=round(ANSWER_SECONDS)))
         except asyncio.CancelledError:
             # Nobody needs the turn that it may still wait for.
             asking.cancel()
@@ -83,7 +80,7 @@ class Services:
         # Whoever has a turn has a thread.
         doing = asyncio.ensure_future(to_thread.run_sync(do, *arguments, limiter=CapacityLimiter(1)))
         doing.add_done_callback(lambda _: self.turns.release_on_behalf_of(turn))
-        return await in_time(doing, PATIENCE_SECONDS, Unanswered(seconds=round(PATIENCE_SECONDS)))
+        return await in_time(doing, ANSWER_SECONDS, Unanswered(seconds=round(ANSWER_SECONDS)))
 
 
 def make_services(equipment: Equipment, celery: Celery, access: Access) -> Services:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.browsing import AXE, PATIENCE, TOKEN, Site, log_in, window, with_agencies
+from support.browsing import AXE, LONGEST_WAIT_MS, TOKEN, Site, log_in, window, with_agencies
 from support.processes import Worker
 from support.world import World
 
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
     """Of the module: while it lives, no other event loop can run in this thread."""
     if CHROMIUM is None:
         missing("There is no chromium on the PATH: apt-get install chromium")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=LONGEST_WAIT_MS)
     with sync_playwright() as playwright:
         # A sandbox needs rights that containers seldom have; what is looked at is our own.
         browser = playwright.chromium.launch(

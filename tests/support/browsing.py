@@ -27,7 +27,7 @@ AXE = Path(__file__).parents[2] / ".venv" / "node" / "node_modules" / "axe-core"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 #: How long a condition may take to come about, in milliseconds; the machine may be busy.
-PATIENCE = 20_000
+LONGEST_WAIT_MS = 20_000
 
 LAPTOP = {"width": 1280, "height": 800}
 #: The narrowest phones that are still around.
@@ -98,7 +98,7 @@ def window(
         storage_state=site.logged_in if known else None,
         **{"viewport": LAPTOP, "timezone_id": "Asia/Kolkata", **options},
     )
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(LONGEST_WAIT_MS)
     page = context.new_page()
     noticed = Noticed(urlsplit(site.url).netloc)
     noticed.watch(page)

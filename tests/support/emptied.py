@@ -15,7 +15,7 @@ from redis import Redis
 from sqlalchemy.engine import URL, make_url
 
 #: Sessions of workers and pools that were told to end may be on their way out.
-PATIENCE_SECONDS = 15.0
+GOING_SECONDS = 15.0
 
 #: Advisory locks live in sessions, and so do temporary objects unless a backend was killed.
 STILL_THERE = """
@@ -70,7 +70,7 @@ def fresh_database(postgres_url: str, options: str = "") -> Iterator[str]:
 
 def _left_in(database: URL) -> list[str]:
     """What is still there after all have had the time to go."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + GOING_SECONDS
     connection = psycopg2.connect(database.render_as_string(hide_password=False))
     try:
         connection.autocommit = True

@@ -24,8 +24,8 @@ def silence(platform: Platform) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seeder.web.live.live.PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr("seeder.web.services.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("seeder.web.live.live.SNAPSHOT_SECONDS", 0.5)
+    monkeypatch.setattr("seeder.web.services.ANSWER_SECONDS", 0.5)
 
 
 def test_viewers_are_told_that_nothing_is_known_and_when_it_is_again(

@@ -75,7 +75,7 @@ IMPATIENT = """
 from seeder.maintenance import sweep_requests
 from seeder.maintenance import watchdog
 
-sweep_requests.PATIENCE_SECONDS = 1
+sweep_requests.OVERDUE_SECONDS = 1
 watchdog.LOOK_EVERY_SECONDS = 0.2
 
 from seeder.celery import app

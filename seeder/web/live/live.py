@@ -15,7 +15,7 @@ from seeder.errors import DatabaseSilent, UserError
 from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line
 from seeder.web.live.feed import Feed
-from seeder.web.live.timeouts import in_time
+from seeder.web.live.timeouts import SNAPSHOT_SECONDS, in_time
 from seeder.web.wire.jobs import Changes
 from seeder.web.wire.mapping import job_change
 
@@ -36,11 +36,7 @@ INTEREST_SECONDS = 30.0
 #: A snapshot no older than the pause between two looks and this answers a request at once.
 LATE_SECONDS = 1.0
 
-#: A look that takes longer goes on, but nobody waits for it: a database that is silent, or locked, must not
-#: look like one in which nothing happens.
-PATIENCE_SECONDS = 10.0
-
-#: What viewers are told then.
+#: What viewers are told where a look takes longer than SNAPSHOT_SECONDS.
 UNREAD = to_json({"reason": "the reporting database can't be read, so what is shown may be old."}).decode()
 
 #: How long the end waits for the look under way.
@@ -70,7 +66,7 @@ class Live:
     async def glance(self) -> None:
         """Look now, so that what was just done shows at once; where that can't be, the next look shows it."""
         with contextlib.suppress(psycopg2.Error, UserError):
-            await in_time(self.look(), PATIENCE_SECONDS, _silent())
+            await in_time(self.look(), SNAPSHOT_SECONDS, _silent())
 
     async def fresh(self) -> Snapshot:
         """All jobs, usually at most two seconds old.
@@ -88,7 +84,7 @@ class Live:
         if self._shared is None or self._shared[0].done():
             self._shared = asyncio.create_task(self.look()), time.monotonic()
         look, since = self._shared
-        return await in_time(look, since + PATIENCE_SECONDS - time.monotonic(), _silent())
+        return await in_time(look, since + SNAPSHOT_SECONDS - time.monotonic(), _silent())
 
     async def look(self) -> Snapshot:
         """Look now, unless somebody has since this was called."""
@@ -176,4 +172,4 @@ class Live:
 
 
 def _silent() -> DatabaseSilent:
-    return DatabaseSilent(seconds=round(PATIENCE_SECONDS))
+    return DatabaseSilent(seconds=round(SNAPSHOT_SECONDS))

@@ -28,6 +28,7 @@ from seeder.web.api.answers import Asked, TableName, Text
 from seeder.web.api.history import LARGEST_ID
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.drawing import trend
+from seeder.web.live.timeouts import PART_SECONDS
 from seeder.web.pages.reasons import Reason, is_unfinished, of_pending, of_running
 from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
@@ -40,9 +41,7 @@ router = APIRouter(include_in_schema=False)
 CHARTED = 90
 PER_PAGE = 30
 
-#: The page doesn't wait longer for what another database, or Redis, has to say.
-PATIENCE_SECONDS = 2.0
-SILENT = Unknown(f"There was no answer within {PATIENCE_SECONDS:.0f} s.")
+SILENT = Unknown(f"There was no answer within {PART_SECONDS:.0f} s.")
 
 #: Lines of SQL on the page; a manifest with more is read elsewhere.
 MOST_LINES = 2_000
@@ -223,7 +222,7 @@ async def _inspected(
 async def _within(here: Services, ask: Callable[..., T], *arguments: Any) -> T | Unknown:
     """What ``ask`` returns, or Unknown if that takes long; it then goes on in its thread for nobody."""
     try:
-        return await asyncio.wait_for(here.read(ask, *arguments), PATIENCE_SECONDS)
+        return await asyncio.wait_for(here.read(ask, *arguments), PART_SECONDS)
     except TimeoutError:
         return SILENT
     except psycopg2.Error as error:
