@@ -21,6 +21,7 @@ from seeder.broker.thread_pool import THREADS
 from seeder.config.broker_urls import tls_options
 from seeder.config.settings import Settings, current_settings
 from seeder.errors import BrokerElsewhere
+from seeder.maintenance.duties import beat_entries
 from seeder.schedule.beat import beat_schedule
 
 
@@ -104,7 +105,7 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
             {TASK: {"queue": REFRESH_QUEUE}, "seeder.*": {"queue": CONTROL_QUEUE}},
         ],
         "timezone": settings.timezone,
-        "beat_schedule": beat_schedule(settings),
+        "beat_schedule": {**beat_schedule(settings), **beat_entries()},
         "beat_scheduler": "seeder.broker.beat_scheduler:Scheduler",
     }
 

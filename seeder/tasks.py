@@ -96,7 +96,6 @@ def refresh_manifest(
 def sweep() -> dict[str, Any]:
     """Settle the runs whose worker died or whose message was lost."""
     swept = sweep_and_requeue(app, equipment())
-    (log.info if any(swept.values()) else log.debug)("swept", **swept)
     note_sweep(app)
     return swept
 

@@ -23,9 +23,6 @@ from seeder.postgres.session import Session
 #: A query of no columns, for a start that reads nothing beside.
 NOTHING = "select"
 
-#: Rows per deletion when pruning: short transactions, and nobody waits for them.
-PRUNE_BATCH = 5000
-
 
 class HistoryRepository:
     """The record of all runs, in the reporting database.
@@ -190,13 +187,10 @@ class HistoryRepository:
             session.run(self.sql(transitions.LOCK_STATUS), table_name=table_name)
             yield session
 
-    def prune(self, days: int) -> int:
-        """Delete finished runs older than that many days, but each table's last; returns how many."""
-        deleted = 0
+    def prune(self, days: int, batch: int) -> int:
+        """Delete so many finished runs older than that many days, but each table's last; returns how many."""
         with self._session(None) as session:
-            while count := session.run(self.sql(queries.PRUNE), days=days, batch=PRUNE_BATCH):
-                deleted += count
-        return deleted
+            return session.run(self.sql(queries.PRUNE), days=days, batch=batch)
 
     # --- reading ----------------------------------------------------------------------------------
 

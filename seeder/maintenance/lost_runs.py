@@ -1,8 +1,9 @@
 """Runs that can't settle themselves: whose worker died, or whose message was lost."""
 
 import time
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Self
 
 import psycopg2
@@ -12,6 +13,7 @@ from seeder.equipment import Equipment
 from seeder.errors import NameRefused
 from seeder.history import WINDOW_DAYS, HistoryRepository, Run
 from seeder.history.optional import ColumnDropped
+from seeder.maintenance.duties import SWEEP
 from seeder.matviews.locks import lock
 from seeder.models import RunStatus
 from seeder.postgres.application_names import read_application_name
@@ -54,12 +56,14 @@ class Sweep:
         schema: str,
         max_retries: int,
         quiet_seconds: float = QUIET_SECONDS,
+        batch: int = SWEEP.batch,
     ) -> None:
         self._databases = databases
         self._history = history
         self._schema = schema
         self._max_retries = max_retries
         self._quiet_seconds = quiet_seconds
+        self._batch = batch
 
     @classmethod
     def of(cls, equipment: Equipment, quiet_seconds: float = QUIET_SECONDS) -> Self:
@@ -78,24 +82,17 @@ class Sweep:
         queued: Callable[[], Container[str]],
         attempts: Callable[[Collection[str]], Mapping[str, int]] = lambda _: {},
     ) -> Swept:
-        """Look at every unfinished run that has been quiet for a while.
+        """Settle the unfinished runs that have been quiet for a while, up to a batch of them.
 
         ``database_of`` maps a manifest's identity to its database, also where it is switched off; ``queued``
         tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones;
         ``attempts`` tells how often runs were tried as far as the record doesn't say so.
         """
-        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
-        running = [run for run in quiet if run.status == RunStatus.RUNNING]
-        # A database that is down tells nothing of a run that may be at work there.
-        dead = [run for run in running if self._is_at_work(run, database_of) is False]
-        waiting = [run for run in quiet if run.status == RunStatus.PENDING]
-        on_its_way = queued() if waiting else ()
-        # A worker that has just taken the message has the lock before the record says so.
-        lost = [
-            run for run in waiting if run.run_id not in on_its_way and not self._is_at_work(run, database_of)
-        ]
+        unsettled = list(islice(self._unsettled(database_of, queued), self._batch + 1))
+        if len(unsettled) > self._batch:
+            unsettled.pop()
+            log.warning("more runs are lost than one sweep settles; the next goes on", runs=self._batch)
         requeue, ended, held, waited = [], [], [], 0.0
-        unsettled = [(run, DIED) for run in dead] + [(run, GONE) for run in lost]
         elsewhere = attempts([run.run_id for run, _ in unsettled]) if unsettled else {}
         for run, words in unsettled:
             # Tries that failed and tries that were lost count together, or a run that does the one and the
@@ -128,6 +125,22 @@ class Sweep:
                 first=held[0],
             )
         return Swept(tuple(requeue), tuple(ended))
+
+    def _unsettled(
+        self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]
+    ) -> Iterator[tuple[Run, str]]:
+        """The runs that can't settle themselves, with what became of them."""
+        quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
+        for run in quiet:
+            # A database that is down tells nothing of a run that may be at work there.
+            if run.status == RunStatus.RUNNING and self._is_at_work(run, database_of) is False:
+                yield run, DIED
+        waiting = [run for run in quiet if run.status == RunStatus.PENDING]
+        on_its_way = queued() if waiting else ()
+        for run in waiting:
+            # A worker that has just taken the message has the lock before the record says so.
+            if run.run_id not in on_its_way and not self._is_at_work(run, database_of):
+                yield run, GONE
 
     def _moved(self, run: Run, told: str, given_up: str | None, count: int, *, patient: bool) -> bool:
         """→ pending with these words, or → error with the others; whether it was still as it was seen.

@@ -6,15 +6,45 @@ import psycopg2
 import structlog
 
 from seeder.equipment import Equipment
+from seeder.history import HistoryRepository
+from seeder.maintenance.duties import PRUNE
 from seeder.matviews import discard_leftovers
+from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 
 
+#: Where fewer rows than this can't be deleted in the time that a statement has, something else is wrong.
+SMALLEST_BATCH = 50
+
+
 def prune(equipment: Equipment) -> dict[str, Any]:
     """Returns how many runs were deleted, and which copies dropped. A database that is down keeps its own."""
-    databases = equipment.databases
+    with PRUNE.carried_out(equipment.databases) as facts:
+        facts["copies"] = _drop_copies(equipment.databases)
+        facts["deleted"] = _delete_runs(equipment.history, equipment.settings.history_days)
+    return facts
+
+
+def _delete_runs(history: HistoryRepository, days: int) -> int:
+    """In batches, which are smaller where a statement takes too long."""
+    deleted, batch = 0, PRUNE.batch
+    while True:
+        try:
+            count = history.prune(days, batch)
+        except psycopg2.errors.QueryCanceled:
+            batch //= 4
+            if batch < SMALLEST_BATCH:
+                raise
+            log.warning("deleting old runs takes long; fewer are deleted at a time", batch=batch)
+            continue
+        deleted += count
+        if count < batch:
+            return deleted
+
+
+def _drop_copies(databases: Databases) -> list[str]:
     copies = []
     for database_id in databases:
         if databases.first_name(database_id) != database_id:
@@ -25,4 +55,4 @@ def prune(equipment: Equipment) -> dict[str, Any]:
         except psycopg2.Error as error:
             reason = databases.scrubbed(one_line(error))
             log.warning("leftover copies can't be looked for", database_id=database_id, reason=reason)
-    return {"deleted": equipment.history.prune(equipment.settings.history_days), "copies": copies}
+    return copies

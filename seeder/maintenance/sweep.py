@@ -9,6 +9,7 @@ from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES, refresh_queues
 from seeder.equipment import Equipment
 from seeder.history import NewRun
+from seeder.maintenance.duties import SWEEP
 from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep
 
 
@@ -20,6 +21,12 @@ def sweep_and_requeue(
     Raises BrokerUnreachable before anything is counted as lost, where it couldn't be queued again.
     """
     verify_room(app)
+    with SWEEP.carried_out(equipment.databases) as facts:
+        facts.update(_sweep(app, equipment, quiet_seconds))
+    return facts
+
+
+def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str, int]:
     with equipment.databases.session() as session:
         database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)

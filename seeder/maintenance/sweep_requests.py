@@ -4,13 +4,13 @@ from celery import Celery
 
 from seeder.broker.client import redis
 from seeder.broker.messages import TROUBLE, broker_trouble
-from seeder.schedule.beat import SWEEP_EVERY
+from seeder.maintenance.duties import SWEEP
 
 #: In Redis for as long as nobody needs to ask for a sweep.
 SWEPT = "seeder.swept"
 
 #: Without a sweep for so long, one is asked for: beat's next has had time to begin by then.
-OVERDUE_SECONDS = round(1.25 * SWEEP_EVERY)
+OVERDUE_SECONDS = round(1.25 * SWEEP.interval)
 
 
 def note_sweep(app: Celery) -> None:
@@ -27,5 +27,5 @@ def ask_for_sweep(app: Celery) -> bool:
     with redis(app) as client:
         if not client.set(SWEPT, 1, nx=True, ex=OVERDUE_SECONDS):
             return False
-    app.send_task("seeder.sweep", expires=SWEEP_EVERY)
+    app.send_task("seeder.sweep", expires=SWEEP.interval)
     return True

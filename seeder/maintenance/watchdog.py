@@ -17,15 +17,12 @@ from celery import Celery, bootsteps
 
 from seeder.equipment import Equipment, equipment
 from seeder.maintenance import sweep_requests
+from seeder.maintenance.duties import WATCHDOG
 from seeder.postgres.failures import one_line
-from seeder.seedings.catching_up import catch_up
+from seeder.seedings.catching_up import make_up_for
 from seeder.seedings.overdue import DueTicks
 
 log = structlog.get_logger(__name__)
-
-#: The longest time between two looks; chance shortens it by up to a half, so that processes that were started
-#: together don't look together for ever. A look is one query, and a second one once per tick.
-LOOK_EVERY_SECONDS = 30.0
 
 
 class Watchdog:
@@ -59,17 +56,23 @@ class Watchdog:
 
     def _work(self) -> None:
         self.look()
-        while not self._ended.wait(LOOK_EVERY_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
+        # Chance shortens the interval by up to a half, so that processes which were started together don't
+        # check together for ever. A check is one query, and a second one once per tick.
+        while not self._ended.wait(WATCHDOG.interval * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
             self.look()
 
     def _keep_schedule(self) -> None:
-        due_ticks = DueTicks.of(self._equipment)
-        now = due_ticks.now()
-        self._here_since = self._here_since or now
-        due = due_ticks.due_tick(now)
-        if due != self._settled:
-            catch_up(self._app, self._equipment, now, self._here_since)
-            self._settled = due
+        due_ticks, late = DueTicks.of(self._equipment), None
+        with WATCHDOG.carried_out(self._equipment.databases) as facts:
+            now = due_ticks.now()
+            self._here_since = self._here_since or now
+            due = due_ticks.due_tick(now)
+            if due != self._settled and (late := due_ticks.late_tick(now, self._here_since)):
+                facts["late_tick"] = late.tick.isoformat()
+        if late:
+            # A fan-out has no limit on its statements: it isn't the watchdog's alone.
+            make_up_for(self._app, self._equipment, late)
+        self._settled = due
 
     def _keep_sweeping(self) -> None:
         if time.monotonic() - self._began < sweep_requests.OVERDUE_SECONDS:

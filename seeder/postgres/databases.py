@@ -5,7 +5,8 @@ import os
 import re
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg2
@@ -48,6 +49,9 @@ set search_path = pg_catalog, pg_temp;
 #: aren't translated: libpq keeps no SQLSTATE (53300) of a connection that is refused before it has begun, and
 #: the server hasn't read the options by then that would name another language. Only the advice depends on it.
 USED_UP = re.compile("too many clients|too many connections|remaining connection slots are reserved")
+
+#: What a statement may take in the present block, in seconds; see `Databases.limited_to`.
+_STATEMENT_SECONDS: ContextVar[float | None] = ContextVar("statement_seconds", default=None)
 
 
 def database_name(database_id: int | None) -> str:
@@ -121,11 +125,21 @@ class Databases:
     @contextmanager
     def session(self, database_id: int | None = None) -> Iterator[Session]:
         """A connection for a block. One that broke takes its idle siblings with it: they broke together."""
-        session = self.open(database_id)
+        session, seconds = self.open(database_id), _STATEMENT_SECONDS.get()
         try:
-            yield session
+            with session.limited_to(seconds) if seconds else nullcontext():
+                yield session
         finally:
             self.give_back(session, database_id)
+
+    @contextmanager
+    def limited_to(self, statement_seconds: float) -> Iterator[None]:
+        """In the block each statement of this thread's sessions may take so long."""
+        before = _STATEMENT_SECONDS.set(statement_seconds)
+        try:
+            yield
+        finally:
+            _STATEMENT_SECONDS.reset(before)
 
     def give_back(self, session: Session, database_id: int | None = None) -> None:
         engine = self.engine(database_id)

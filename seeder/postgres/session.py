@@ -51,6 +51,12 @@ LOCK_TIMEOUT = "5s"
 #: The server's statement_timeout, or the role's, is the operator's business.
 OWN_LIMITS = f"set lock_timeout = '{LOCK_TIMEOUT}'; reset statement_timeout"
 
+LIMIT_STATEMENTS = f"""{OWN_PATH}
+select set_config('statement_timeout', %(milliseconds)s::text, false)
+from pg_settings
+where name = 'statement_timeout' and (setting = '0' or setting::bigint > %(milliseconds)s)
+"""
+
 
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
@@ -240,6 +246,17 @@ class Session:
                 self.run_text("rollback to savepoint part; release savepoint part")
             raise
         self.run_text("release savepoint part")
+
+    @contextmanager
+    def limited_to(self, seconds: float) -> Iterator[None]:
+        """In the block a statement may take so long, or as long as the role's own limit allows if that is
+        shorter."""
+        self.run(LIMIT_STATEMENTS, milliseconds=round(1000 * seconds))
+        try:
+            yield
+        finally:
+            if not self.closed and self._at_rest:
+                self.run_text(OWN_LIMITS)
 
     def close(self) -> None:
         self._driver.close()

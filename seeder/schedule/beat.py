@@ -5,13 +5,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from celery.schedules import BaseSchedule, crontab
+from celery.schedules import BaseSchedule
 
 from seeder.config.settings import Settings
 from seeder.schedule.ticks import GRACE, latest_tick, next_tick
-
-#: Seconds between two sweeps.
-SWEEP_EVERY = 60.0
 
 
 class Ticks(BaseSchedule):
@@ -71,15 +68,5 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "kwargs": {"scheduled": True},
             # Nor does a message that no worker took run a tick at noon.
             "options": {"expires": deadline},
-        },
-        "settle lost runs": {
-            "task": "seeder.sweep",
-            "schedule": SWEEP_EVERY,
-            # A sweep that waited longer has been overtaken by the next.
-            "options": {"expires": SWEEP_EVERY},
-        },
-        "prune old runs": {
-            "task": "seeder.prune",
-            "schedule": crontab(minute="17", hour="*/6"),
         },
     }

@@ -25,9 +25,12 @@ def catch_up(app: Celery, equipment: Equipment, now: datetime, here_since: datet
 
     ``here_since`` is when the process that asks began. Raises UserError, psycopg2.Error.
     """
-    late = DueTicks.of(equipment).late_tick(now, here_since)
-    if late is None:
-        return
+    if late := DueTicks.of(equipment).late_tick(now, here_since):
+        make_up_for(app, equipment, late)
+
+
+def make_up_for(app: Celery, equipment: Equipment, late: LateTick) -> None:
+    """Run the tick, or tell once that it is too late for it. Raises as `catch_up`."""
     if late.missed:
         if _is_first_to_tell(app, late):
             log.warning(

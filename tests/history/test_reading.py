@@ -106,22 +106,19 @@ def test_pruning_keeps_each_tables_last_run_and_what_has_not_ended(platform: Pla
     history.queue([new_run("n2.custom-3", "waits", manifest_id=3), new_run("n2.custom-4", "works")])
     aged(platform, 91, *ids(platform))
     finished(history, "n4.custom-1", "sales")
-    assert history.prune(90) == 3
+    assert history.prune(90, batch=10) == 3
     assert ids(platform) == {
         "n4.custom-1", "n1.custom-2", "n1.custom-3", "n1.custom-4", "n2.custom-3", "n2.custom-4",
     }  # fmt: skip
-    assert history.prune(90) == 0
+    assert history.prune(90, batch=10) == 0
 
 
-def test_pruning_goes_by_the_days_given_and_in_batches(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("seeder.history.repository.PRUNE_BATCH", 2)
+def test_pruning_goes_by_the_days_given_and_no_further_than_its_batch(platform: Platform) -> None:
     for night in range(8):
         finished(platform.history, f"n{night}.custom-1")
     aged(platform, 10, *(f"n{night}.custom-1" for night in range(5)))
-    assert platform.history.prune(11) == 0
-    assert platform.history.prune(9) == 5
+    assert platform.history.prune(11, batch=3) == 0
+    assert [platform.history.prune(9, batch=3) for _ in range(3)] == [3, 2, 0]
     assert len(ids(platform)) == 3
 
 

@@ -68,6 +68,18 @@ def test_a_run_whose_message_was_lost_is_to_be_queued_again(platform: Platform) 
     assert platform.run(RUN).status == "pending"
 
 
+def test_a_sweep_settles_no_more_than_its_batch_and_the_next_goes_on(platform: Platform) -> None:
+    platform.history.queue([new_run(f"n1.custom-{one}", f"t{one}", manifest_id=one) for one in range(1, 6)])
+    sweep = Sweep(platform.databases, platform.history, "reporting", MAX_RETRIES, 0.0, batch=3)
+    database_of = {f"custom-{one}": None for one in range(1, 6)}
+    with capture_logs() as logs:
+        first = [run.run_id for run in sweep.settle(database_of, set).requeue]
+        second = [run.run_id for run in sweep.settle(database_of, lambda: set(first)).requeue]
+    assert first + second == [f"n1.custom-{one}" for one in range(1, 6)]
+    left = [one for one in logs if one["event"].startswith("more runs are lost")]
+    assert [one["runs"] for one in left] == [3]
+
+
 def test_a_run_at_work_is_never_touched(any_platform: Platform) -> None:
     running(any_platform)
     before = any_platform.run(RUN)

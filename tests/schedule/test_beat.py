@@ -16,7 +16,8 @@ from redis import Redis
 
 from seeder.app import celery_settings
 from seeder.config.settings import Settings
-from seeder.schedule.beat import SWEEP_EVERY, Ticks, beat_schedule
+from seeder.maintenance.duties import SWEEP
+from seeder.schedule.beat import Ticks, beat_schedule
 from seeder.schedule.ticks import GRACE, latest_tick, next_tick
 from seeder.seedings.planning import CLOCK_TOLERANCE, scheduled_seeding_id
 
@@ -200,7 +201,7 @@ def test_in_autumn_beat_fires_in_both_passes_of_the_repeated_hour_where_celerys_
         nonlocal now
         count, now, last_run = 0, first, first
         while (now := now + timedelta(minutes=1)) <= last:
-            if schedule.is_due(last_run).is_due:
+            if schedule.is_due(last_run)[0]:
                 count, last_run = count + 1, now
         return count
 
@@ -276,7 +277,8 @@ def test_a_tick_is_fired_for_and_taken_however_short_the_time_for_catching_up() 
 
 
 def test_beat_keeps_three_entries_and_the_sweeps_do_not_pile_up() -> None:
-    entries = beat_schedule(Settings(schedule="5 4 * * *", timezone=BERLIN))
+    settings = Settings(schedule="5 4 * * *", timezone=BERLIN)
+    entries = celery_settings(settings, "redis://127.0.0.1:1/0")["beat_schedule"]
     assert {entry["task"] for entry in entries.values()} == {
         "seeder.refresh_all", "seeder.sweep", "seeder.prune",
     }  # fmt: skip
@@ -284,4 +286,4 @@ def test_beat_keeps_three_entries_and_the_sweeps_do_not_pile_up() -> None:
     assert everything["schedule"] == Ticks("5 4 * * *", BERLIN, 21600.0)
     assert (everything["kwargs"], everything["options"]) == ({"scheduled": True}, {"expires": 21600.0})
     sweep = entries["settle lost runs"]
-    assert sweep["options"]["expires"] <= sweep["schedule"] == SWEEP_EVERY
+    assert sweep["options"]["expires"] <= sweep["schedule"] == SWEEP.interval

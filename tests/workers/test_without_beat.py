@@ -72,11 +72,12 @@ def test_a_tick_that_nobody_ran_is_run_once_by_two_workers(world: World) -> None
 
 #: A worker that looks and asks in seconds where a real one does in minutes.
 IMPATIENT = """
-from seeder.maintenance import sweep_requests
-from seeder.maintenance import watchdog
+from dataclasses import replace
+
+from seeder.maintenance import sweep_requests, watchdog
 
 sweep_requests.OVERDUE_SECONDS = 1
-watchdog.LOOK_EVERY_SECONDS = 0.2
+watchdog.WATCHDOG = replace(watchdog.WATCHDOG, interval=0.2)
 
 from seeder.celery import app
 """
