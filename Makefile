@@ -71,6 +71,10 @@ test: env ## Run all tests, quick ones first, with coverage
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
 
+.PHONY: test-fast
+test-fast: env ## Run the tests that need no server, in seconds
+	@.venv/bin/python -m pytest -m fast $(PYTEST_ARGS)
+
 .PHONY: fuzz
 fuzz: env ## Fuzz the guard for half a minute (FUZZ_SECONDS) with atheris
 	@$(call quietly,$(pip) --require-hashes --requirement requirements-fuzz.lock)

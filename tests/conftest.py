@@ -7,12 +7,15 @@ name ones that run already.
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from support.contract import Platform, platform_on
 from support.emptied import fresh_broker, fresh_database
+from support.fast import is_fast, no_server
 from support.homes import new_home, serving
 
 from seeder import logs
@@ -42,9 +45,19 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come last: a plain mistake shows within seconds."""
+    for item in items:
+        if is_fast(item):
+            item.add_marker("fast")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     turns = {name: turn for turn, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (item.path in slow, turns.get(item.path.stem, len(turns))))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    # No fixture, which Hypothesis would take for one that it has to make anew for each example.
+    with no_server() if item.get_closest_marker("fast") else nullcontext():
+        return (yield)
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ from seeder.cli.commands import application
 from seeder.config.settings import Settings, variable_name
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 
 
@@ -75,3 +78,14 @@ def test_the_commands_that_the_readme_names_exist() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for target in re.findall(r"^ {4}make (\S+)", readme, re.MULTILINE):
         assert target in targets
+
+
+def test_the_commands_that_contributing_names_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b(?= LOCK_ARGS|`|$)", page, re.MULTILINE))
+    assert named >= {"env", "lint", "test", "test-fast", "lock"}
+    assert named <= targets
+    for path in re.findall(r"\btests/[\w/.]+", page):
+        assert (ROOT / path).exists(), f"CONTRIBUTING.md names {path}"
+    assert "contributing](CONTRIBUTING.md)" in (ROOT / "README.md").read_text()
