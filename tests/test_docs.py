@@ -89,3 +89,15 @@ def test_the_commands_that_contributing_names_exist() -> None:
     for path in re.findall(r"\btests/[\w/.]+", page):
         assert (ROOT / path).exists(), f"CONTRIBUTING.md names {path}"
     assert "contributing](CONTRIBUTING.md)" in (ROOT / "README.md").read_text()
+
+
+def test_each_file_that_the_architecture_names_is_there() -> None:
+    """One without a folder lies in the folder that was named last, or beside the folders."""
+    page, folder, gone = (ROOT / "docs" / "architecture.md").read_text(), ROOT / "seeder", []
+    for name in re.findall(r"`([\w/]+(?:\.py|/))`", page.partition("the end of the layers")[2]):
+        here = ROOT / name if name.startswith("tests/") else ROOT / "seeder" / name
+        if here.exists():
+            folder = here if here.is_dir() else here.parent
+        elif not (folder / name).exists():
+            gone.append(name)
+    assert gone == []
