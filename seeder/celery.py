@@ -10,7 +10,7 @@ from seeder import embedded, logs, signals, tasks
 from seeder.app import app
 from seeder.broker import thread_pool, transport
 from seeder.broker.delayed_poller import DelayedPoller
-from seeder.broker.pool_requests import PoolVerified
+from seeder.broker.pool_requests import PoolVerified, verify_known
 from seeder.broker.queues import TASK
 from seeder.config.settings import current_settings
 from seeder.errors import UserError
@@ -26,6 +26,7 @@ try:
     if "worker" in sys.argv:
         # Here, too, rather than in its first run. Beat, Flower and Celery's own commands need no database.
         embedded.database_url(current_settings())
+        verify_known(app.conf.worker_pool)
 except UserError as error:
     sys.stderr.write(f"seeder: {error}\n")
     raise SystemExit(2) from None

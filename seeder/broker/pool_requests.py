@@ -8,11 +8,12 @@ import sys
 from typing import Any
 
 import structlog
-from celery import bootsteps
+from celery import bootsteps, concurrency
 from celery.concurrency import prefork
 from celery.worker import control
 
 from seeder.errors import PoolUnfit
+from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,17 @@ class PoolVerified(bootsteps.Step):  # type: ignore[misc]
             for name, setting in _PREFORK_ONLY.items():
                 if getattr(parent, name):
                     log.warning("without effect: only the prefork pool knows it", setting=setting)
+
+
+def verify_known(name: str | type) -> None:
+    """Raises PoolUnfit where there is no such pool: `-P` takes the names that Celery knows only, but
+    `worker_pool` in a celeryconfig.py takes any."""
+    try:
+        concurrency.get_implementation(name)
+    except Exception as error:  # noqa: BLE001 - whatever the import of somebody's module raises
+        raise PoolUnfit(
+            reason=f"celeryconfig.py sets worker_pool to {name!r}, which can't be loaded ({one_line(error)})"
+        ) from None
 
 
 def verify(pool: type, autoscale: tuple[int, int] | None) -> None:

@@ -7,6 +7,7 @@ from itertools import chain
 
 import psycopg2
 
+from seeder.diagnosis.search_path import passed_over
 from seeder.diagnosis.survey import looking, survey
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
 from seeder.manifests import Manifest, owned
@@ -102,8 +103,11 @@ def check_manifests(
     groups = _of_one_shape([one for one, _ in readable if one.identity in allowed], allowed)
     answers = list(chain(*survey(ask, groups)))
     problems += chain(*(found for found, _ in answers))
+    usable = [(one, own) for one, own in readable if one.identity in allowed]
+    places = {(one.database_id, own.role): (one.database_id, own) for one, own in usable}
     warnings = dict.fromkeys(
         chain(
+            passed_over(databases, places.values()),
             _superusers(readable, allowed),
             *map(_missed_directives, owners),
             *(found for _, found in answers),

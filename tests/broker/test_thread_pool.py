@@ -1,5 +1,6 @@
 """The thread pool by itself, and what is refused of a pool when a worker starts."""
 
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from celery.concurrency import prefork, solo
 from celery.concurrency.thread import TaskPool as CelerysPool
 from support.processes import wait_until
 
-from seeder.broker.pool_requests import verify
+from seeder.broker.pool_requests import verify, verify_known
 from seeder.broker.thread_pool import TaskPool
 from seeder.errors import PoolUnfit
 
@@ -144,3 +145,24 @@ def test_what_a_pool_can_not_do_is_refused(pool: type, autoscale: Any, refused: 
         return
     with pytest.raises(PoolUnfit, match=refused):
         verify(pool, autoscale)
+
+
+@pytest.mark.parametrize(
+    ("pool", "why"),
+    [
+        ("prefork", ""),
+        ("gevent", ""),
+        ("seeder.broker.thread_pool:TaskPool", ""),
+        (TaskPool, ""),
+        ("nosuch", "No module named 'nosuch'"),
+        ("seeder.nosuch:Pool", "No module named 'seeder.nosuch'"),
+        ("celery:NoSuchPool", "has no attribute 'NoSuchPool'"),
+        (".", "'.'"),
+    ],
+)
+def test_a_pool_that_is_not_there_is_refused_by_its_name(pool: Any, why: str) -> None:
+    if not why:
+        verify_known(pool)
+        return
+    with pytest.raises(PoolUnfit, match=re.escape(why)):
+        verify_known(pool)

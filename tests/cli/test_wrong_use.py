@@ -109,6 +109,15 @@ def test_celerys_own_command_tells_it_in_one_line_too(
     assert "geheim" not in done.stderr
 
 
+def test_a_pool_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text("worker_pool = 'nosuch'\n")
+    urls = {"SEEDER_DATABASE_URL": NOTHING_THERE, "SEEDER_BROKER_URL": "redis://127.0.0.1:1/0"}
+    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"), **urls)
+    assert done.returncode == 2
+    assert "worker_pool to 'nosuch', which can't be loaded (No module named 'nosuch')" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_without_a_command_there_is_help(tmp_path: Path) -> None:
     done = seeder(tmp_path)
     assert done.returncode == 2

@@ -73,6 +73,11 @@ WRONG = {
     "a function that is missing": ("select worth(id) from sale", "worth(integer) does not exist", (1, 8)),
     "a type that is missing": ("select id::bag from sale", 'type "bag" does not exist', (1, 12)),
     "an operator that is missing": ("select id || id from sale", "operator does not exist", (1, 11)),
+    "a limit below zero": (
+        "select 'ä', id\n from sale limit -1",
+        "2201W: LIMIT must not be negative",
+        (2, 18),
+    ),
     "a constant that is none": ("select id = 'ten' from sale", "invalid input syntax", (1, 13)),
 }
 
@@ -413,6 +418,28 @@ def test_a_directive_whose_colon_was_forgotten_is_warned_of(world: Platform) -> 
     assert found.warnings == (
         "custom-1 report_1: the comment in line 2 of its SQL is no directive; write -- seeder: with a colon.",
     )
+
+
+def test_a_schema_of_the_path_in_which_nothing_is_looked_up_is_warned_of_once(
+    world: Platform, analyst: str
+) -> None:
+    world.sql("create schema tools")
+    try:
+        world.custom(1)
+        world.custom(2, database_id=2)
+        both = Databases(world.url, {2: f"{world.url}?application_name=other"})
+        path = "reporting, tools, extensoins, public"
+        (said,) = check(world, databases=both, search_path=path).warnings
+        assert "the schema extensoins, which is in no database" in said
+        (other, same) = check(world, search_path=path, manifest_role=analyst).warnings
+        assert f"the schema tools, which the role {analyst} may not use" in other
+        assert same == said
+        world.sql(f"grant usage on schema tools to {analyst}")
+        assert check(world, search_path="tools", manifest_role=analyst).warnings == ()
+        assert check(world).warnings == ()
+        both.dispose()
+    finally:
+        world.sql("drop schema tools")
 
 
 def test_manifests_that_run_as_a_superuser_are_warned_of_once(world: Platform, analyst: str) -> None:

@@ -1,7 +1,7 @@
 """`seeder check` finds a problem if and only if the run fails: odd queries, each checked and then run.
 
-Left out is what only rows bring out: a negative limit, a key that isn't unique, values that can't be
-compared.
+Left out is what only rows bring out: a negative limit that is computed, a key that isn't unique, values that
+can't be compared.
 """
 
 from collections.abc import Iterator
@@ -96,6 +96,28 @@ QUERIES = {
     "1,600 columns": MOST,
     "1,601 columns": MANY,
     "no columns": "select from public.sale",
+    **{
+        f"a limit of {number}": f"select id from public.sale limit {number}"
+        for number in (
+            "-1",
+            "-0.4",
+            "-0.5",
+            "'-1'",
+            "cast('-2' as bigint)",
+            "-1::int",
+            "- - 1",
+            "null",
+            "1e3",
+        )
+    },
+    "an offset below zero": "select id from public.sale offset -2 rows",
+    "a first of so many rows": "select id from public.sale order by id fetch first (-1) rows with ties",
+    "a limit below zero inside": "select (select id from public.sale limit -1) as x",
+    "a limit below zero in a WITH": "with s as (select id from public.sale limit -3) select * from s",
+    "a sample of 101 per cent": "select id from public.sale tablesample system (101)",
+    "a sample below zero": "select id from public.sale tablesample bernoulli (-0.1)",
+    "a sample of all": "select id from public.sale tablesample system (100)",
+    "a sample that is no number": "select id from public.sale tablesample system ('x')",
     "unknown": "select 'x' as x, null as y",
     "a record": "select row(1, 2) as x",
     "an array of records": "select array[row(1, 2)] as x",

@@ -18,9 +18,10 @@ from seeder.matviews.query.elsewhere import meant_elsewhere
 from seeder.matviews.query.functions import refuse_functions_of_probe
 from seeder.matviews.query.probe import PROBE, probe
 from seeder.matviews.query.restricted import SINCE, unresolved_functions
-from seeder.postgres.failures import judged
+from seeder.postgres.failures import AT, judged
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
+from seeder.sql.ranges import out_of_range
 
 #: A view may have a column of such a name; what has rows of its own has that column already (heap.c,
 #: CheckAttributeNamesTypes).
@@ -54,6 +55,7 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
     """
     with probe(session, query, policy.as_manifest):
         _refuse_system_columns(session)
+        _refuse_out_of_range(query)
         refuse_unfit_to(session, PROBE, policy)
         refuse_functions_of_probe(session, policy.allowed_functions)
         elsewhere = meant_elsewhere(session, query, policy)
@@ -81,3 +83,9 @@ def _refuse_system_columns(session: Session) -> None:
     """With PostgreSQL's words for it, which a run would end with."""
     if row := session.row(SYSTEM_COLUMNS):
         raise QueryFailed(report=f'42701: column name "{row.name}" conflicts with a system column name')
+
+
+def _refuse_out_of_range(query: SafeQuery) -> None:
+    if found := out_of_range(query.text):
+        line, column = query.source_position(found.offset)
+        raise QueryFailed(report=f"{found.report}\n{AT.format(line=line, column=column)}")
