@@ -114,11 +114,20 @@ def platform_of_module(postgres_url: str) -> Iterator[Platform]:
         yield platform
 
 
+@pytest.fixture(scope="module")
+def platform15_of_module(postgres15_url: str) -> Iterator[Platform]:
+    with fresh_database(postgres15_url) as url, platform_on(url) as platform:
+        yield platform
+
+
 @pytest.fixture
-def platform(platform_of_module: Platform) -> Iterator[Platform]:
-    """A database with the contract's tables, emptied after each test."""
-    yield platform_of_module
-    platform_of_module.empty()
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """A database with the contract's tables, emptied after each test: on PostgreSQL 18, and for tests marked
+    ON_EACH_VERSION (support.contract) on each supported one in turn."""
+    on_15 = getattr(request, "param", "pg18") == "pg15"
+    found: Platform = request.getfixturevalue("platform15_of_module" if on_15 else "platform_of_module")
+    yield found
+    found.empty()
 
 
 @pytest.fixture(scope="module", params=["pg18", "pg15"])

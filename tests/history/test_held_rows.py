@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from celery import Celery
 from sqlalchemy.engine import make_url
-from support.contract import Platform, new_run
+from support.contract import ON_EACH_VERSION, Platform, new_run
 
 from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
@@ -134,6 +134,7 @@ def refresh_all(equipment: Equipment, seeding: Seeding) -> dict[str, Exception]:
     return failed
 
 
+@ON_EACH_VERSION
 @pytest.mark.parametrize("held", ROWS)
 def test_a_row_that_somebody_holds_delays_its_own_report_only(
     platform: Platform, app: Celery, equipment: Equipment, held: str
@@ -226,6 +227,7 @@ def test_a_refused_run_whose_row_is_free_again_in_time_ends_as_an_error(
     assert platform.run(refused).errors == told.refused[refused]
 
 
+@ON_EACH_VERSION
 @pytest.mark.parametrize("held", OF_THE_RECORD)
 def test_a_run_whose_row_is_held_waits_and_holds_nothing(
     platform: Platform, app: Celery, equipment: Equipment, held: str
@@ -242,6 +244,7 @@ def test_a_run_whose_row_is_held_waits_and_holds_nothing(
     assert shown(platform)[HELD] == (own, "success")
 
 
+@ON_EACH_VERSION
 @pytest.mark.parametrize("held", OF_THE_RECORD)
 def test_a_sweep_settles_the_others(platform: Platform, app: Celery, equipment: Equipment, held: str) -> None:
     reports(platform)
@@ -271,6 +274,7 @@ def test_a_sweep_does_not_wait_for_each_of_many_rows(
         assert sweep_and_requeue(app, equipment, 0.0) == {"requeued": 1, "ended": 0}
 
 
+@ON_EACH_VERSION
 def test_pruning_leaves_a_held_row_to_the_next_time(platform: Platform, equipment: Equipment) -> None:
     platform.sql("""
         insert into reporting.seeder_run_history
@@ -315,6 +319,7 @@ def test_a_run_whose_end_can_not_be_recorded_lets_others_have_its_slot(
 LOCK_QUEUEING = "select pg_advisory_xact_lock(hashtextextended('seeder queueing reporting', 0))"
 
 
+@ON_EACH_VERSION
 @pytest.mark.usefixtures("_impatient")
 def test_a_fan_out_goes_on_without_the_lock_that_an_idle_transaction_keeps(
     platform: Platform, app: Celery, equipment: Equipment

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
-from support.contract import Platform, as_it_is
+from support.contract import ON_EACH_VERSION, Platform, as_it_is
 
 from seeder import schema
 from seeder.app import celery_settings
@@ -114,6 +114,7 @@ ENDS: dict[str, Callable[[Any], None]] = {
 }
 
 
+@ON_EACH_VERSION
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_a_run_leaves_none_of_its_limits_on_its_connection(
     platform: Platform, app: Celery, equipment: Equipment, end: Callable[[Any], None]
@@ -165,6 +166,7 @@ def test_the_end_of_a_run_is_recorded_within_our_own_limits(
         platform.sql("drop trigger note on reporting.seeder_run_history")
 
 
+@ON_EACH_VERSION
 def test_every_statement_of_ours_has_a_limit_for_locks(
     platform: Platform, app: Celery, equipment: Equipment, unlimited: list[str]
 ) -> None:

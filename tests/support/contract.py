@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
+import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
@@ -15,6 +16,9 @@ from seeder.config.urls import driver_url
 from seeder.history import HistoryRepository, NewRun, Seen
 from seeder.manifests import Manifest, ManifestReader
 from seeder.postgres.databases import Databases
+
+#: Of a test over the fixture ``platform``, and over those that are made of it.
+ON_EACH_VERSION = pytest.mark.parametrize("platform", ["pg18", "pg15"], indirect=True)
 
 EMPTY = """
 delete from reporting.seeder_custom_report_manifest;

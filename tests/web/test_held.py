@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.engine import make_url
-from support.contract import Platform
+from support.contract import ON_EACH_VERSION, Platform
 from support.visits import wait_until
 
 from seeder.monitoring import holders as holding
@@ -58,6 +58,7 @@ def reports(platform: Platform, holder: TestClient) -> None:
         assert holder.post(f"/api/jobs/{name}/refresh").status_code == 202
 
 
+@ON_EACH_VERSION
 @pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("statement", HELD)
 def test_a_session_is_found_with_what_it_holds(platform: Platform, statement: str) -> None:
