@@ -1,1 +1,1 @@
-"""Redis as seeder finds it, and what Celery and kombu make of that."""
+"""Messages over Redis, and everything that touches the insides of Celery and kombu."""

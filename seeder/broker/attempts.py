@@ -1,7 +1,7 @@
-"""How often a run was tried, kept in Redis for a record whose history has no column ``attempts``.
+"""How often each run was tried, kept in Redis for a history that has no column ``attempts``.
 
-A message says it too (its header ``retries``), but a run whose worker died has none. Where Redis loses these
-numbers as well, such a run begins to count anew.
+A message carries the number too (its header ``retries``), but a run whose worker died has no message. If
+Redis loses these numbers as well, such a run starts counting again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,12 +37,12 @@ class Attempts:
         return cls(channel.conn_or_acquire)
 
     def note(self, attempts: Mapping[str, int]) -> None:
-        """run_id → how many of its tries have failed or were lost so far."""
+        """Store, per run_id, how many of its tries have failed or were lost so far."""
         for batch in _batches(list(attempts)):
             self._call(NOTE, batch, KEPT_SECONDS, *(attempts[run_id] for run_id in batch))
 
     def of(self, run_ids: Iterable[str]) -> dict[str, int]:
-        """What was noted of these runs; nothing of one that was never tried."""
+        """The noted attempts of these runs; a run that was never tried has no entry."""
         found: dict[str, int] = {}
         for batch in _batches(list(run_ids)):
             values = self._call(READ, batch)

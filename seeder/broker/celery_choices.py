@@ -1,7 +1,7 @@
-"""An operator's own settings of Celery, from a celeryconfig.py: they win over seeder's, but for a few.
+"""Merges an operator's own Celery settings, from a celeryconfig.py, with seeder's. All but a few override it.
 
-Celery's ``add_defaults`` puts an app's defaults *before* what ``config_from_object`` has read (5.7.0), so
-what an operator has set is left out of them here.
+Celery's ``add_defaults`` gives an app's defaults precedence over what ``config_from_object`` has read
+(5.7.0), so what an operator has set is left out of the defaults here.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,8 +37,8 @@ FIXED_OPTIONS = {"priority_steps": "a run's priority and the sweep's search go b
 
 
 class Loader(AppLoader):  # type: ignore[misc]
-    """Celery's, which says why a celeryconfig.py can't be used; Celery's own takes one in which an import
-    fails for none at all."""
+    """Celery's loader, which also reports why a celeryconfig.py can't be used. Celery itself treats one in
+    which an import fails as if there were none."""
 
     def config_from_object(self, obj: Any, silent: bool = False) -> bool:  # noqa: ARG002 - Celery's signature
         if obj == MODULE and not _is_there():
@@ -58,7 +58,7 @@ def _is_there() -> bool:
 
 
 def beside(ours: Mapping[str, Any], chosen: Settings) -> dict[str, Any]:
-    """What of seeder's settings stands beside an operator's, which are ``chosen`` without them.
+    """Seeder's settings that apply beside the operator's. ``chosen`` are the operator's alone.
 
     Raises CelerySettingFixed.
     """
@@ -87,14 +87,14 @@ def _entries(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> dict[
 
 
 def _queues(ours: list[Queue], theirs: Any) -> dict[str, Any]:
-    """Seeder's are as they are, since it looks into them: others join them."""
+    """Other queues join seeder's, which can't be changed: seeder looks into them."""
     if not isinstance(theirs, Mapping):
         theirs = {queue.name: queue for queue in theirs or ()}
     return {**theirs, **{queue.name: queue for queue in ours}}
 
 
 def _routes(ours: list[Any], theirs: Any) -> list[Any]:
-    """The first router that knows a task has its say, so seeder's tasks stay on seeder's queues."""
+    """The first router that knows a task decides, so seeder's tasks stay on seeder's queues."""
     return [*ours, *(theirs if isinstance(theirs, list | tuple) else [theirs] if theirs else [])]
 
 

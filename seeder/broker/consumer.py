@@ -1,7 +1,7 @@
-"""Celery's consumer, which sets aside what isn't a message for one of its tasks.
+"""Celery's consumer, which sets aside messages that are malformed or for none of its tasks.
 
-Celery 5.7 drops unknown tasks and undecodable bodies; other oddities of a message end the worker, or fail the
-run whose id it bears. Here both are set aside before anything is made of them.
+Celery 5.7 drops unknown tasks and undecodable bodies; other malformed messages end the worker, or fail the
+run whose id they carry. Here all of them are set aside before they are processed.
 """
 
 import inspect
@@ -30,7 +30,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _pause(seconds: float) -> None:
-    """Raises what ends the worker where somebody has told it to stop meanwhile."""
+    """Sleep. Raises what ends the worker if it is told to stop meanwhile."""
     maybe_shutdown()
     time.sleep(seconds)
     maybe_shutdown()
@@ -38,8 +38,8 @@ def _pause(seconds: float) -> None:
 
 class Consumer(CelerysConsumer):
     def ensure_connected(self, conn: Any) -> Any:
-        """Called for each connection of the worker, at the start and whenever one was lost, before kombu
-        writes anything through it."""
+        """Called for each connection of the worker, at its start and after one was lost, before kombu writes
+        anything."""
         connection = super().ensure_connected(conn)
         with connection.channel() as channel, channel.conn_or_acquire() as client:
             wait_until_writable(client, _pause)
@@ -48,8 +48,8 @@ class Consumer(CelerysConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, ResponseError):
-            # Celery tells its type alone. What is wrong may be with one key, so that Redis takes messages and
-            # gives none.
+            # Celery logs its type only. The problem may be one key, so that Redis accepts messages and
+            # returns none.
             log.warning("Redis gives no message", reason=reply_in(exc))
             _pause(PAUSE_SECONDS)
 
@@ -95,7 +95,7 @@ class Consumer(CelerysConsumer):
 
 
 def fault_of_headers(headers: Any) -> str | None:
-    """What would make Celery stumble where it doesn't expect to."""
+    """What is wrong with a message's headers that Celery doesn't check, or None."""
     if not isinstance(headers, dict):
         return "its headers are no object"
     for name in ("id", "task"):
@@ -112,7 +112,7 @@ def fault_of_headers(headers: Any) -> str | None:
 
 
 def fault_of_payload(task: Any, payload: Any) -> str | None:
-    """Whether the arguments are a task's. Of tasks that aren't seeder's only the frame is looked at."""
+    """What is wrong with a message's body, or None. The arguments are checked for seeder's own tasks only."""
     if not (isinstance(payload, list | tuple) and len(payload) == 3):
         return "its body is no list of arguments, keyword arguments and options"
     args, kwargs, options = payload
@@ -133,14 +133,14 @@ def fault_of_arguments(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     return None
 
 
-#: Making it takes three times as long as all the rest does for a message.
+#: Making a signature takes three times as long as the rest of the checks.
 _signature = cache(inspect.signature)
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """Whether the value is of the kind that an annotation says, and PostgreSQL can hold it."""
+    """Whether the value has the annotated type, and PostgreSQL can store it."""
     if isinstance(value, bool):
-        # To Python it is a number too.
+        # In Python a bool is an int too.
         return kind is bool
     if isinstance(value, int):
         return value in INTEGERS and isinstance(value, kind)

@@ -1,4 +1,4 @@
-"""Messages that nothing can be made of, set aside in Redis for a person to look at, cut and bounded.
+"""Dead letters: messages that can't be processed, kept in Redis for a person to look at, cut and bounded.
 
 ``seeder.poison``        list, the newest first: JSON of when, queue, why, bytes, message
 ``seeder.poison.count``  how many there ever were
@@ -37,7 +37,7 @@ COUNT = "return redis.call('LLEN', KEYS[1])"
 
 
 def set_aside(redis: Any, text: bytes, queue: str, why: str) -> None:
-    """Log it and keep its beginning. Never raises for Redis' sake: what can't be kept is only logged."""
+    """Log a message and keep its beginning. One that Redis can't store is only logged, without an error."""
     why = why[:LONGEST_REASON]
     entry = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,15 +55,15 @@ def set_aside(redis: Any, text: bytes, queue: str, why: str) -> None:
 
 
 def count(redis: Any) -> int:
-    """How many lie there."""
+    """How many dead letters are kept."""
     return int(redis.register_script(COUNT)(keys=[KEY]))
 
 
 def is_redis_own(error: Exception) -> bool:
-    """Whether an error tells of Redis rather than of a message: DataError is about what kombu made of one."""
+    """Whether an error is about Redis and not about a message. DataError is about a message's contents."""
     return isinstance(error, RedisError | OperationalError | OSError) and not isinstance(error, DataError)
 
 
 def told(error: BaseException) -> str:
-    """What an unreadable message made some library say."""
+    """An error of some library's as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,7 +1,7 @@
-"""Runs that wait, kept in Redis outside any worker: until a moment, or until a turn is called.
+"""Delayed runs, kept in Redis outside any worker until a point in time, or until their turn is called.
 
-A message that a worker holds back itself (Celery's countdown) is stranded when that worker dies. Here a
-waiting run's message lies ready-made in Redis, every worker moves what is due to its queue, and each move is
+A message that a worker itself delays (Celery's countdown) is stranded when that worker dies. Here a delayed
+run's complete message is stored in Redis, every worker moves due messages to their queues, and each move is
 one script, so that of several workers one wins and a crash loses nothing. Redis' own clock decides.
 
 ``seeder.deferred``            sorted set: run_id → the moment it is due
@@ -20,8 +20,8 @@ from typing import Any, Self
 
 KEY = "seeder.deferred"
 
-#: Whoever lets go of a matview or a slot calls the next. If that call is lost (a worker died), the first that
-#: waits tries on its own after so many seconds; only the first, so that hundreds don't.
+#: A run that releases a matview or a slot calls the next one. If that call is lost (a worker died), the first
+#: in line is tried after so many seconds without a call; only the first, not hundreds.
 TURN_SECONDS = 2.0
 
 #: Runs moved by one call of the script, so that Redis isn't held up.
@@ -44,7 +44,7 @@ local function move(run_id, push)
     redis.call(push, place[1], place[2])
     return true
 end
--- Whose turn it was is taken before whatever else waits in that queue: it stood there once already.
+-- A called run goes to the front of its queue: it has waited there once already.
 local function call(name)
     while true do
         local first = redis.call('ZPOPMIN', turn .. name)
@@ -112,7 +112,7 @@ return soonest and number(math.max(0, soonest - now))
 
 COUNT_TURNS = "return redis.call('ZCARD', KEYS[1] .. '.turns')"
 
-#: Until when a run is kept; or in which of these turns it waits, and how many go before it.
+#: Until when a run is delayed; or for which of these turns it waits, and how many runs are ahead of it.
 WHEREABOUTS = (
     _BEGIN
     + """
@@ -133,7 +133,7 @@ RUN_IDS = "return redis.call('HKEYS', KEYS[1] .. '.messages')"
 
 @dataclass(frozen=True)
 class Ready:
-    """A run's message as kombu would have written it, and the Redis list it belongs into."""
+    """A run's message as kombu would write it, and the Redis list of its queue and priority."""
 
     run_id: str
     key: str
@@ -145,17 +145,17 @@ class Ready:
 
 @dataclass(frozen=True)
 class Kept:
-    """A run that is kept: until a moment, or until a turn is called (both None: for something else)."""
+    """What a delayed run waits for: a time, or a turn (both None: for a turn that wasn't asked about)."""
 
     #: As a Unix time.
     until: float | None = None
     turn: str | None = None
-    #: How many wait for the same turn and are called first.
+    #: How many runs for the same turn are ahead of it.
     before: int = 0
 
 
 class Deferral:
-    """The waiting runs. ``acquire`` lends a Redis client; its errors are left to the caller."""
+    """The delayed runs. ``acquire`` lends a Redis client, whose errors are passed on to the caller."""
 
     def __init__(self, acquire: Callable[[], AbstractContextManager[Any]]) -> None:
         self._acquire = acquire
@@ -168,11 +168,11 @@ class Deferral:
         return cls(channel.conn_or_acquire)
 
     def defer(self, ready: Ready, seconds: float) -> None:
-        """Keep a run until so many seconds from now."""
+        """Delay a run for so many seconds."""
         self._call(DEFER, ready.run_id, seconds, ready.kept())
 
     def park(self, ready: Ready, turn: str, rank: float) -> None:
-        """Keep a run until its turn is called; of several the lowest rank goes first."""
+        """Delay a run until its turn is called; of several the lowest rank is called first."""
         self._call(PARK, turn, rank, ready.run_id, ready.kept(), TURN_SECONDS)
 
     def call(self, turns: Sequence[str]) -> int:
@@ -188,7 +188,7 @@ class Deferral:
         return bool(self._call(COUNT_TURNS))
 
     def whereabouts(self, run_id: str, turns: Sequence[str]) -> Kept | None:
-        """What a run waits for, if it is one of these turns; None where it isn't kept here."""
+        """What a run waits for, if it is one of these turns; None if the run isn't delayed."""
         found = self._call(WHEREABOUTS, run_id, *turns)
         if not found:
             return None
@@ -198,7 +198,7 @@ class Deferral:
         return Kept(turn=place, before=int(value)) if place else Kept()
 
     def run_ids(self) -> set[str]:
-        """All runs that wait."""
+        """All delayed runs."""
         return {run_id.decode() for run_id in self._call(RUN_IDS)}
 
     def _call(self, script: str, *arguments: str | float) -> Any:
@@ -208,6 +208,6 @@ class Deferral:
 
 def backoff_seconds(tries: int, longest: float) -> float:
     """How long to wait after so many failed tries: from 1 s doubling up to ``longest``, with full jitter, so
-    that what failed together doesn't come back together."""
+    that runs which failed together aren't tried again together."""
     # 2.0 ** 1024 is an OverflowError.
     return random.uniform(0, min(longest, 2.0 ** min(tries - 1, 60)))  # noqa: S311 - no secret is drawn here

@@ -23,7 +23,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 class DelayedPoller(bootsteps.StartStopStep):
     """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
 
-    #: After the pool, whose processes are thus forked while there is no such thread.
+    #: After the pool, so that its processes are forked before this thread exists.
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **options: Any) -> None:

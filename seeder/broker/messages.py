@@ -1,4 +1,4 @@
-"""Messages for runs: published in batches, made ready to wait, and looked up in Redis by the sweep."""
+"""The messages of runs: published in batches, prepared to be delayed, and looked up in Redis by the sweep."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from seeder.broker.states import ROOM, reply_in
 from seeder.config.urls import masked_broker
 from seeder.errors import BrokerFull, BrokerUnreachable
 
-#: What kombu and Redis' client raise when Redis is out of reach, or full.
+#: What kombu and Redis' client raise when Redis can't be reached, or is full.
 TROUBLE = (RedisError, KombuError, OSError)
 
 #: The message's header that says how long the table's last run took.
@@ -65,7 +65,7 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
 
 
 def verify_room(app: Celery) -> None:
-    """Raises BrokerUnreachable where Redis is out of reach, or full."""
+    """Raises BrokerUnreachable if Redis can't be reached, or is full."""
     try:
         with app.connection_for_write() as connection, connection.channel() as channel:
             channel.client.set(ROOM, "", px=1)
@@ -74,7 +74,7 @@ def verify_room(app: Celery) -> None:
 
 
 def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
-    """What a person is told of it. kombu's own errors bear Redis' as their cause."""
+    """The error as a user sees it. kombu's own errors have Redis' error as their cause."""
     reason = error
     while not isinstance(reason, RedisError) and (cause := reason.__cause__ or reason.__context__):
         reason = cause
@@ -84,13 +84,13 @@ def broker_trouble(app: Celery, error: BaseException) -> BrokerUnreachable:
 
 
 def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[str]) -> list[Planned]:
-    """Those of which no message lies in the queues, nor waits. Raises BrokerUnreachable."""
+    """The runs that have no message in the queues, and aren't delayed. Raises BrokerUnreachable."""
     there = on_their_way(app, queues)
     return [one for one in planned if one.run.run_id not in there]
 
 
 def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
-    """The message of a task's request as kombu would write it, for the same queue, of the same priority."""
+    """The message of a task's request as kombu would write it, for the same queue and priority."""
     sent = app.amqp.as_task_v2(request.id, TASK, request.args, request.kwargs, retries=retries)
     sent.headers[USUAL_SECONDS] = usual_seconds(request)
     place = request.delivery_info
@@ -109,7 +109,7 @@ def usual_seconds(request: Any) -> int:
 
 
 def publish_again(app: Celery, request: Any, connection: Connection) -> None:
-    """Queue a run that was cut off, before all others and as the try it was."""
+    """Queue an interrupted run, ahead of all others and as the same try."""
     app.send_task(
         TASK,
         kwargs=dict(request.kwargs),
@@ -128,14 +128,14 @@ def queue_of_run(app: Celery, database_id: int | None) -> str:
 
 
 def queued_messages(channel: Any, queue: str) -> int:
-    """How many messages lie in a queue, of whatever priority."""
+    """How many messages are in a queue, of all priorities."""
     return sum(int(channel.client.llen(channel._q_for_pri(queue, step))) for step in PRIORITY_STEPS)
 
 
 def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
-    """The run_ids of all messages that lie in the queues, and of the runs that wait.
+    """The run_ids of all messages in the queues, and of the delayed runs.
 
-    What kombu calls unacked isn't looked at: a message is acknowledged as soon as a worker has taken it.
+    Unacknowledged messages aren't considered: a message is acknowledged as soon as a worker has taken it.
     Raises BrokerUnreachable.
     """
     try:
@@ -145,7 +145,7 @@ def on_their_way(app: Celery, queues: Iterable[str]) -> set[str]:
 
 
 def noted_attempts(app: Celery, run_ids: Iterable[str]) -> dict[str, int]:
-    """How often runs were tried, as Redis knows it. Raises BrokerUnreachable."""
+    """How often runs were tried, according to Redis. Raises BrokerUnreachable."""
     try:
         with app.connection_for_read() as connection, connection.channel() as channel:
             return Attempts.over(channel).of(run_ids)
@@ -154,7 +154,7 @@ def noted_attempts(app: Celery, run_ids: Iterable[str]) -> dict[str, int]:
 
 
 def note_attempts(app: Celery, attempts: Mapping[str, int]) -> None:
-    """For the next sweep that finds them lost. Raises BrokerUnreachable."""
+    """Store how often runs were tried, for the next sweep that finds them lost. Raises BrokerUnreachable."""
     if not attempts:
         return
     try:
@@ -185,7 +185,7 @@ def _ids_in_list(redis: object, key: str) -> Iterable[str]:
 
 
 def _task_id(text: bytes) -> str | None:
-    """Anybody may have put anything into the list: what is no message of Celery's is no run's."""
+    """The run_id of a list's entry; None for what isn't a message of Celery's: anybody may write there."""
     try:
         found = json.loads(text)["headers"]["id"]
     except (ValueError, LookupError, TypeError, RecursionError):

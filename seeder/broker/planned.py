@@ -1,4 +1,4 @@
-"""A run that is to be queued, and what its message says beside. Without Celery, for whoever only plans."""
+"""A run that is to be queued, and what its message contains. Doesn't import Celery: planning needs none."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Planned:
     run: NewRun
     database_id: int | None
     priority: int
-    #: How long the table's last run took: where runs wait for a slot of their database, the longest is next.
+    #: How long the table's last run took. Of runs that wait for a slot of their database the longest is next.
     usual_seconds: int = 0
-    #: How often the run was tried already.
+    #: How many tries the run has had.
     retries: int = 0

@@ -1,7 +1,7 @@
-"""What is asked of a worker's pool, at its start and by remote control: done, or refused in a line.
+"""Verifies what is requested of a worker's pool, at its start and by remote control.
 
-Celery finds out in the worker's event loop, which ends the worker, or goes on and takes no task any more
-while it answers pings (5.7.0).
+An impossible request is refused in one line. Celery would fail in the worker's event loop, which ends the
+worker, or leaves one that answers pings and takes no task any more (5.7.0).
 """
 
 import sys
@@ -72,7 +72,7 @@ def verify(pool: type, autoscale: tuple[int, int] | None) -> None:
 
 
 def _command(name: str, *arguments: str, signature: str) -> Any:
-    """In the place of Celery's own of that name."""
+    """Registers a remote control command, in place of Celery's own of that name."""
     integers = [(argument, int) for argument in arguments]
     return control.control_command(name=name, args=integers, signature=signature)
 
@@ -103,7 +103,7 @@ def scale(state: Any, **limits: int) -> Any:
     least = limits.get("min", worker.autoscaler.min_concurrency)
     if not 0 <= least <= most or most < 1:
         return control.nok(f"no range to work in: at most {most}, at least {least}")
-    # So many messages are taken at a time. Celery forgets this one.
+    # How many messages are taken at a time. Celery leaves it unchanged.
     worker.max_concurrency = most
     return control.autoscale(state, most, least)
 

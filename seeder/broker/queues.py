@@ -1,4 +1,4 @@
-"""The names that stay fixed: queues, the task of a run, and the steps of priority."""
+"""Fixed names and numbers: the queues, the task of a run, and the priority steps."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ RUN_PRIORITIES = PRIORITY_STEPS[1:]
 
 
 def refresh_queues(settings: Settings) -> list[str]:
-    """The queues that runs go to: one, or beside it one for each other database."""
+    """The queues of runs: one, or one more for each other database."""
     others = sorted(settings.databases) if settings.route_by_database else ()
     return [REFRESH_QUEUE, *(f"{REFRESH_QUEUE}.{number}" for number in others)]
 

@@ -1,9 +1,9 @@
-"""States in which a Redis that answers takes no message: it is a replica, can't write to its disk, runs
-somebody's script, or forbids it.
+"""Waits for a Redis that answers but accepts no message: a replica, one that can't write to its disk, one
+that is busy with a script, or one whose access rules forbid it.
 
-kombu knows a Redis that is there and one that isn't. Whatever else Redis replies is an error of a channel,
-which ends Celery's worker, or has it connect again at once, for ever, as ``broker_channel_error_retry`` says
-(Celery and kombu 5.7). So a worker that has connected looks first whether Redis takes anything in, and waits.
+kombu knows only whether Redis can be reached. Any other error reply is an error of a channel, which ends
+Celery's worker, or makes it reconnect at once, for ever, as ``broker_channel_error_retry`` says (Celery and
+kombu 5.7). So a worker that has connected first checks that Redis accepts writes, and waits until it does.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
 
-#: Written, for a millisecond, to see whether Redis takes anything in.
+#: Written, for a millisecond, to see whether Redis accepts writes.
 ROOM = "seeder.room"
 
-#: Between two looks of who waits.
+#: Between two checks while waiting.
 PAUSE_SECONDS = 1.0
 
 
 def wait_until_writable(client: Any, pause: Callable[[float], None]) -> None:
-    """Return once Redis takes what is written, or is full: taking messages makes room.
+    """Return once Redis accepts writes, or is full: consuming messages makes room.
 
-    ``pause`` waits for so many seconds, and raises where that is to end. Raises what `client` raises where
-    Redis is gone altogether.
+    ``pause`` sleeps for so many seconds, and raises to stop waiting. Raises what `client` raises if Redis
+    can't be reached at all.
     """
     told = False
     while refusal := _refusal(client):
@@ -45,7 +45,7 @@ def _refusal(client: Any) -> RedisError | None:
     except OutOfMemoryError:
         return None
     except (ConnectionError, TimeoutError):
-        # Gone, or as good as: who connects again finds out when it is back.
+        # Out of reach: reconnecting finds out when it is back.
         raise
     except RedisError as error:
         return error
@@ -53,5 +53,5 @@ def _refusal(client: Any) -> RedisError | None:
 
 
 def reply_in(error: BaseException) -> str:
-    """What Redis said, for people; redis-py puts the command before it where it was part of a pipeline."""
+    """Redis' own message. redis-py puts the command before it if that was part of a pipeline."""
     return one_line(error).rpartition(" of pipeline caused error: ")[2]

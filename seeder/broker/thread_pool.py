@@ -1,9 +1,9 @@
-"""Celery's thread pool, mended: it wakes the worker's event loop when a task has ended.
+"""Celery's thread pool, which also wakes the worker's event loop when a task has ended.
 
-Without prefetch the consumer takes the next message only once per turn of its event loop. In the ``threads``
-pool nothing wakes the loop when a task ends, so it sleeps on until its next timer, up to 1 s: tasks of 10 ms
-ran at 4/s with four threads (Celery 5.7.0, kombu 5.7.0). ``prefork`` has no such gap: its result pipe wakes
-the loop.
+Without prefetch the consumer takes the next message only once per turn of its event loop. In Celery's own
+``threads`` pool nothing wakes the loop when a task ends, so it sleeps until its next timer, up to 1 s: tasks
+of 10 ms ran at 4/s with four threads (Celery 5.7.0, kombu 5.7.0). ``prefork`` isn't affected: its result pipe
+wakes the loop.
 """
 
 import re
@@ -36,7 +36,7 @@ def asks_for_prefork(arguments: Sequence[str]) -> bool:
     return bool(re.search(r"\0(-[A-Za-z]*P\0?|--pool[\0=])prefork\0", "\0".join([*arguments, ""])))
 
 
-#: Threads are made as they are needed; how many of them work at a time is the pool's own affair.
+#: Threads are created as they are needed; the pool itself limits how many work at a time.
 _ANY_NUMBER = 1_000_000
 
 
@@ -50,7 +50,7 @@ class TaskPool(ThreadPool):
         self._lock = threading.Lock()
         self._at_work = 0
         self._closed = False
-        #: What was handed over beyond the limit: a worker that prefetches does that, and one that has shrunk.
+        #: Tasks beyond the limit: of a worker that prefetches, or whose pool has shrunk.
         self._waiting: deque[Callable[[], Any]] = deque()
 
     def on_apply(
@@ -81,7 +81,7 @@ class TaskPool(ThreadPool):
         self._begin_what_there_is_room_for()
 
     def shrink(self, number: int = 1) -> None:
-        """What is at work beyond the new limit goes on until it ends."""
+        """Tasks that run beyond the new limit run to their end."""
         with self._lock:
             self.limit = max(self.limit - number, 0)
 

@@ -1,10 +1,10 @@
-"""kombu's Redis transport, mended where a message or a full Redis would end the worker (kombu 5.7), and made
-cheaper where the record keeps what kombu would note.
+"""kombu's Redis transport, which survives malformed messages and a full Redis, and makes no notes of messages
+whose runs are in the record.
 
-Whatever kombu can't read in a queue escapes into Celery's event loop and ends the worker process; or it
-passes for a lost connection, since KeyError counts as one. The message is out of its list by then, so here it
-is set aside (seeder/broker/dead_letters.py). Only a worker consumes, and only Celery's entry point
-(seeder/celery.py) puts this in place.
+In kombu 5.7 an error about a message that can't be read reaches Celery's event loop and ends the worker
+process, or is taken for a lost connection, since KeyError counts as one. The message has left its list by
+then, so here it is set aside (seeder/broker/dead_letters.py). Only workers consume, and only Celery's entry
+point (seeder/celery.py) installs this transport.
 """
 
 from contextlib import suppress
@@ -39,11 +39,11 @@ class Message(virtual.Message):
 
 
 class QoS(redis.QoS):
-    """Redis' notes of what a worker has taken and not acknowledged. A full Redis takes none.
+    """The notes in Redis of messages that a worker has taken and not acknowledged. A full Redis accepts none.
 
-    Of a message that the record stands behind none are made: they would be torn up within a millisecond, when
-    its task starts, and are two round trips and a fifth of a worker's work on a small refresh. If the process
-    dies in that moment, the sweep finds the run.
+    None are made of a message whose run is in the record: they would be removed within a millisecond, when
+    its task starts, and cost two round trips and a fifth of a worker's time for a small refresh. If the
+    process dies in that millisecond, the sweep finds the run.
     """
 
     #: The task whose messages are such; see `install`.
@@ -62,7 +62,7 @@ class QoS(redis.QoS):
         try:
             super().append(message, delivery_tag)
         except OutOfMemoryError:
-            # What is taken is what makes Redis less full.
+            # Consuming messages is what makes room.
             self._append_unnoted(message, delivery_tag)
 
     def _append_unnoted(self, message: Any, delivery_tag: str) -> None:
@@ -91,15 +91,15 @@ class QoS(redis.QoS):
             self.ack(delivery_tag)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Put what a dead worker had back into its list."""
+        """Put the unacknowledged messages of dead workers back into their lists."""
         try:
             super().restore_visible(*args, **kwargs)
         except OutOfMemoryError:
             log.warning("messages of dead workers stay where they are: Redis is full")
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """Put a message back into its list. What isn't one of kombu's notes would keep every worker from
-        starting."""
+        """Put a message back into its list. Without this an entry that isn't one of kombu's notes would keep
+        every worker from starting."""
         if place := self._unnoted.pop(tag, None):
             with self.channel.conn_or_acquire(client) as client:
                 self.channel._do_restore_message(self.get(tag)._raw, *place, client, leftmost)
@@ -128,21 +128,21 @@ class Channel(redis.Channel):
         return client
 
     def _size(self, queue: str) -> int:
-        """Asked while a queue is declared, that is when a worker starts; and refused in a MULTI."""
+        """Called while a queue is declared, that is when a worker starts. A full Redis refuses its MULTI."""
         try:
             return int(super()._size(queue))
         except OutOfMemoryError:
             return 0
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """A worker takes from its lists without it."""
+        """A worker consumes from its lists without the binding."""
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)
         except OutOfMemoryError:
             log.warning("the queue is used without its binding: Redis is full", queue=queue)
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Tried each second, and told each second. What is wrong with Redis shows elsewhere."""
+        """Called each second, and would log each failure. Problems with Redis are reported elsewhere."""
         with suppress(RedisError):
             super().maybe_refresh_binding_expiry()
 

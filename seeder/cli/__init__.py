@@ -18,11 +18,11 @@ WRONG_USE = 2
 
 
 def main() -> None:
-    """The console script. What a user can cause is told in one line on stderr."""
+    """The console script. An error that a user can cause is one line on stderr."""
     logs.configure()
     try:
         with lenient_output():
-            # Else Typer tells of wrong use in boxes of five lines.
+            # Typer by itself reports wrong use in boxes of five lines.
             code = application(standalone_mode=False, prog_name="seeder")
     except typer.TyperException as error:
         if not (words := error.format_message()):
@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def _locked() -> str:
-    """That somebody holds what the command needs, and who."""
-    # Only here: the help waits for neither SQLAlchemy nor the settings.
+    """A message that other sessions hold locks which the command needs, and which sessions."""
+    # Imported here, since the help needs neither SQLAlchemy nor the settings.
     from seeder.equipment import equipment
     from seeder.monitoring.holders import holders, told
 
@@ -53,7 +53,7 @@ def _locked() -> str:
 
 
 def _wrong_use(words: str, context: typer.Context | None) -> str:
-    """Typer's words as one line, and where the command's help is."""
+    """Typer's message as one line, with the command that prints the help."""
     words = " ".join(words.split()).rstrip(".")
     return f"{words}. Try `{context.command_path if context else 'seeder'} --help`."
 

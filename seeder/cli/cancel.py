@@ -1,4 +1,4 @@
-"""``seeder cancel TABLE|RUN_ID``: by the record what is queued, in the database what runs."""
+"""``seeder cancel TABLE|RUN_ID``: ends queued runs in the record, and running ones in the database too."""
 
 import getpass
 
@@ -51,7 +51,7 @@ def sentence(one: Stopped) -> str:
 
 
 def account() -> str:
-    """Who types this. In a container the account may have no name."""
+    """The name of the account that runs this command. In a container it may have none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

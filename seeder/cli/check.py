@@ -1,4 +1,4 @@
-"""``seeder check``: everything that can be known to be wrong before anything runs."""
+"""``seeder check``: finds what is wrong before anything runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ POISON = (
 )
 
 
-#: Where a problem is that isn't a manifest's.
+#: The place of a problem that isn't a manifest's.
 SCHEMA = "schema"
 
 
@@ -66,7 +66,7 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
 
 
 def _manifests(*, told: bool) -> list[Manifest] | None:
-    """All of them; None where they can't be read for what was `told` of the schema already."""
+    """All manifests; None if a problem of the schema that was `told` already keeps them from being read."""
     ready = equipment()
     try:
         with ready.databases.session() as session:
@@ -91,7 +91,7 @@ def _show(problems: Sequence[Problem], found: Findings) -> None:
 
 
 def _unreachable(known: Sequence[Problem]) -> list[Problem]:
-    """Databases that no manifest names, or none that is usable."""
+    """Problems with databases that no usable manifest names."""
     ready = equipment()
     told = {one.problem for one in known}
     problems = []

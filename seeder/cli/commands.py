@@ -1,4 +1,4 @@
-"""All commands by name. What each does is imported when it is called: ``seeder --help`` waits for nothing."""
+"""All commands. Each imports its implementation when it is called, so that ``seeder --help`` is quick."""
 
 from typing import Annotated, cast
 
@@ -21,7 +21,7 @@ application.add_typer(demo, name="demo")
 
 
 def _said(value: str | None) -> str | None:
-    """An empty name is nobody's: most likely a variable of a script's that isn't set."""
+    """Refuses an empty name: most likely a script's variable that isn't set."""
     if value is not None and not value.strip():
         raise typer.BadParameter("it is empty")
     if value and any("\ud800" <= one <= "\udfff" for one in value):

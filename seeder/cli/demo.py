@@ -1,4 +1,4 @@
-"""``seeder demo``: real reports over real data, refreshed by a real worker, from nothing to the status."""
+"""``seeder demo``: loads the demo, refreshes its reports through a worker, and prints the status."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def load_only() -> int:
 
 @contextmanager
 def worker(log: Path) -> Iterator[Kept]:
-    """A worker as anyone would start it, its output in a file; stopped at the end, also of this process."""
+    """An ordinary worker whose output goes to a file; stopped at the end of the block, or of this process."""
     program = Program("demo worker", refresh_worker(), steps=(Step(signal.SIGTERM, 30.0), KILL))
     with log.open("wb") as output:
         kept = Kept(program, output.fileno())
@@ -83,7 +83,7 @@ def worker(log: Path) -> Iterator[Kept]:
 
 
 def surprises(ended: Sequence[Run]) -> list[str]:
-    """What differs from the demo's known outcome: two runs fail, on purpose, so as to show how that looks."""
+    """What differs from the demo's expected outcome. Two runs fail on purpose, to show how that looks."""
     expected = {(one.report_type, one.manifest_id): one for one in demo.EXPECTED_FAILURES}
     problems = []
     for one in ended:

@@ -1,4 +1,4 @@
-"""The demo's data and manifests, put into a database."""
+"""Loads the demo's data and manifests into a database."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Text measured, broken and cut by the cells of a terminal, of which a letter may take two or none."""
+"""Measures, wraps and cuts text by a terminal's cells: a character may take two of them or none."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ ELLIPSIS = "…"
 
 
 def plain(value: str | None) -> str:
-    """Text of others, which may hold what a terminal takes for commands."""
+    """Text from elsewhere without the control characters that a terminal would interpret."""
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in value or "")
 
 

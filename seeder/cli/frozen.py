@@ -1,4 +1,4 @@
-"""``seeder prune --matviews``: matviews and rows of status that no manifest is of any more."""
+"""``seeder prune --matviews``: matviews and rows of status whose manifest is gone."""
 
 from dataclasses import dataclass
 from datetime import datetime

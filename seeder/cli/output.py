@@ -1,4 +1,4 @@
-"""What can go wrong with the output of a command: it can't hold a letter, or nobody takes it."""
+"""Handles failing output of a command: characters it can't encode, a reader that is gone, a full disk."""
 
 import codecs
 import errno
@@ -32,8 +32,8 @@ def is_unicode(stream: TextIO) -> bool:
 
 @contextmanager
 def lenient_output() -> Iterator[None]:
-    """A block that prints: what the output's encoding can't hold is replaced, and a reader that goes, as in
-    `seeder status | head -1`, ends the command without a word."""
+    """A block that prints. Characters that the output can't encode are replaced, and a reader that closes its
+    end, as in `seeder status | head -1`, ends the command silently."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -1,4 +1,4 @@
-"""``seeder plan``: what a refresh would do to each manifest's materialized view, without doing it."""
+"""``seeder plan``: shows what a refresh would do to each matview, without doing it."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How things look in a terminal, and as JSON."""
+"""Prints to a terminal, and as JSON."""
 
 import json
 import sys
@@ -24,13 +24,13 @@ from seeder.wording import took as took
 
 STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
 
-#: Where the output is no terminal nothing is folded: whoever greps wants whole lines.
+#: If the output isn't a terminal nothing is wrapped: grep needs whole lines.
 PIPE_WIDTH = 1_000_000
 
 
 class Terminal(Console):
-    """Rich's, but that whoever reads and goes is seen to where the command ends (seeder/cli/output.py): rich
-    would end the process with the exit code of a failure."""
+    """Rich's console, except that a reader who closes the output is handled where the command ends
+    (seeder/cli/output.py). Rich itself would exit with a failure's code."""
 
     def on_broken_pipe(self) -> None:
         # Rich calls this while it handles the BrokenPipeError.
@@ -43,7 +43,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Values of ours as JSON: dataclasses as objects, moments in ISO 8601 with offset."""
+    """Print values as JSON: dataclasses as objects, times in ISO 8601 with offset."""
     # What can't be encoded would be replaced, and JSON can say it in ASCII.
     ascii_only = not is_unicode(sys.stdout)
     json.dump(value, sys.stdout, default=_plain, indent=2, ensure_ascii=ascii_only)
@@ -73,7 +73,7 @@ def _around(out: Console, style: str) -> tuple[str, str]:
 
 
 def text(value: str | None) -> str:
-    """Text of others, which may hold what rich would take for markup or a terminal for commands."""
+    """Text from elsewhere, without what rich would take for markup or a terminal for commands."""
     return escape(plain(value))
 
 

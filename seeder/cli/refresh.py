@@ -1,4 +1,4 @@
-"""``seeder refresh``: queue, and if asked wait and watch."""
+"""``seeder refresh``: queues runs, and with ``--wait`` follows them to their end."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""``seeder schema``: the contract's tables as SQL, in the database, and compared with it."""
+"""``seeder schema``: shows the contract's tables as SQL, creates them, and compares a database with them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The programs a running seeder consists of, as ``seeder up`` and the demo start them."""
+"""The programs that ``seeder up`` and the demo start: workers, beat, Flower, the pages."""
 
 import socket
 import sys
@@ -15,7 +15,7 @@ WEB_PORT = 8080
 
 @dataclass(frozen=True)
 class Flower:
-    """Where Flower listens and whom it lets in; it has buttons that stop workers."""
+    """Flower's port, and its user and password: it has buttons that stop workers."""
 
     port: int
     user: str
@@ -27,7 +27,7 @@ class Flower:
 
     @property
     def address(self) -> str:
-        """Without what lets somebody in."""
+        """Its URL without the password."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -67,7 +67,7 @@ def services(home: Path, flower: Flower, web: Web) -> list[Service]:
             celery("flower", "--address=127.0.0.1", f"--port={flower.port}", "--logging=warning"),
             # In the environment, where other users' `ps` doesn't show it.
             env={"FLOWER_BASIC_AUTH": f"{flower.user}:{flower.password}"},
-            # Its address is told last, when it leads somewhere.
+            # Its address is printed last, when something listens there.
             ready=lambda: _listens(flower.port),
         ),
         Service(

@@ -1,4 +1,4 @@
-"""``seeder status``: what needs attention, first and whole; the rest as counts, unless asked for."""
+"""``seeder status``: lists what needs attention, and counts the rest unless all is requested."""
 
 from collections import Counter
 from collections.abc import Sequence

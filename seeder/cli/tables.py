@@ -1,5 +1,5 @@
-"""Tables that fit a terminal: what a reader needs least goes first, and where that isn't enough, or a line
-is short anyway, each row becomes a few lines of its own.
+"""Tables that fit a terminal: the least important columns are left out first; if that isn't enough, or the
+terminal is narrow, each row becomes a few lines of its own.
 
 Rich's tables shrink every column alike until nothing can be read, and take 2 ms for a row.
 """

@@ -1,4 +1,4 @@
-"""``seeder up``: everything in one terminal, until Ctrl-C."""
+"""``seeder up``: runs servers, workers, beat, Flower and the pages in one terminal, until Ctrl-C."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``seeder sweep`` and ``seeder prune``: at once what beat does from time to time."""
+"""``seeder sweep`` and ``seeder prune``: carry out a background duty now."""
 
 from seeder.app import app
 from seeder.cli.printing import console, print_json

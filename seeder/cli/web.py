@@ -1,4 +1,4 @@
-"""``seeder web``: the API and the pages."""
+"""``seeder web``: serves the API and the pages."""
 
 import logging
 import secrets
@@ -35,7 +35,7 @@ def run(host: str, port: int) -> int:
 
 
 def address(host: str, port: int) -> str:
-    """Where a browser on this machine finds it."""
+    """The URL for a browser on this machine."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}"
 
@@ -46,7 +46,7 @@ def login_link(host: str, port: int, token: str) -> str:
 
 
 def _require_free(host: str, port: int) -> None:
-    """uvicorn would tell it in a log line and end with a code of its own."""
+    """Raises PortTaken. uvicorn itself would log it and exit with a code of its own."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:

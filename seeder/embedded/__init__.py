@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis without an installation: servers from wheels, run by a launcher of our own."""
+"""Embedded PostgreSQL and Redis: servers from wheels, for use without an installation."""
 
 from seeder.embedded.server import Server
 from seeder.embedded.servers import (

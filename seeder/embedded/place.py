@@ -1,10 +1,10 @@
-"""Where the embedded servers live and as whom they run.
+"""The folder of the embedded servers, and the account that they run as.
 
-``<home>`` holds what seeder itself keeps: the password, what is running, the logs. The servers' data lies
-in it too. As root, which PostgreSQL refuses to run as, both servers run as an existing account; where that
-account can't reach ``<home>`` (say, below a ``/root`` of mode 700) their data goes to a folder of its own
-below ``/var/lib/seeder``, named after ``<home>`` and recorded in it. No account is made, and no mode of a
-folder that isn't ours is changed.
+``<home>`` holds the password, the state files and the logs, and the servers' data. PostgreSQL refuses to run
+as root, so for root both servers run as an existing account. If that account can't reach ``<home>`` (as below
+a ``/root`` of mode 700), their data is in a folder of its own below ``/var/lib/seeder``, named after
+``<home>`` and recorded there. No account is created, and no mode of a folder that seeder didn't create is
+changed.
 """
 
 import fcntl
@@ -35,8 +35,8 @@ _KEPT_FILE = "embedded.json"
 class Place:
     """A prepared ``<home>``.
 
-    ``home`` holds the state files and logs, ``folder`` the servers' data (usually the same folder),
-    ``account`` is whom the servers run as, None meaning ourselves.
+    ``home`` holds the state files and logs, ``folder`` the servers' data (usually the same folder).
+    ``account`` is the account that the servers run as; None is that of this process.
     """
 
     home: Path
@@ -50,7 +50,7 @@ class Place:
         return self.folder != self.home
 
     def remembered(self, key: str) -> Any:
-        """A small fact that outlives the servers, such as the port they had last."""
+        """A value kept in ``<home>``, such as the port that a server had last; None if there is none."""
         return read_json(self.home / _KEPT_FILE).get(key)
 
     def remember(self, key: str, value: Any) -> None:
@@ -69,7 +69,7 @@ class Place:
             os.chown(path, self.account.uid, self.account.gid)
 
     def run(self, argv: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run a short program as the servers' account and return what it said. Raises OSError."""
+        """Run a short program as the servers' account. Raises OSError."""
         as_account: dict[str, Any] = {}
         if self.account is not None:
             as_account = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
@@ -88,11 +88,11 @@ class Place:
         )
 
     def runnable(self, program: Path, base: Path, parts: Sequence[str]) -> Path:
-        """The program, or a copy of it where the servers' account can't run it in its place.
+        """The program, or a copy of it if the servers' account can't run it where it is.
 
-        ``parts`` are the files and folders below ``base`` that the program needs, itself among them. A copy
-        is made once per version, beside the data. Raises OSError where not even the copy runs, or we can't
-        run it ourselves.
+        ``parts`` are the files and folders below ``base`` that the program needs, itself included. A copy is
+        made once per version, beside the data. Raises OSError if the copy can't be run either, or if this
+        process itself can't run the program.
         """
         try:
             if self.run([str(program), "--version"]).returncode == 0:
@@ -161,7 +161,7 @@ def locked(home: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a small file of ours; empty where there is none, or one cut short by a crash."""
+    """The object in a state file; empty if there is no file, or one that a crash has cut short."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -170,7 +170,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 whole or not at all."""
+    """Write a file of mode 0600 atomically."""
     handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     with os.fdopen(handle, "w") as file:
         file.write(text)
@@ -186,7 +186,7 @@ def _as_unusable(home: Path) -> Iterator[None]:
 
 
 def _owner_of_data(folder: Path) -> Account | None:
-    """Whoever made the data there, so that root and its owner can take turns on one home."""
+    """The owner of existing data, so that root and that account can use one home in turn."""
     for data in (folder / "postgres", *folder.glob("redis-*"), *folder.glob("valkey-*")):
         if data.is_dir() and (status := data.stat()).st_uid != 0:
             return Account(status.st_uid, status.st_gid)
@@ -204,7 +204,7 @@ def _existing_account() -> Account:
 
 
 def _can_enter(folder: Path, account: Account) -> bool:
-    # Asked of the system instead of read from the modes: access lists and mounts count too.
+    # Tried, not read from the modes: access lists and mounts matter too.
     entered = Place(folder, folder, account, "").run(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)])
     return entered.returncode == 0
 

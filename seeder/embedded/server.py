@@ -1,4 +1,4 @@
-"""One embedded server: chosen port, start, proof that it answers, the state file others find it by, stop."""
+"""One embedded server: its port, its start, the check that it answers, its state file, and its stop."""
 
 import json
 import os
@@ -22,10 +22,10 @@ _PORT_TRIES = 5
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one kind of server is run. ``failing`` gives the reason a URL doesn't lead to this very server
-    yet, or None once it does; ``folder`` is its data folder and working directory, ``pid_file`` the file in
-    which it writes its process id."""
+class LaunchSpec:
+    """How one kind of server is run. ``failing`` returns why a URL doesn't lead to this very server yet, or
+    None once it does; ``folder`` is its data folder and working directory, ``pid_file`` the file that it
+    writes its process id to."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server. ``kept`` is set in the process that started it, and only that one stops
+    """A running embedded server. ``kept`` is set in the process that started it; only that process stops
     it."""
 
     name: str
@@ -55,12 +55,12 @@ class Server:
 
     @property
     def joined(self) -> bool:
-        """Whether somebody else started it."""
+        """Whether another process started it."""
         return self.kept is None
 
     @property
     def pid(self) -> int:
-        """The server's process id now; its keeper starts it again when it dies. Raises ServerFailed."""
+        """The server's current process id; its keeper restarts it when it dies. Raises ServerFailed."""
         pid = pid_in(self.pid_file)
         if pid is None:
             raise ServerFailed(title=self.title, what="is not running", log=self.log, lines=tail(self.log))
@@ -73,42 +73,42 @@ class Server:
             _state_file(self.log.parent, self.name).unlink(missing_ok=True)
 
 
-def launch(recipe: Recipe, place: Place) -> Server:
+def launch(launch_spec: LaunchSpec, place: Place) -> Server:
     """Start a server on a free port of 127.0.0.1. To be called with the home locked, when it doesn't run.
 
     Raises ServerFailed.
     """
-    _end_leftover(recipe)
-    log = place.home / f"{recipe.name}.log"
-    for port in _ports(place, recipe.name):
+    _end_leftover(launch_spec)
+    log = place.home / f"{launch_spec.name}.log"
+    for port in _ports(place, launch_spec.name):
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         log.touch(mode=0o600, exist_ok=False)
         with log.open("ab") as output:
             kept = Kept(
                 Program(
-                    label=_label(recipe.name, place.home),
-                    argv=recipe.argv(port),
-                    steps=recipe.steps,
-                    if_orphaned=recipe.if_orphaned,
+                    label=_label(launch_spec.name, place.home),
+                    argv=launch_spec.argv(port),
+                    steps=launch_spec.steps,
+                    if_orphaned=launch_spec.if_orphaned,
                     account=place.account,
                 ),
                 output,
             )
         try:
-            reason = _wait_until_it_answers(recipe, kept, port)
+            reason = _wait_until_it_answers(launch_spec, kept, port)
         except BaseException:
             kept.stop()
             raise
         if reason is None:
             server = Server(
-                name=recipe.name,
-                title=recipe.title,
-                url=recipe.url(port),
+                name=launch_spec.name,
+                title=launch_spec.title,
+                url=launch_spec.url(port),
                 port=port,
-                folder=recipe.folder,
+                folder=launch_spec.folder,
                 log=log,
-                pid_file=recipe.pid_file,
+                pid_file=launch_spec.pid_file,
                 keeper=kept.pid,
                 kept=kept,
             )
@@ -118,15 +118,15 @@ def launch(recipe: Recipe, place: Place) -> Server:
         kept.stop()
         if "already in use" not in tail(log).lower():
             break
-    raise ServerFailed(title=recipe.title, what=f"did not start: {reason}", log=log, lines=tail(log))
+    raise ServerFailed(title=launch_spec.title, what=f"did not start: {reason}", log=log, lines=tail(log))
 
 
 def find(name: str, home: Path, failing: Callable[[str, Path], str | None], seconds: float) -> Server | None:
     """The server of that name that runs in ``<home>``, or None.
 
-    It counts when its keeper lives, is ours and still has its parent, and when the server answers with our
-    password within so many seconds (it may be on its way up again). A keeper that has lost its parent is
-    stopping its server: that isn't waited for here.
+    Its keeper must be alive, be this home's and still have its parent, and the server must accept the home's
+    password within so many seconds (it may just be restarting). A keeper that has lost its parent is stopping
+    its server; this function doesn't wait for that.
     """
     try:
         state = read_json(_state_file(home, name))
@@ -190,11 +190,11 @@ def tail(log: Path, lines: int = 15) -> str:
     return ", which ends with:\n" + "\n".join(f"  {line}" for line in last) if last else ", which is empty."
 
 
-def _wait_until_it_answers(recipe: Recipe, kept: Kept, port: int) -> str | None:
+def _wait_until_it_answers(launch_spec: LaunchSpec, kept: Kept, port: int) -> str | None:
     """None once it answers, else why it doesn't."""
     deadline = time.monotonic() + START_SECONDS
     while kept.ended is None:
-        reason = recipe.failing(recipe.url(port), recipe.folder)
+        reason = launch_spec.failing(launch_spec.url(port), launch_spec.folder)
         if reason is None:
             return None
         if time.monotonic() > deadline:
@@ -204,8 +204,8 @@ def _wait_until_it_answers(recipe: Recipe, kept: Kept, port: int) -> str | None:
 
 
 def _ports(place: Place, name: str) -> Iterator[int]:
-    """The port it had last if that is free, then ports that are free this moment: another program may still
-    take one before the server does, so there are several."""
+    """The port it had last if that is free, then ports that are free at the moment. There are several, since
+    another program may take one before the server does."""
     last = place.remembered(f"{name}_port")
     if isinstance(last, int) and _is_free(last):
         yield last
@@ -218,7 +218,7 @@ def _ports(place: Place, name: str) -> Iterator[int]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do; without it a port counts as taken for a minute after its last connection.
+        # As servers do; without it a port is taken for a minute after its last connection.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -227,24 +227,24 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _end_leftover(recipe: Recipe) -> None:
-    """End a server of this very folder that outlived its keeper, and forget a process id that by now belongs
-    to another program (PostgreSQL would take that one for a running server)."""
-    pid = pid_in(recipe.pid_file)
+def _end_leftover(launch_spec: LaunchSpec) -> None:
+    """End a server of this folder that has outlived its keeper, and remove a process id that now belongs to
+    another program (PostgreSQL would take that for a running server)."""
+    pid = pid_in(launch_spec.pid_file)
     if pid is None:
         return
     try:
         process = psutil.Process(pid)
-        if Path(process.cwd()) == recipe.folder:
-            process.send_signal(recipe.if_orphaned)
+        if Path(process.cwd()) == launch_spec.folder:
+            process.send_signal(launch_spec.if_orphaned)
             process.wait(30)
     except psutil.NoSuchProcess:
         pass
     except psutil.AccessDenied:
-        pass  # another account's process: not a server of ours
+        pass  # another account's process: not this home's server
     except psutil.TimeoutExpired:
         return
-    recipe.pid_file.unlink(missing_ok=True)
+    launch_spec.pid_file.unlink(missing_ok=True)
 
 
 def pid_in(pid_file: Path) -> int | None:

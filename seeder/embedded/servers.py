@@ -1,4 +1,4 @@
-"""The embedded servers together: start or join them, find the running ones, stop them."""
+"""Starts or joins both embedded servers, finds running ones, and stops them."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -8,16 +8,16 @@ from pathlib import Path
 from seeder.config.settings import Settings, variable_name
 from seeder.embedded import postgres, redis
 from seeder.embedded.place import locked, prepare
-from seeder.embedded.server import Recipe, Server, find, launch, wait_for_dying_keeper
+from seeder.embedded.server import LaunchSpec, Server, find, launch, wait_for_dying_keeper
 from seeder.errors import HomeUnusable, NothingRunning
 
-#: How long a server that its keeper is just starting again is waited for.
+#: How long to wait for a server that its keeper is just restarting.
 _RESTART_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The embedded servers in use; None for one that wasn't asked for or doesn't run."""
+    """The embedded servers in use; None for one that wasn't requested or doesn't run."""
 
     home: Path
     postgres: Server | None
@@ -55,7 +55,7 @@ def start(
     """Start the embedded servers in ``home``, or join those that run there already (``Server.joined``).
 
     They run until ``stop``, or until this process ends, however it ends; one that dies is started again. The
-    last two arguments are for tests, see ``postgres.recipe``. Raises HomeUnusable, ServerMissing,
+    last two arguments are for tests, see ``postgres.launch_spec``. Raises HomeUnusable, ServerMissing,
     ServerFailed.
     """
     home = home.absolute()
@@ -63,11 +63,11 @@ def start(
         home = home.resolve()
         place = prepare(home)
 
-        def join_or_launch(module_name: str, recipe: Callable[[], Recipe]) -> Server:
+        def join_or_launch(module_name: str, launch_spec: Callable[[], LaunchSpec]) -> Server:
             server = _find(module_name, home)
             if server is None:
                 wait_for_dying_keeper(module_name, home)
-                server = launch(recipe(), place)
+                server = launch(launch_spec(), place)
                 undo.callback(server.end)
             return server
 
@@ -75,11 +75,11 @@ def start(
             home=home,
             postgres=join_or_launch(
                 postgres.NAME,
-                lambda: postgres.recipe(place, binaries=postgres_binaries, settings=postgres_settings),
+                lambda: postgres.launch_spec(place, binaries=postgres_binaries, settings=postgres_settings),
             )
             if with_postgres
             else None,
-            redis=join_or_launch(redis.NAME, lambda: redis.recipe(place)) if with_redis else None,
+            redis=join_or_launch(redis.NAME, lambda: redis.launch_spec(place)) if with_redis else None,
         )
         undo.pop_all()
         return servers
@@ -102,9 +102,9 @@ def stop(servers: Servers) -> None:
 
 
 def endpoints(settings: Settings) -> Endpoints:
-    """The configured servers, and for what isn't configured the embedded ones that run.
+    """The configured servers, or the running embedded one in place of each that isn't configured.
 
-    Raises NothingRunning where neither is there.
+    Raises NothingRunning if there is neither.
     """
     return Endpoints(database_url(settings), broker_url(settings))
 

@@ -1,1 +1,1 @@
-"""What repeats in the background: lost runs are settled, old ones deleted, the schedule watched."""
+"""Background duties: settle lost runs, delete old ones, check that the schedule is kept."""

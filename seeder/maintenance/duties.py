@@ -1,7 +1,7 @@
-"""What repeats in the background: each duty with its interval, its batch and a time limit on its statements.
+"""The background duties, each with its interval, its batch and a time limit on its statements.
 
-A duty is one object here and one file beside it that carries it out. Each time, it is one line of the log: at
-INFO where it did something, else at DEBUG. One that fails is told of by whoever started it, and comes again.
+A duty is one object here and one file beside it that carries it out. Each execution logs one line: at INFO if
+it did something, else at DEBUG. A failure is logged by the caller, and the next execution tries again.
 """
 
 import time
@@ -20,19 +20,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Duty:
-    #: What its line in the log begins with.
+    #: The first word of its line in the log.
     name: str
-    #: Seconds from one time to the next.
+    #: Seconds between two executions.
     interval: float
-    #: How much it takes on at a time; what is left is for the next.
+    #: How much is done at a time; the rest is left to the next.
     batch: int
-    #: Seconds that each of its statements may take in a database; the server's or the role's own
-    #: statement_timeout applies where that is shorter.
+    #: Limit on each of its SQL statements, in seconds; a shorter statement_timeout of the server's or the
+    #: role's own stays in force.
     statement_seconds: float
 
     @contextmanager
     def carried_out(self, databases: Databases) -> Iterator[dict[str, Any]]:
-        """The block's statements are limited; what it puts into the dictionary are the line's facts."""
+        """In the block statements are limited. What the block puts into the dictionary is logged."""
         facts: dict[str, Any] = {}
         began = time.monotonic()
         with databases.limited_to(self.statement_seconds):
@@ -41,20 +41,21 @@ class Duty:
         tell(self.name, **facts, seconds=round(time.monotonic() - began, 1))
 
 
-#: Settles lost runs (sweep.py, lost_runs.py). Its batch are runs; those of a whole night are settled within a
-#: few minutes, and no sweep takes longer than the interval.
+#: Settles lost runs (sweep.py, lost_runs.py). The batch is a number of runs: a sweep should end before the
+#: next one begins.
 SWEEP = Duty("sweep", interval=60.0, batch=5000, statement_seconds=30.0)
 
-#: Deletes old runs and what dead ones left (prune.py). Its batch are rows that one statement deletes.
+#: Deletes old runs and what dead ones left (prune.py). The batch is the number of rows that one statement
+#: deletes.
 PRUNE = Duty("prune", interval=6 * 3600.0, batch=5000, statement_seconds=60.0)
 
-#: Checks that the schedule is kept and that sweeps come (watchdog.py, sweep_requests.py). Its batch is one
-#: tick.
+#: Checks that the schedule is kept and that sweeps take place (watchdog.py, sweep_requests.py), one tick at a
+#: time.
 WATCHDOG = Duty("watchdog", interval=30.0, batch=1, statement_seconds=10.0)
 
 
 def beat_entries() -> dict[str, dict[str, Any]]:
-    """Of those that beat sends, https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#entries"""
+    """The entries of the duties that beat starts, https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#entries"""
     return {
         "settle lost runs": {
             "task": "seeder.sweep",
@@ -64,7 +65,7 @@ def beat_entries() -> dict[str, dict[str, Any]]:
         },
         "prune old runs": {
             "task": "seeder.prune",
-            # At times of the day: where beat loses its file at each restart, an interval would begin anew.
+            # At fixed times: if beat loses its file at each restart, an interval would start again.
             "schedule": crontab(minute="17", hour=f"*/{PRUNE.interval / 3600:.0f}"),
         },
     }

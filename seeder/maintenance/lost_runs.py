@@ -1,4 +1,4 @@
-"""Runs that can't settle themselves: whose worker died, or whose message was lost."""
+"""Settles lost runs: those whose worker died, and those whose message was lost."""
 
 import time
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
@@ -22,11 +22,11 @@ from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
 
-#: A row that was written this recently is somebody's business already. It also covers the moment between
-#: the record of a fan-out and its messages.
+#: A run whose row was written this recently is left alone. That also covers the time between the record of a
+#: fan-out and its messages.
 QUIET_SECONDS = 60.0
 
-#: A sweep that has waited so long for rows that somebody holds waits for no more of them: it has others.
+#: How long a sweep waits, in all, for rows that other sessions hold; after that it skips such rows.
 WAIT_SECONDS = 5.0
 
 DIED = "Try {count} was lost: the worker or its connection died in the middle of the run; it is tried again."
@@ -39,15 +39,14 @@ GIVEN_UP = (
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: runs to be queued again, as they are now and with all their attempts, and runs that
-    ended."""
+    """What a sweep did: runs to be queued again, as they are now in the record, and runs that ended."""
 
     requeue: tuple[Run, ...]
     ended: tuple[Run, ...]
 
 
 class Sweep:
-    """Settles runs. Two sweeps at a time are harmless: every transition checks the row again."""
+    """Settles lost runs. Concurrent sweeps are harmless: each transition checks the row again."""
 
     def __init__(
         self,
@@ -67,7 +66,7 @@ class Sweep:
 
     @classmethod
     def of(cls, equipment: Equipment, quiet_seconds: float = QUIET_SECONDS) -> Self:
-        """Of a process' own."""
+        """With this process' databases and settings."""
         return cls(
             equipment.databases,
             equipment.history,
@@ -84,9 +83,9 @@ class Sweep:
     ) -> Swept:
         """Settle the unfinished runs that have been quiet for a while, up to a batch of them.
 
-        ``database_of`` maps a manifest's identity to its database, also where it is switched off; ``queued``
-        tells the run_ids whose message lies in a queue or waits, and is asked only if there are pending ones;
-        ``attempts`` tells how often runs were tried as far as the record doesn't say so.
+        ``database_of`` maps a manifest's identity to its database, also if it is disabled; ``queued`` returns
+        the run_ids that have a message in a queue or are delayed, and is called only if there are pending
+        runs; ``attempts`` returns how often runs were tried, for a record that doesn't know.
         """
         unsettled = list(islice(self._unsettled(database_of, queued), self._batch + 1))
         if len(unsettled) > self._batch:
@@ -95,8 +94,8 @@ class Sweep:
         requeue, ended, held, waited = [], [], [], 0.0
         elsewhere = attempts([run.run_id for run, _ in unsettled]) if unsettled else {}
         for run, words in unsettled:
-            # Tries that failed and tries that were lost count together, or a run that does the one and the
-            # other in turn would never end.
+            # Failed tries and lost tries are counted together, or a run that does both in turn would never
+            # end.
             count = max(run.attempts or 0, elsewhere.get(run.run_id, 0)) + 1
             told = words.format(count=count)
             given_up = GIVEN_UP.format(count=count) if count > self._max_retries else None
@@ -111,7 +110,7 @@ class Sweep:
                 held.append(run.run_id)
                 continue
             if not moved:
-                # It has moved meanwhile: it lives, or another sweep was first.
+                # Its row has changed meanwhile: the run is alive, or another sweep was first.
                 continue
             if given_up:
                 ended.append(run)
@@ -129,10 +128,10 @@ class Sweep:
     def _unsettled(
         self, database_of: Mapping[str, int | None], queued: Callable[[], Container[str]]
     ) -> Iterator[tuple[Run, str]]:
-        """The runs that can't settle themselves, with what became of them."""
+        """The lost runs, each with the text that says how it was lost."""
         quiet = self._history.unfinished(days=WINDOW_DAYS, quiet_seconds=self._quiet_seconds)
         for run in quiet:
-            # A database that is down tells nothing of a run that may be at work there.
+            # While a database is down, nothing is known of a run that may be at work there.
             if run.status == RunStatus.RUNNING and self._is_at_work(run, database_of) is False:
                 yield run, DIED
         waiting = [run for run in quiet if run.status == RunStatus.PENDING]
@@ -143,9 +142,9 @@ class Sweep:
                 yield run, GONE
 
     def _moved(self, run: Run, told: str, given_up: str | None, count: int, *, patient: bool) -> bool:
-        """→ pending with these words, or → error with the others; whether it was still as it was seen.
+        """→ pending with one text, or → error with the other; returns whether the row was as it was read.
 
-        Raises psycopg2.errors.LockNotAvailable where somebody holds one of its rows.
+        Raises psycopg2.errors.LockNotAvailable if another session holds one of its rows.
         """
         with self._history.soon() if patient else self._history.soon(milliseconds=1) as session:
             if not self._history.requeue(run.seen, told, self._quiet_seconds, session, attempts=count):
@@ -155,14 +154,14 @@ class Sweep:
             return True
 
     def _is_at_work(self, run: Run, database_of: Mapping[str, int | None]) -> bool | None:
-        """Whether somebody holds the matview's lock in this run's name; None where a database that may have
-        it is down."""
+        """Whether the matview's lock is held in this run's name; None if a database that may have the matview
+        is down."""
         try:
             matview = matview_name(run.table_name, self._schema)
         except NameRefused:
             return False
         identity = f"{run.report_type}-{run.manifest_id}"
-        # A manifest that is gone says no more where its last run is at work.
+        # Without its manifest the run's database isn't known.
         maybe = [database_of[identity]] if identity in database_of else list(self._databases)
         answers = {
             database_id: self._is_at_work_on(database_id, matview, run.run_id)

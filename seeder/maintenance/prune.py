@@ -1,4 +1,4 @@
-"""What nobody needs any more: old runs in the record, and the copies that dead runs left in the databases."""
+"""Prunes: deletes old runs from the record, and drops the copies of matviews that dead runs left behind."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ from seeder.postgres.failures import one_line
 log = structlog.get_logger(__name__)
 
 
-#: Where fewer rows than this can't be deleted in the time that a statement has, something else is wrong.
+#: If deleting so few rows takes too long, the number of rows isn't the reason.
 SMALLEST_BATCH = 50
 
 
 def prune(equipment: Equipment) -> dict[str, Any]:
-    """Returns how many runs were deleted, and which copies dropped. A database that is down keeps its own."""
+    """Returns how many runs were deleted, and which copies dropped. A database that is down is skipped."""
     with PRUNE.carried_out(equipment.databases) as facts:
         facts["copies"] = _drop_copies(equipment.databases)
         facts["deleted"] = _delete_runs(equipment.history, equipment.settings.history_days)
@@ -28,7 +28,7 @@ def prune(equipment: Equipment) -> dict[str, Any]:
 
 
 def _delete_runs(history: HistoryRepository, days: int) -> int:
-    """In batches, which are smaller where a statement takes too long."""
+    """In batches, which get smaller if a statement takes too long."""
     deleted, batch = 0, PRUNE.batch
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The sweep with its consequences: what it wants queued again is queued."""
+"""The sweep: settles lost runs in the record, and queues again those that have tries left."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def sweep_and_requeue(
 ) -> dict[str, Any]:
     """Settle lost runs; returns how many were queued again and how many ended.
 
-    Raises BrokerUnreachable before anything is counted as lost, where it couldn't be queued again.
+    Raises BrokerUnreachable before any try is counted as lost: it couldn't be queued again.
     """
     verify_room(app)
     with SWEEP.carried_out(equipment.databases) as facts:

@@ -1,4 +1,4 @@
-"""The sweep when beat is dead: any process notices that there has been none, and asks for one."""
+"""Requests a sweep if there was none for a while, as when beat is down."""
 
 from celery import Celery
 
@@ -6,15 +6,15 @@ from seeder.broker.client import redis
 from seeder.broker.messages import TROUBLE, broker_trouble
 from seeder.maintenance.duties import SWEEP
 
-#: In Redis for as long as nobody needs to ask for a sweep.
+#: The key in Redis that exists while no sweep needs to be requested.
 SWEPT = "seeder.swept"
 
-#: Without a sweep for so long, one is asked for: beat's next has had time to begin by then.
+#: A sweep is requested if there was none for so long: beat's next one should have begun by then.
 OVERDUE_SECONDS = round(1.25 * SWEEP.interval)
 
 
 def note_sweep(app: Celery) -> None:
-    """Nobody needs to ask for one for a while. Raises BrokerUnreachable; then there is one sweep too many."""
+    """Note in Redis that there was a sweep. Raises BrokerUnreachable, which leads to one sweep too many."""
     try:
         with redis(app) as client:
             client.set(SWEPT, 1, ex=OVERDUE_SECONDS)
@@ -23,7 +23,7 @@ def note_sweep(app: Celery) -> None:
 
 
 def ask_for_sweep(app: Celery) -> bool:
-    """Queue a sweep where there was none for a while; of several that ask at once one does."""
+    """Queue a sweep if there was none for a while. Of several processes that ask at once, one queues it."""
     with redis(app) as client:
         if not client.set(SWEPT, 1, nx=True, ex=OVERDUE_SECONDS):
             return False

@@ -33,10 +33,10 @@ class Watchdog:
         self._equipment = equipment
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
-        #: What went wrong at the last look, so that it is told once.
+        #: What went wrong at the last check: it is logged once.
         self._in_trouble: set[str] = set()
         self._here_since: datetime | None = None
-        #: The last tick that was judged: what is done about it is done.
+        #: The last tick that was checked, and run if it was late.
         self._settled: datetime | None = None
         self._has_asked = False
         self._began = time.monotonic()
@@ -50,7 +50,7 @@ class Watchdog:
         self._thread.join(patience)
 
     def look(self) -> None:
-        """See to the schedule, then to the sweep."""
+        """Check the schedule, then the sweeps."""
         self._try("whether the schedule is kept can't be told", self._keep_schedule)
         self._try("whether there are sweeps can't be told", self._keep_sweeping)
 
@@ -70,13 +70,13 @@ class Watchdog:
             if due != self._settled and (late := due_ticks.late_tick(now, self._here_since)):
                 facts["late_tick"] = late.tick.isoformat()
         if late:
-            # A fan-out has no limit on its statements: it isn't the watchdog's alone.
+            # Outside the block: a fan-out's statements aren't limited.
             make_up_for(self._app, self._equipment, late)
         self._settled = due
 
     def _keep_sweeping(self) -> None:
         if time.monotonic() - self._began < sweep_requests.OVERDUE_SECONDS:
-            # It hasn't been here for long enough to know; and a worker that starts sends a sweep itself.
+            # This process hasn't run for long enough to know, and a worker sends a sweep when it starts.
             return
         if sweep_requests.ask_for_sweep(self._app) and not self._has_asked:
             self._has_asked = True
@@ -96,7 +96,7 @@ class Watchdog:
 class WatchdogStep(bootsteps.StartStopStep):
     """A step of the worker. https://docs.celeryq.dev/en/stable/userguide/extending.html#worker-bootsteps"""
 
-    #: After the pool, whose processes are thus forked while there is no such thread.
+    #: After the pool, so that its processes are forked before this thread exists.
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **options: Any) -> None:

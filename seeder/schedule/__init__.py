@@ -1,1 +1,1 @@
-"""The ticks of the schedule, and what beat sends when."""
+"""The ticks of the schedule, and what beat sends at each."""

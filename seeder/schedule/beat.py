@@ -1,4 +1,4 @@
-"""When beat sends what: its entries as data made from the settings, and the kind of tick they go by."""
+"""Beat's entry for the schedule, and the schedule class it uses."""
 
 import math
 from datetime import datetime
@@ -12,7 +12,7 @@ from seeder.schedule.ticks import GRACE, latest_tick, next_tick
 
 
 class Ticks(BaseSchedule):
-    """The ticks of a cron expression in a time zone, as ``planning`` reads them too.
+    """The ticks of a cron expression in a time zone, the same ones that seedings are planned by.
 
     Celery's own crontab takes a day of the month and a day of the week as *and* where cron takes them as
     *or*, and in autumn leaves out the repeated hour's second pass of entries finer than a day (5.7.0).
@@ -24,13 +24,13 @@ class Ticks(BaseSchedule):
         super().__init__(nowfun=nowfun, app=app)
         self.expression = expression
         self.zone = zone
-        #: For so many seconds after a tick beat, if it slept through it, fires for it.
+        #: How many seconds after a tick that beat has missed it is still sent.
         self.deadline = deadline
 
     def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
-        """Whether to fire for the latest tick, and in how many seconds to ask again.
+        """Whether the latest tick is due, and in how many seconds to ask again.
 
-        Where the clock was set back, whether that tick has been fired for can't be told; doing so again is
+        If the clock was set back, it isn't known whether that tick was sent already; sending it again is
         harmless.
         """
         now, zone = self.now(), ZoneInfo(self.zone)
@@ -38,7 +38,7 @@ class Ticks(BaseSchedule):
         due = not tick <= last_run_at <= now and (now - tick).total_seconds() <= self.deadline
         return due, (next_tick(self.expression, zone, now) - now).total_seconds()
 
-    # Beat keeps its entries in a file, and asks whether the configured one is still the one it kept.
+    # Beat keeps its entries in a file, and compares them with the configured ones.
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._key()
@@ -58,15 +58,15 @@ class Ticks(BaseSchedule):
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """name → entry, https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#entries"""
-    # A tick that isn't late yet is never too late.
+    # Within its grace a tick is never too late.
     deadline = max(settings.catch_up, GRACE.total_seconds())
     return {
         "refresh everything": {
             "task": "seeder.refresh_all",
             "schedule": Ticks(settings.schedule, settings.timezone, deadline),
-            # All beats that fire for one tick mean the same seeding.
+            # All beats that send one tick start the same seeding.
             "kwargs": {"scheduled": True},
-            # Nor does a message that no worker took run a tick at noon.
+            # A message that no worker has taken by then is too late, too.
             "options": {"expires": deadline},
         },
     }

@@ -1,8 +1,8 @@
-"""Ticks of a cron expression in a time zone: the one reading of the schedule, which beat and planning share.
+"""The ticks of a cron expression in a time zone, for beat and for planning alike.
 
-cronsim follows Debian's cron: where clocks are set back, an entry for fixed hours runs in the first pass of
-the repeated hour only; where they are set forward, right after the gap. A finer one goes by the time that
-passes.
+cronsim follows Debian's cron: when clocks are set back, an entry for fixed hours runs in the first pass of
+the repeated hour only; when they are set forward, right after the gap. An entry that is due each hour or more
+often goes by elapsed time.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def next_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
 def latest_tick(expression: str, zone: ZoneInfo, moment: datetime) -> datetime:
     """The last tick that is not after an aware moment, in UTC.
 
-    Found by going forward: cronsim's way back from the second pass leaves out ticks of the first.
+    Found by going forward: going back from the second pass, cronsim leaves out ticks of the first.
     """
     back = _NEAR
     while (tick := next_tick(expression, zone, moment - back)) > moment:

@@ -1,4 +1,4 @@
-"""Programs that are kept running while we run, and are gone when we are."""
+"""Runs programs as long as this process runs: restarts those that die, and leaves none behind."""
 
 from seeder.supervision.supervisor import Service, supervise
 

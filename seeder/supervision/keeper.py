@@ -1,17 +1,17 @@
-"""Runs one program for a parent process, restarts it when it dies, and never lets it outlive the parent.
+"""Runs one program for a parent process, restarts it when it dies, and stops it when the parent is gone.
 
 Run as a script by ``kept.py``, with the standard library only: ``python -I keeper.py LABEL PLAN``.
 
-The parent holds the other end of this process's standard input and speaks through it:
+The parent holds the other end of this process's standard input and sends commands through it:
 
-``k``   the program has come up: restart it from now on when it dies (before, its end is the keeper's end,
-        unless the plan says ``keep_up``)
-``s``   stop the program; each further one goes on to the next, harsher step of the plan (as SIGTERM does)
-end     the parent is gone, even by SIGKILL: stop the program
+``k``   the program is up: from now on restart it when it dies (before, the keeper ends with it, unless the
+        plan says ``keep_up``)
+``s``   stop the program; each further one takes the next, harsher step of the plan (as SIGTERM does)
+EOF     the parent is gone, even by SIGKILL: stop the program
 
-That works on every Unix, whichever thread of the parent started it, and whatever account the program runs as;
-Linux's PR_SET_PDEATHSIG alone fires when the *thread* that forked ends, and is cleared by a change of account
-(prctl(2)). It is set on the program nevertheless, for the case that this keeper itself is killed.
+That works on every Unix, from any thread of the parent, and with any account of the program's. Linux's
+PR_SET_PDEATHSIG is sent when the *thread* that forked ends, and is cleared by a change of account (prctl(2)).
+It is set on the program nevertheless, in case this keeper itself is killed.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-#: How long a program whose parent is gone may take over each step of its stop: nobody waits for it any more.
+#: How long each step of a stop may take once the parent is gone: nobody waits for it any more.
 ORPHAN_GRACE = 3.0
 LONGEST_DELAY = 30.0
-#: A program that lived this long has recovered: its next restart begins with the shortest delay again.
+#: After a program has run for so long, its next restart is again after the shortest delay.
 SETTLED_AFTER = 60.0
 
 
@@ -63,7 +63,7 @@ class Keeper:
         while True:
             started = time.monotonic()
             code = self._run_once()
-            self._wait(started)  # hear what the parent said meanwhile, without waiting for more
+            self._wait(started)  # read the parent's commands, without waiting for more
             if self.stops_asked or not self.keep_up:
                 return code
             if time.monotonic() - started >= SETTLED_AFTER:
@@ -117,7 +117,7 @@ class Keeper:
             program.send_signal(number)
 
     def _wait(self, until: float | None) -> None:
-        """Sleep until a signal comes, the parent speaks or is gone, or the moment is there."""
+        """Sleep until a signal or a command arrives, the parent is gone, or the time has come."""
         seconds = None if until is None else max(0.0, until - time.monotonic())
         channels = [self.woken] if self.parent_gone else [self.woken, 0]
         ready, _, _ = select.select(channels, [], [], seconds)
@@ -143,7 +143,7 @@ def _ending(code: int) -> str:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # whoever read this may be gone
+    with suppress(OSError):  # its reader may be gone
         os.write(1, f"[seeder] {text}\n".encode())
 
 

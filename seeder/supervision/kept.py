@@ -1,4 +1,4 @@
-"""A program that is kept by a keeper process: started, restarted when it dies, gone when we are."""
+"""Starts a program under a keeper, which restarts it when it dies and stops it when this process ends."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _KEEPER = Path(__file__).with_name("keeper.py")
 
 @dataclass(frozen=True)
 class Account:
-    """The account a program runs as when we are root."""
+    """The account that a program runs as if this process is root's."""
 
     uid: int
     gid: int
@@ -37,11 +37,11 @@ KILLED = 128 + signal.SIGKILL
 
 @dataclass(frozen=True)
 class Program:
-    """What is to be kept.
+    """A program that a keeper runs.
 
-    ``label`` is what a process listing shows for the keeper. ``if_orphaned`` is what the program gets when
-    its keeper is killed (Linux only) and nobody is left to take the steps. ``keep_up``: whether it is
-    restarted from the start; else from ``Kept.keep_up()`` on.
+    ``label`` is what a process listing shows for the keeper. ``if_orphaned`` is the signal that the program
+    gets if its keeper is killed (Linux only), so that nobody is left to take the steps. ``keep_up``: whether
+    it is restarted from the beginning; else from ``Kept.keep_up()`` on.
     """
 
     label: str
@@ -49,7 +49,7 @@ class Program:
     steps: Sequence[Step]
     if_orphaned: signal.Signals = signal.SIGKILL
     account: Account | None = None
-    #: Not shown: passwords are handed over in it.
+    #: Not in the representation: it may hold passwords.
     env: Mapping[str, str] | None = field(default=None, repr=False)
     first_delay: float = 1.0
     keep_up: bool = False
@@ -69,9 +69,9 @@ class Program:
 
 
 class Kept:
-    """A running keeper, seen from the process that started it.
+    """A running keeper, as its parent process sees it.
 
-    The program stops when ``stop`` is called, and also when this object or the process that holds it is gone.
+    The program stops when ``stop`` is called, and when this object or the process that holds it is gone.
     """
 
     def __init__(self, program: Program, output: IO[bytes] | int) -> None:
@@ -120,6 +120,6 @@ class Kept:
         return code
 
     def close(self) -> None:
-        """Let go of the pipe: a keeper that still runs takes it that we are gone."""
+        """Close the pipe: to a keeper that still runs that means that its parent is gone."""
         with suppress(BrokenPipeError):
             self._channel.close()

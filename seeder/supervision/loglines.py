@@ -1,4 +1,4 @@
-"""One log out of many: each line with the name of the service it is from, in that service's colour."""
+"""Merges the logs of several services: each line with its service's name, in that service's colour."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import IO
 
-#: Cyan, green, yellow, magenta, blue and their bright forms; red is left to what the services say themselves.
+#: Cyan, green, yellow, magenta, blue and their bright forms; red is left to the services' own output.
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 
@@ -21,7 +21,7 @@ class LogLines:
         self._colours = dict(zip(names, _COLOURS * (len(names) // len(_COLOURS) + 1), strict=False))
         self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._lock = threading.Lock()
-        #: Set once nobody can read us any more, as after `seeder up | head`.
+        #: Set once the output has no reader any more, as after `seeder up | head`.
         self.unread = False
         #: How many lines were written so far.
         self.count = 0

@@ -1,7 +1,8 @@
-"""Runs several services until told to stop: one log, restarts with backoff, no process left behind.
+"""Runs several services until a signal: one log, restarts with backoff, no process left behind.
 
-Each service has a keeper of its own (``keeper.py``), which restarts it and ends it when we are gone, even by
-SIGKILL. This file starts the keepers in order, shows what they say, and stops them in reverse order.
+Each service has a keeper of its own (``keeper.py``), which restarts it, and stops it when this process is
+gone, even by SIGKILL. This file starts the keepers in order, merges their output, and stops them in reverse
+order.
 """
 
 import signal
@@ -19,7 +20,8 @@ from seeder.supervision.loglines import LogLines
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 30.0
 
-#: So many lines push what was said off a terminal; after so many seconds without any it can be said again.
+#: After so many lines what was printed first is no longer on the screen; it is printed again after so many
+#: seconds without a line.
 _SCREEN_LINES = 24
 _QUIET_SECONDS = 3.0
 
@@ -28,16 +30,16 @@ _QUIET_SECONDS = 3.0
 class Service:
     """A program to be kept running.
 
-    ``env`` is added to our environment. The services after it start once ``ready`` is true (at most 30 s
-    later). ``grace`` is how many seconds it has to end after SIGTERM; then its process group gets SIGKILL.
-    One with a ``second_grace`` is first told by a second SIGTERM and has that many seconds more.
-    ``first_delay`` is the pause before its first restart, in seconds; it doubles up to 30 s, and begins anew
-    after a minute of life.
+    ``env`` is added to this process' environment. The services after it start once ``ready`` returns true,
+    or after 30 s. ``grace`` is how many seconds it has to end after SIGTERM; then its process group gets
+    SIGKILL. A service with a ``second_grace`` first gets a second SIGTERM and has that many seconds more.
+    ``first_delay`` is the pause before its first restart, in seconds; it doubles up to 30 s, and is reset
+    once the program has run for a minute.
     """
 
     name: str
     argv: Sequence[str]
-    #: Not shown: passwords are handed over in it.
+    #: Not in the representation: it may hold passwords.
     env: Mapping[str, str] | None = field(default=None, repr=False)
     ready: Callable[[], bool] | None = None
     grace: float = 10.0
@@ -46,13 +48,13 @@ class Service:
 
 
 def supervise(services: Sequence[Service], when_up: Callable[[], None] | None = None) -> int:
-    """Run the services until SIGINT, SIGTERM or SIGHUP, or until nobody reads our output any more.
+    """Run the services until SIGINT, SIGTERM or SIGHUP, or until the output has no reader any more.
 
-    ``when_up`` says what a person needs once all are started and ready. It is called once more where the log
-    goes on with more than a screen, as over the demo's first runs, and then rests.
+    ``when_up`` prints what a user needs once all are started and ready. It is called once more if the log has
+    gone on for more than a screen, as with the demo's first runs, and is then quiet for a while.
 
     A second signal hurries: what is left gets the next step, a second SIGTERM or SIGKILL, at once.
-    Must be called in the main thread. Returns 0, or 1 when a service didn't end in its grace.
+    Must be called in the main thread. Returns 0, or 1 if a service didn't end in its grace.
     """
     supervisor = _Supervisor(services)
     with supervisor.signals():
@@ -112,7 +114,7 @@ class _Supervisor:
             label=service.name,
             argv=service.argv,
             steps=(*steps, KILL),
-            # Python buffers what it prints into a pipe; a log wants it at once.
+            # Python buffers what it prints into a pipe, which would delay the log.
             env={"PYTHONUNBUFFERED": "1", **(service.env or {})},
             first_delay=service.first_delay,
             keep_up=True,
@@ -135,13 +137,13 @@ class _Supervisor:
             for service in self.services:
                 kept = self.kept[service.name]
                 if kept.ended is not None and not self.stopping:
-                    # A keeper ends by itself only when somebody kills it, and its program goes with it.
+                    # A keeper ends only if it is killed, and its program ends with it.
                     kept.close()
                     self.log.write(service.name, "[seeder] its keeper was killed; starting both again")
                     self.start(service)
 
     def stop_all(self) -> bool:
-        """Stop in reverse order; whether everything ended by itself in its grace, as far as it was given."""
+        """Stop in reverse order. Returns whether every service ended in its grace, if it was given that."""
         clean = True
         for name in reversed(self.kept):
             kept = self.kept[name]

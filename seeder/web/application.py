@@ -11,10 +11,10 @@ from starlette.staticfiles import StaticFiles
 from seeder import __version__
 from seeder.equipment import Equipment
 from seeder.web import api, pages
-from seeder.web.head_requests import Heads
+from seeder.web.head_requests import HeadRequests
 from seeder.web.problems import answer_errors
-from seeder.web.security.access import Access, Gate
-from seeder.web.security.headers import Shield
+from seeder.web.security.access import Access, AccessMiddleware
+from seeder.web.security.headers import SecurityHeaders
 from seeder.web.services import make_services
 from seeder.web.templating import STATIC
 
@@ -42,9 +42,9 @@ def create_app(equipment: Equipment, celery: Celery, access: Access) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         middleware=[
-            Middleware(Shield),
-            Middleware(Heads),
-            Middleware(Gate, access=access, sessions=made.sessions, tries=made.tries),
+            Middleware(SecurityHeaders),
+            Middleware(HeadRequests),
+            Middleware(AccessMiddleware, access=access, sessions=made.sessions, tries=made.tries),
         ],
         # The usual viewers of the document load their scripts from another host.
         docs_url=None,

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STREAM = "/api/events"
 
 
-class Heads:
+class HeadRequests:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 

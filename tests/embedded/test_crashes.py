@@ -185,7 +185,7 @@ def test_a_server_that_outlived_its_keeper_is_ended_by_the_next_start(used_home:
     """As on macOS, where a process can't ask to be told of its parent's death."""
     with locked(used_home):
         place = prepare(used_home)
-        recipe = postgres.recipe(place, settings=FAST)
+        launch_spec = postgres.launch_spec(place, settings=FAST)
     account = place.account
     as_account: dict[str, Any] = (
         {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
@@ -194,11 +194,11 @@ def test_a_server_that_outlived_its_keeper_is_ended_by_the_next_start(used_home:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     leftover = subprocess.Popen(
-        recipe.argv(port), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, cwd="/", **as_account
+        launch_spec.argv(port), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, cwd="/", **as_account
     )
     try:
         deadline = time.monotonic() + 20
-        while recipe.failing(recipe.url(port), recipe.folder) is not None:
+        while launch_spec.failing(launch_spec.url(port), launch_spec.folder) is not None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         threading.Thread(target=leftover.wait, daemon=True).start()

@@ -100,7 +100,7 @@ def viewer(request: HTTPConnection) -> Viewer:
     return found
 
 
-class Gate:
+class AccessMiddleware:
     """Lets requests through, each with its ``Viewer``, or answers them."""
 
     def __init__(self, app: ASGIApp, access: Access, sessions: Sessions, tries: Tries) -> None:

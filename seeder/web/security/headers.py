@@ -35,7 +35,7 @@ HEADERS = {
 }
 
 
-class Shield:
+class SecurityHeaders:
     """The outermost of our middlewares."""
 
     def __init__(self, app: ASGIApp) -> None:
