@@ -256,7 +256,7 @@ class Session:
             yield
         finally:
             if not self.closed and self._at_rest:
-                self.run_text(OWN_LIMITS)
+                self.run_text("reset statement_timeout")
 
     def close(self) -> None:
         self._driver.close()

@@ -1,6 +1,7 @@
 """What is private to other packages: there in what is installed, in one table, and touched in two folders."""
 
 import inspect
+import re
 import tomllib
 from importlib.metadata import version
 
@@ -59,6 +60,15 @@ def test_another_signature_is_found_out() -> None:
         test_each_name_is_there_and_is_called_as_before(
             Inside("celery.worker.request:Request.on_timeout", "", "(self, timeout)")
         )
+
+
+def test_the_table_lists_nothing_that_is_not_used() -> None:
+    code = "\n".join(
+        path.read_text()
+        for path in PACKAGE.rglob("*.py")
+        if str(path.relative_to(PACKAGE)).startswith(AT_HOME) and path.name != "insides.py"
+    )
+    assert [one.name for one in INSIDES if not re.search(rf"\b{owner_of(one.name)[1]}\b", code)] == []
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOUR, ids=lambda one: one.what)
