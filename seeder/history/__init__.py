@@ -2,7 +2,7 @@
 
 from seeder.history.queries import WINDOW_DAYS
 from seeder.history.repository import HistoryRepository
-from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
+from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen
 
 __all__ = [
     "WINDOW_DAYS",
@@ -10,6 +10,7 @@ __all__ = [
     "HistoryRepository",
     "Job",
     "NewRun",
+    "NotRecorded",
     "Recorded",
     "Refusal",
     "Run",

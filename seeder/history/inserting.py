@@ -6,10 +6,11 @@ for as long as others hold it.
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 import psycopg2
 import structlog
@@ -18,7 +19,7 @@ from psycopg2 import errorcodes
 from seeder.history import fan_outs
 from seeder.history.cancelled import as_failure
 from seeder.history.queries import WINDOW_DAYS
-from seeder.history.rows import NewRun, Recorded, Refusal
+from seeder.history.rows import NewRun, NotRecorded, Recorded, Refusal
 from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
 from seeder.postgres.failures import one_line
@@ -35,6 +36,14 @@ ABOUT_A_ROW = ("22", "23", "54")
 
 #: What has been waited for in vain once isn't waited for again, in the same transaction.
 SOON = "set local lock_timeout = '200ms'"
+
+#: After so many seconds in vain nothing is waited for any more: of an agency whose row somebody holds there
+#: may be thousands of runs, and other fan-outs wait for this one.
+WAIT_SECONDS = 7.0
+AT_ONCE = "set local lock_timeout = '1ms'"
+
+#: What is told of a run that refers to a row that somebody holds, by a foreign key of the schema's owners.
+LOCKED = "another session holds a row that it refers to ({where}); the sweep tries again each minute"
 
 
 class ManyRuns:
@@ -70,7 +79,7 @@ class ManyRuns:
             held = self._lock(session, runs)
             return self._queued(session, runs, held, scheduled=scheduled)
 
-    def refuse(self, session: Session, refusals: Sequence[Refusal]) -> list[tuple[NewRun, str]]:
+    def refuse(self, session: Session, refusals: Sequence[Refusal]) -> list[NotRecorded]:
         """See HistoryRepository.refuse."""
         if not refusals:
             return []
@@ -85,7 +94,7 @@ class ManyRuns:
                 for one in refusals
                 if one.run not in later
             ]
-            refused, _ = _insert(session, self._sql(fan_outs.REFUSE), rows) if rows else ([], [])
+            refused = Insertion(session, self._sql(fan_outs.REFUSE)).of(rows).refused if rows else []
             if later:
                 refused += self._queued(session, later, held, scheduled=False).refused
             return refused
@@ -103,13 +112,11 @@ class ManyRuns:
         self, session: Session, runs: Sequence[NewRun], held: frozenset[str], *, scheduled: bool
     ) -> Recorded:
         rows = [(run, {**asdict(run), "shown": run.table_name not in held}) for run in runs]
-        refused, found = _insert(
-            session, self._sql(fan_outs.QUEUE), rows, scheduled=scheduled, days=WINDOW_DAYS
-        )
-        waiting = {row.table_name: row.run_id for row in found}
-        unheld = {run.run_id for run, _ in refused}
+        done = Insertion(session, self._sql(fan_outs.QUEUE), scheduled=scheduled, days=WINDOW_DAYS).of(rows)
+        waiting = {row.table_name: row.run_id for row in done.returned}
+        unheld = {one.run.run_id for one in done.refused}
         return Recorded(
-            refused,
+            done.refused,
             waiting,
             tuple(
                 run
@@ -139,31 +146,46 @@ class ManyRuns:
         )
 
 
-def _insert(
-    session: Session, sql: str, rows: Sequence[tuple[NewRun, Row]], **values: Any
-) -> tuple[list[tuple[NewRun, str]], list[Any]]:
-    """Insert all, in the caller's transaction; where PostgreSQL objects to a row, or somebody holds what a
-    row refers to, halve until the culprits stand alone.
+class Insertion:
+    """One statement over many rows, in the caller's transaction. Where PostgreSQL objects to a row, or
+    somebody holds what a row refers to, they are halved until the culprits stand alone."""
 
-    Returns these, each with its reason, and what the statement returned.
-    """
-    try:
-        with session.savepoint():
-            return [], session.rows(
-                sql,
-                tables=sorted({run.table_name for run, _ in rows}),
-                # Not escaped: \\u2026 is refused by a database whose encoding has no ….
-                runs=json.dumps([row for _, row in rows], ensure_ascii=False),
-                shown=[run.run_id for run, row in rows if row["shown"]],
-                **values,
-            )
-    except psycopg2.Error as error:
-        if error.pgcode == errorcodes.LOCK_NOT_AVAILABLE:
-            session.run_text(SOON)
-        elif (error.pgcode or "")[:2] not in ABOUT_A_ROW:
-            raise
-        if len(rows) == 1:
-            return [(rows[0][0], one_line(error))], []
-        middle = len(rows) // 2
-        parts = [_insert(session, sql, half, **values) for half in (rows[:middle], rows[middle:])]
-        return [one for refused, _ in parts for one in refused], [row for _, found in parts for row in found]
+    def __init__(self, session: Session, sql: str, **values: Any) -> None:
+        self._session = session
+        self._sql = sql
+        self._values = values
+        self._waited = 0.0
+        #: The culprits.
+        self.refused: list[NotRecorded] = []
+        #: What the statement returned of the others.
+        self.returned: list[Any] = []
+
+    def of(self, rows: Sequence[tuple[NewRun, Row]]) -> Self:
+        began = time.monotonic()
+        try:
+            with self._session.savepoint():
+                self.returned += self._inserted(rows)
+        except psycopg2.Error as error:
+            locked = error.pgcode == errorcodes.LOCK_NOT_AVAILABLE
+            if locked:
+                self._waited += time.monotonic() - began
+                self._session.run_text(SOON if self._waited < WAIT_SECONDS else AT_ONCE)
+            elif (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                raise
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                return self.of(rows[:middle]).of(rows[middle:])
+            where = (error.diag.context or "its table isn't told").partition("\n")[0]
+            reason = LOCKED.format(where=where) if locked else one_line(error)
+            self.refused.append(NotRecorded(rows[0][0], reason, passing=locked))
+        return self
+
+    def _inserted(self, rows: Sequence[tuple[NewRun, Row]]) -> list[Any]:
+        return self._session.rows(
+            self._sql,
+            tables=sorted({run.table_name for run, _ in rows}),
+            # Not escaped: \\u2026 is refused by a database whose encoding has no ….
+            runs=json.dumps([row for _, row in rows], ensure_ascii=False),
+            shown=[run.run_id for run, row in rows if row["shown"]],
+            **self._values,
+        )

@@ -12,7 +12,7 @@ from seeder.history.abandoned import Abandoned
 from seeder.history.cancelled import CANCELLED, as_failure
 from seeder.history.inserting import ManyRuns
 from seeder.history.optional import Kept, OptionalColumns
-from seeder.history.rows import Figures, Job, NewRun, Recorded, Refusal, Run, Seen
+from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen
 from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
@@ -71,7 +71,7 @@ class HistoryRepository:
         with self._session(session) as open_session:
             return self._many.queue(open_session, runs, scheduled=scheduled)
 
-    def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[tuple[NewRun, str]]:
+    def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[NotRecorded]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold.
 
         Where somebody holds the table's status row, the run is pending for now: `fail` ends it once they let

@@ -18,11 +18,20 @@ class NewRun:
 
 
 @dataclass(frozen=True)
+class NotRecorded:
+    """A run that the database doesn't hold, and why."""
+
+    run: NewRun
+    reason: str
+    #: Somebody holds a row that the run's refers to: it can be recorded once they let go.
+    passing: bool
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What became of runs that were to be queued, beside those that are pending now."""
 
-    #: Those the database refuses to hold, with its reason.
-    refused: list[tuple[NewRun, str]]
+    refused: list[NotRecorded]
     #: Those for which another run waits already: table_name → that run's id.
     waiting: dict[str, str]
     #: Those that are recorded but don't show yet, since somebody holds their table's status row.

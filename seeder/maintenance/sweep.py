@@ -11,6 +11,9 @@ from seeder.equipment import Equipment
 from seeder.history import NewRun
 from seeder.maintenance.duties import SWEEP
 from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep
+from seeder.seedings import unrecorded
+from seeder.seedings.fan_out import seed
+from seeder.seedings.planning import Selection
 
 
 def sweep_and_requeue(
@@ -56,4 +59,12 @@ def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str,
             for run in swept.requeue
         ],
     )
+    _seed_unrecorded(app, equipment)
     return {"requeued": len(swept.requeue), "ended": len(swept.ended)}
+
+
+def _seed_unrecorded(app: Celery, equipment: Equipment) -> None:
+    """Of these there are no rows; a manifest that is gone meanwhile has no run."""
+    if identities := unrecorded.noted(app):
+        seeding = seed(app, equipment, Selection(identities=identities))
+        unrecorded.forget(app, identities - seeding.locked)

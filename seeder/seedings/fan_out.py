@@ -17,6 +17,7 @@ from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
 from seeder.history import Refusal
 from seeder.history.held import settle
+from seeder.seedings import unrecorded
 from seeder.seedings.overdue import DueTicks
 from seeder.seedings.planning import Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
 
@@ -34,6 +35,8 @@ class Seeding:
     refused: dict[str, str]
     #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
     not_recorded: dict[str, str]
+    #: The identities of those among them that it will, once somebody lets go of a row: the sweep sees to it.
+    locked: frozenset[str]
     #: Tables of which a run waits to begin, which does the work: table_name → its run_id.
     already_queued: dict[str, str]
     #: Tables whose status row another session holds: table_name → the run, which shows once they let go.
@@ -91,7 +94,9 @@ def _seed(
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
     held = settle(history, recorded.held, _pending(equipment, made.refusals))
-    unheld = {run.run_id: reason for run, reason in not_recorded}
+    unheld = {one.run.run_id: one.reason for one in not_recorded}
+    locked = frozenset(f"{one.run.report_type}-{one.run.manifest_id}" for one in not_recorded if one.passing)
+    unrecorded.note(app, locked)
     run_ids = tuple(
         one.run.run_id
         for one in made.planned
@@ -102,6 +107,7 @@ def _seed(
         queued=len(waiting),
         refused={one.run.run_id: one.errors for one in made.refusals},
         not_recorded=unheld,
+        locked=locked,
         already_queued=recorded.waiting,
         held={run.table_name: run.run_id for run in held},
         run_ids=run_ids,
@@ -119,8 +125,9 @@ def _seed(
             table_name=table_name,
             run_id=run_id,
         )
-    for run_id, reason in seeding.not_recorded.items():
-        log.error("run not recorded, so not queued", run_id=run_id, reason=reason)
+    for one in not_recorded:
+        tell = log.warning if one.passing else log.error
+        tell("run not recorded, so not queued", run_id=one.run.run_id, reason=one.reason)
     return seeding
 
 

@@ -17,7 +17,7 @@ from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.errors import RecordHeld
-from seeder.history import Run
+from seeder.history import Run, inserting
 from seeder.maintenance import prune
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.matviews.locks import lock as matview_lock
@@ -312,6 +312,61 @@ def test_a_run_whose_end_can_not_be_recorded_lets_others_have_its_slot(
         done.result(timeout=30)
     assert equipment.history.run(own).status == {"succeed": "success", "retry": "pending"}[end]
     equipment.databases.dispose()
+
+
+@contextmanager
+def referring(platform: Platform, table: str) -> Iterator[None]:
+    """A foreign key of the schema's owners."""
+    platform.sql(
+        f"alter table reporting.{table} add constraint of_manifest foreign key (manifest_id)"
+        " references reporting.seeder_custom_report_manifest (id) not valid"
+    )
+    try:
+        yield
+    finally:
+        platform.sql(f"alter table reporting.{table} drop constraint of_manifest")
+
+
+@ON_EACH_VERSION
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("table", ["seeder_run_history", "seeder_job_status"])
+def test_a_run_that_refers_to_a_held_row_is_recorded_by_the_sweep_once_it_is_free(
+    platform: Platform, app: Celery, equipment: Equipment, table: str
+) -> None:
+    platform.custom(1)
+    platform.custom(2)
+    with referring(platform, table):
+        with person(platform, ROWS["custom manifest"]):
+            with soon():
+                told = seed(app, equipment, Selection())
+            assert (told.queued, told.locked) == (1, {"custom-1"})
+            assert "the sweep tries again each minute" in next(iter(told.not_recorded.values()))
+            assert 'relation "seeder_custom_report_manifest"' in next(iter(told.not_recorded.values()))
+            with soon():
+                sweep_and_requeue(app, equipment, 0.0)
+            assert set(shown(platform)) == {"report_2"}
+            assert refresh_all(equipment, told) == {}
+        sweep_and_requeue(app, equipment, 0.0)
+        run_id, status = shown(platform)[HELD]
+        assert status == "pending"
+        assert run_id in on_their_way(app, [REFRESH_QUEUE])
+        refresh(equipment, run_id)
+        # It was asked for, and no more than once.
+        sweep_and_requeue(app, equipment, 0.0)
+        assert shown(platform)[HELD] == (run_id, "success")
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_many_runs_that_refer_to_held_rows_keep_the_others_for_seconds_only(
+    platform: Platform, app: Celery, equipment: Equipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inserting, "WAIT_SECONDS", 0.5)
+    for number in range(1, 65):
+        platform.custom(number)
+    held = "select from reporting.seeder_custom_report_manifest where id < 50 for update"
+    with referring(platform, "seeder_run_history"), person(platform, held), soon():
+        told = seed(app, equipment, Selection())
+    assert (told.queued, len(told.locked)) == (15, 49)
 
 
 # --- more than a row --------------------------------------------------------------------------------------

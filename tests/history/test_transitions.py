@@ -336,12 +336,12 @@ def test_a_constraint_of_the_owners_refuses_only_its_rows(
             for n in range(17)
         ]
         refused = platform.history.queue(runs).refused
-        assert [run.run_id for run, _ in refused] == ["n1.custom-3", "n1.custom-11"]
-        assert all("\n" not in reason and reason for _, reason in refused)
+        assert [one.run.run_id for one in refused] == ["n1.custom-3", "n1.custom-11"]
+        assert all("\n" not in one.reason and one.reason and not one.passing for one in refused)
         assert len(statuses(platform, "n1")) == 15
         assert platform.status("t3") is None
         refused = platform.history.refuse([Refusal(run, "no") for run in runs[3:5]])
-        assert [run.run_id for run, _ in refused] == ["n1.custom-3"]
+        assert [one.run.run_id for one in refused] == ["n1.custom-3"]
 
 
 def test_fan_outs_in_opposite_order_do_not_deadlock(platform: Platform) -> None:
