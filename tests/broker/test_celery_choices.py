@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery.app.utils import detect_settings
 from kombu.entity import Exchange, Queue
+from support.forked import run_module
 
 from seeder.app import celery_settings
 from seeder.broker.celery_choices import FIXED, FIXED_OPTIONS, JOINED, MODULE, Loader, beside
@@ -46,32 +47,20 @@ def another(name: str) -> Any:
 def in_a_process(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Something of Celery's with the folder's celeryconfig.py; no server is there, nor asked for."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SEEDER_", "CELERY_"))}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={
-            **own,
-            "PYTHONPATH": str(ROOT),
-            "SEEDER_DATABASE_URL": "postgresql://127.0.0.1:1/x",
-            "SEEDER_BROKER_URL": BROKER,
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    servers = {"SEEDER_DATABASE_URL": "postgresql://127.0.0.1:1/x", "SEEDER_BROKER_URL": BROKER}
+    return run_module(arguments, cwd=folder, env={**own, **servers, **environment})
 
 
 def running(folder: Path, *names: str) -> Any:
-    shown = in_a_process(folder, "-c", SHOW, *names)
+    (folder / "show.py").write_text(SHOW)
+    shown = in_a_process(folder, "show", *names)
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)
 
 
 def stop(folder: Path, **environment: str) -> str:
     """The line with which a worker doesn't start."""
-    shown = in_a_process(folder, "-m", "celery", "-A", "seeder", "worker", **environment)
+    shown = in_a_process(folder, "celery", "-A", "seeder", "worker", **environment)
     (line,) = shown.stderr.splitlines()
     assert (shown.returncode, line[:8], shown.stdout) == (2, "seeder: ", "")
     return line.removeprefix("seeder: ")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,7 +63,7 @@ def site(browser: Browser, world: World, night: Any) -> Iterator[Site]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "seeder", "web", f"--port={port}"]
+    command = ["seeder", "web", f"--port={port}"]
     with world.process("web", command, "Uvicorn running on", api_token=TOKEN) as web:
         web.ready()
         site = Site(world, web, f"http://127.0.0.1:{port}")

@@ -1,27 +1,18 @@
 """Wrong use and configuration: one line on stderr that says what to do, exit code 2, never a traceback."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.forked import run_module
 
 NOTHING_THERE = "postgresql://someone:geheim@127.0.0.1:1/reporting"
 
 
-def seeder(folder: Path, *arguments: str, program=("-m", "seeder"), **settings: str):
+def seeder(folder: Path, *arguments: str, program=("seeder",), **settings: str):
     """The command in a process of its own, as a user has it, with only these settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SEEDER_")}
-    return subprocess.run(
-        [sys.executable, *program, *arguments],
-        cwd=folder,
-        env={**clean, **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_module([*program, *arguments], cwd=folder, env={**clean, **settings})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +93,7 @@ def test_it_is_told_in_one_line(tmp_path: Path, arguments, settings, words) -> N
 def test_celerys_own_command_tells_it_in_one_line_too(
     tmp_path: Path, settings: dict[str, str], words: str
 ) -> None:
-    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"), **settings)
+    done = seeder(tmp_path, "worker", program=("celery", "-A", "seeder"), **settings)
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
@@ -112,7 +103,7 @@ def test_celerys_own_command_tells_it_in_one_line_too(
 def test_a_pool_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "celeryconfig.py").write_text("worker_pool = 'nosuch'\n")
     urls = {"SEEDER_DATABASE_URL": NOTHING_THERE, "SEEDER_BROKER_URL": "redis://127.0.0.1:1/0"}
-    done = seeder(tmp_path, "worker", program=("-m", "celery", "-A", "seeder"), **urls)
+    done = seeder(tmp_path, "worker", program=("celery", "-A", "seeder"), **urls)
     assert done.returncode == 2
     assert "worker_pool to 'nosuch', which can't be loaded (No module named 'nosuch')" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -5,8 +5,6 @@ import hashlib
 import io
 import lzma
 import os
-import subprocess
-import sys
 import time
 import zipfile
 from contextlib import closing
@@ -18,6 +16,7 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from support.forked import run_module
 
 from seeder import schema
 from seeder.demo import load
@@ -122,10 +121,7 @@ def test_loading_into_a_configured_database_tells_what_its_owners_have_to_do(
         schema.apply(connection, "reporting", "public.agency")
     engine.dispose()
     environment = {"PATH": os.environ["PATH"], "SEEDER_DATABASE_URL": copy_url, "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "seeder", "demo", "load"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = run_module(["seeder", "demo", "load"], cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "143 manifests." in done.stdout
     assert "differs from the contract in 1 place: seeder schema check lists them." in done.stdout

@@ -3,8 +3,6 @@ commands, Flower, the record, the command line, the API."""
 
 import base64
 import json
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -18,6 +16,7 @@ from celery import Celery
 from fastapi.testclient import TestClient
 from redis import Redis
 from sqlalchemy.engine import make_url
+from support.forked import run_module
 from support.processes import celery, clean_environment, wait_until
 from support.world import World
 
@@ -103,15 +102,7 @@ def numbers(world: World) -> list[int]:
 
 def said_by(world: World, *command: str, **settings: str) -> str:
     """What a command in a process of its own says, on both channels."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=world.folder,
-        env=clean_environment({**world.environment, **settings}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_module(command, cwd=world.folder, env=clean_environment({**world.environment, **settings}))
     return done.stdout + done.stderr
 
 

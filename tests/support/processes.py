@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 from pytest_celery import CeleryTestWorker
+from support.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,8 @@ def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 class Process:
-    """One command with its log in a file of the folder, started at once."""
+    """``python -m`` with its log in a file of the folder, started at once. Where it is to import anew what
+    is read at import, ``begin`` is ``started``."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Process:
         command: Sequence[str],
         environment: Mapping[str, str],
         ready_words: str,
+        begin: Callable[..., Any] = Forked,
     ) -> None:
         self.name = f"{name}{next(_numbers)}"
         self.log = folder / f"{self.name}.log"
@@ -59,19 +62,16 @@ class Process:
         self._command = [word.replace("{name}", self.name) for word in command]
         self._environment = environment
         self._ready_words = ready_words
+        self._begin = begin
         STARTED.append(self)
         self._start()
 
     def _start(self) -> None:
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                self._command,
-                cwd=self._folder,
-                env=clean_environment(self._environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+            environment = clean_environment(self._environment)
+            self.popen = self._begin(
+                self._command, cwd=self._folder, env=environment, stdout=output, stderr=output
             )
 
     def stop(self) -> int:
@@ -158,8 +158,13 @@ class Worker(CeleryTestWorker):
         wait_until(message or f"{self.name()} logs {log!r}", lambda: log in self.logs(), timeout)
 
 
+def started(arguments: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
+    """What ``Forked`` is, as a process that imports everything itself."""
+    return subprocess.Popen([sys.executable, "-m", *arguments], stdin=subprocess.DEVNULL, **more)
+
+
 def celery(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "seeder", *arguments]
+    return ["celery", "-A", "seeder", *arguments]
 
 
 def pool_arguments(pool: str) -> tuple[str, ...]:

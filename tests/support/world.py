@@ -6,7 +6,7 @@ when it is refreshed twice at once, and can be held in the middle of a refresh f
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from psycopg2.extras import NamedTupleCursor
 from redis import Redis
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from support.forked import Forked
 from support.processes import Process, Worker, celery, wait_until
 
 from seeder.app import celery_settings
@@ -97,22 +98,33 @@ class World:
         self.equipment.databases.dispose()
 
     @contextmanager
-    def worker(self, *arguments: str, app: str = "seeder", **settings: str) -> Iterator[Worker]:
+    def worker(
+        self,
+        *arguments: str,
+        app: str = "seeder",
+        begin: Callable[..., Any] = Forked,
+        **settings: str,
+    ) -> Iterator[Worker]:
         """``celery -A seeder worker``, ready, with its default pool unless the arguments name another."""
         # Neither gossip nor mingling is of use among one or two workers; it is a second of each start.
         quick = ("--without-mingle", "--without-gossip", "-l", "INFO", "-n", "{name}@%h")
         command = celery("worker", *quick, *arguments)
         command[command.index("seeder")] = app
-        with self.process("worker", command, " ready.", **settings) as process:
+        with self.process("worker", command, " ready.", begin, **settings) as process:
             process.ready()
             yield Worker(process, self.app)
 
     @contextmanager
     def process(
-        self, name: str, command: Sequence[str], ready_words: str, **settings: str
+        self,
+        name: str,
+        command: Sequence[str],
+        ready_words: str,
+        begin: Callable[..., Any] = Forked,
+        **settings: str,
     ) -> Iterator[Process]:
         environment = {**self.environment, **{f"SEEDER_{key.upper()}": v for key, v in settings.items()}}
-        process = Process(self.folder, name, command, environment, ready_words)
+        process = Process(self.folder, name, command, environment, ready_words, begin)
         try:
             yield process
         finally:

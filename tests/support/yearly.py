@@ -1,13 +1,12 @@
 """A tick of the schedule that was an hour ago and comes once a year, so that it stays the latest; and what
 its seeding looks like in the record."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis import Redis
 from support.contract import as_it_is, new_run
+from support.forked import run_module
 from support.processes import clean_environment, wait_until
 from support.world import World
 
@@ -40,18 +39,10 @@ def begin_anew(world: World) -> None:
     world.sql("update reporting.seeder_run_history set created_at = %s", TICK - timedelta(days=1))
 
 
-def python(world: World, *arguments: str, **settings: str) -> Any:
-    """A Python program of that world, to its end."""
+def ran(world: World, *arguments: str, **settings: str) -> Any:
+    """``python -m`` with these arguments in that world, to its end."""
     environment = {**world.environment, **{f"SEEDER_{name.upper()}": v for name, v in settings.items()}}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=clean_environment(environment),
-        cwd=world.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_module(arguments, cwd=world.folder, env=clean_environment(environment))
 
 
 def runs(world: World) -> dict[str, str]:

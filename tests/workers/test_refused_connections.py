@@ -1,13 +1,12 @@
 """PostgreSQL refuses every connection: workers rest until it lets them in again, and then all runs end."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy.engine import make_url
+from support.forked import run_module
 from support.homes import ask_postgres
 from support.processes import Worker, clean_environment, pool_arguments, wait_until
 from support.world import World
@@ -59,14 +58,7 @@ def test_workers_rest_while_they_are_refused_and_every_run_ends_once(
     with refusing(world, postgres_url):
         wait_until("the worker has noticed", lambda: REFUSED in worker.logs())
         before, started = worker.spent(), time.monotonic()
-        answer = subprocess.run(
-            [sys.executable, "-m", "seeder", "refresh"],
-            env=clean_environment(world.environment),
-            cwd=world.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        answer = run_module(["seeder", "refresh"], cwd=world.folder, env=clean_environment(world.environment))
         assert answer.returncode == 2
         assert answer.stderr.startswith("seeder: The reporting database at ")
         assert REFUSED in answer.stderr

@@ -1,8 +1,7 @@
 """A worker that scales by itself, alone with its messages; and one that can't and says so."""
 
-import subprocess
-
 import pytest
+from support.forked import run_module
 from support.processes import celery, clean_environment, wait_until
 from support.world import World
 
@@ -29,10 +28,7 @@ def test_a_pool_scales_by_itself_with_what_there_is_to_do(world: World, kind: st
 
 def test_a_pool_that_can_not_do_what_is_asked_is_told_in_one_line(world: World) -> None:
     command = celery("worker", "-P", "solo", "--autoscale=4,1")
-    environment = clean_environment(world.environment)
-    done = subprocess.run(
-        command, cwd=world.folder, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    done = run_module(command, cwd=world.folder, env=clean_environment(world.environment))
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("seeder: The worker doesn't start: the pool that was")
     assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.processes import Worker, pool_arguments, wait_until
+from support.processes import Worker, pool_arguments, started, wait_until
 from support.world import World
 
 from seeder.history import NewRun
@@ -143,11 +143,12 @@ def test_when_the_grace_is_over_warm_turns_cold_and_another_worker_takes_the_run
 def test_celerys_soft_shutdown_and_its_other_meaning_of_sigterm_hand_back_too(
     world: World, arguments: tuple[str, ...], table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Celery reads it at import.
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     config = world.folder / "celeryconfig.py"
     config.write_text("worker_soft_shutdown_timeout = 0.5\n")
     try:
-        with world.worker(*arguments) as worker:
+        with world.worker(*arguments, begin=started) as worker:
             run_id = held(world, table)
             send(worker, "SIGTERM")
             worker.wait_for_log("Initiating Soft Shutdown")

@@ -10,7 +10,7 @@ from redis import Redis
 from support.fan_out import POINTS
 from support.processes import Process, Worker, celery, wait_until
 from support.world import World
-from support.yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, python, runs
+from support.yearly import ENDED, TICK, YEARLY, begin_anew, check_that_each_manifest_has_one_run, ran, runs
 
 from seeder.seedings.catching_up import catch_up
 from seeder.seedings.overdue import DueTicks
@@ -78,7 +78,7 @@ def test_a_sweep_leaves_word_so_that_nobody_asks_for_another(world: World, worke
 def test_a_fan_out_that_is_killed_is_completed_and_nothing_is_doubled(
     world: World, worker: Worker, point: str
 ) -> None:
-    died = python(world, str(Path(__file__).parents[1] / "support" / "fan_out.py"), point)
+    died = ran(world, "support.fan_out", point)
     assert died.returncode == -9, died.stderr
     is_recorded = point not in ("nothing is recorded", "half the record is written")
     assert set(runs(world)) == (set(ENDED) if is_recorded else set()), "all of it or nothing"

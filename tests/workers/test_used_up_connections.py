@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 from support.emptied import fresh_broker
+from support.forked import run_module
 from support.homes import FAST, new_home, serving
 from support.processes import Process, celery, clean_environment, pool_arguments, wait_until
 from support.world import World
@@ -77,7 +77,7 @@ def website(world: World) -> Iterator[tuple[Process, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "seeder", "web", f"--port={port}"]
+    command = ["seeder", "web", f"--port={port}"]
     with world.process("web", command, "Pages and API on") as web:
         web.ready()
         yield web, port
@@ -92,14 +92,7 @@ def asked(port: int, path: str) -> tuple[int, str]:
 
 
 def command(world: World, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seeder", *words],
-        env=clean_environment(world.environment),
-        cwd=world.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_module(["seeder", *words], cwd=world.folder, env=clean_environment(world.environment))
 
 
 def test_whoever_has_a_connection_goes_on_and_every_run_ends_once(world: World, pool: str) -> None:

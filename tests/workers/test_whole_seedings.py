@@ -1,11 +1,11 @@
 """A seeding from its request to the record, through a real worker with each of the two pools."""
 
 import re
-import subprocess
 from ast import literal_eval
 from typing import Any
 
 import pytest
+from support.forked import run_module
 from support.processes import Worker, celery, clean_environment, wait_until
 from support.world import World
 
@@ -39,15 +39,8 @@ def manifests(world: World) -> None:
 
 def call(world: World, task: str) -> str:
     """``celery -A seeder call``; returns the task's id."""
-    said = subprocess.run(
-        celery("call", task),
-        env=clean_environment(world.environment),
-        cwd=world.folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
+    said = run_module(celery("call", task), cwd=world.folder, env=clean_environment(world.environment))
+    assert said.returncode == 0, said.stderr
     return said.stdout.strip()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sys
 from contextlib import ExitStack
 
 import pytest
@@ -16,7 +15,7 @@ from support.yearly import (
     YEARLY,
     begin_anew,
     check_that_each_manifest_has_one_run,
-    python,
+    ran,
     runs,
 )
 
@@ -38,7 +37,7 @@ MISSED = "missed: nothing ran the schedule's tick"
 def test_a_tick_that_nobody_ran_is_told_of_once_when_it_is_too_late_and_not_run(world: World) -> None:
     with world.equipment.databases.engine().connect() as connection:
         schema.apply(connection, "reporting", "public.agency")
-    told = python(world, "-m", "seeder", "status", "--json", catch_up="1min")
+    told = ran(world, "seeder", "status", "--json", catch_up="1min")
     missed = {"tick": TICK.isoformat(), "seeding_id": SEEDING, "missed": True}
     assert (told.returncode, told.stderr, json.loads(told.stdout)["late"]) == (1, "", missed)
     with ExitStack() as stack:
@@ -53,7 +52,7 @@ def test_a_tick_that_nobody_ran_is_queued_by_the_api_and_run_by_workers_that_com
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "seeder", "web", f"--port={port}"]
+    command = ["seeder", "web", f"--port={port}"]
     with world.process("web", command, "Pages and API on") as web:
         web.ready()
         queued = {**ENDED, **dict.fromkeys(NAMES, "pending")}
