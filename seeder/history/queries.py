@@ -9,11 +9,14 @@ ATTEMPTS = """\
 (select attempts::text from (select h.*) as own
  where pg_typeof(attempts) in ('integer'::regtype, 'bigint'::regtype))::integer"""
 
+#: By the contract ``errors`` is null on a success. Rows from before there was a column ``note`` have a note
+#: there, and are terminal: they are read as what they mean, not changed.
 RUN_COLUMNS = """
 run_id, table_name, report_name, report_type, manifest_id, agency_slug, status, start_time, finish_time,
 duration_seconds, records_processed, bytes_processed, memory_usage_mb, cpu_percentage,
-consecutive_failures, errors,
-(select note::text from (select h.*) as own) as note,
+consecutive_failures,
+case when status <> 'success' then errors end as errors,
+coalesce((select note::text from (select h.*) as own), case status when 'success' then errors end) as note,
 {attempts} as attempts
 """
 

@@ -90,6 +90,18 @@ def test_one_column_is_used_without_the_other(
     assert read(own) == (None, *told)
 
 
+def test_a_note_in_a_success_of_before_the_columns_is_no_error(plain: Platform) -> None:
+    begun(plain)
+    end(plain)
+    plain.sql("update reporting.seeder_run_history set errors = 'Refreshed plain.'")
+    assert read(plain) == (None, "Refreshed plain.", None)
+    alter(plain, BOTH)
+    assert read(plain) == (None, "Refreshed plain.", None)
+    begun(plain, "n2.custom-1")
+    end(plain, run_id="n2.custom-1")
+    assert [run.errors for run in plain.history.runs_of_table("sales")] == [None, None]
+
+
 def test_columns_that_are_added_are_used_from_the_next_start_on(plain: Platform) -> None:
     begun(plain)
     end(plain)
