@@ -14,7 +14,7 @@ ATTEMPTS = """\
 RUN_COLUMNS = """
 run_id, table_name, report_name, report_type, manifest_id, agency_slug, status, start_time, finish_time,
 duration_seconds, records_processed, bytes_processed, memory_usage_mb, cpu_percentage,
-consecutive_failures,
+coalesce(consecutive_failures, 0) as consecutive_failures,
 case when status <> 'success' then errors end as errors,
 coalesce((select note::text from (select h.*) as own), case status when 'success' then errors end) as note,
 {attempts} as attempts

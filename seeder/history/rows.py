@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from seeder.history.cancelled import is_cancelled
+from seeder.models import RunStatus
+
 
 @dataclass(frozen=True)
 class NewRun:
@@ -102,6 +105,10 @@ class Run:
     note: str | None
     #: How many tries have ended or were lost so far; None is none, or that the column isn't there.
     attempts: int | None
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.status == RunStatus.ERROR and is_cancelled(self.errors)
 
     @property
     def seen(self) -> Seen:

@@ -27,8 +27,7 @@ from seeder.web.api.answers import (
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.services import services
 from seeder.web.wire.base import ReportKind, Status
-from seeder.web.wire.history import HistoryPage, RunPage
-from seeder.web.wire.mapping import history_row, run_row
+from seeder.web.wire.history import HistoryPage, HistoryRow, RunPage, RunRow
 
 router = APIRouter(tags=["history"], responses=ERRORS | UNCHANGED)
 
@@ -88,7 +87,9 @@ async def job_history(
     def page() -> bytes:
         found, end = here.runs.of_table(wanted, before, asked.limit)
         following = cursor(table_name, [end]) if end else None
-        return json_bytes(HistoryPage(items=[history_row(run) for run in found], next=following))
+        return json_bytes(
+            HistoryPage(items=[HistoryRow.model_validate(run) for run in found], next=following)
+        )
 
     made = await here.read(snapshot.kept, key, page)
     return answer(request, tag, lambda: made)
@@ -116,7 +117,7 @@ async def history(request: Request, asked: Annotated[RunsAsked, Query()]) -> Res
     before = _place(place(OF_ALL, asked.cursor)) if asked.cursor else None
     found, end = await here.read(here.runs.of_all, wanted, before, asked.limit)
     body = RunPage(
-        items=[run_row(run) for run in found],
+        items=[RunRow.model_validate(run) for run in found],
         next=cursor(OF_ALL, [end.start_time.isoformat(), end.id]) if end else None,
     )
     return tagged(request, json_bytes(body))

@@ -23,8 +23,7 @@ from seeder.web.api.answers import (
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.services import services
 from seeder.web.wire.base import ReportKind, Status
-from seeder.web.wire.jobs import JobDetail, JobPage
-from seeder.web.wire.mapping import job_row
+from seeder.web.wire.jobs import JobDetail, JobPage, JobRow
 
 router = APIRouter(tags=["jobs"], responses=ERRORS | UNCHANGED)
 
@@ -104,7 +103,9 @@ def job_page(snapshot: Snapshot, asked: JobsAsked) -> JobPage:
     except TypeError:
         raise HTTPException(409, BAD) from None
     return JobPage(
-        items=[job_row(one) for one in page], next=cursor(of, end) if end else None, total=found.total
+        items=[JobRow.model_validate(one) for one in page],
+        next=cursor(of, end) if end else None,
+        total=found.total,
     )
 
 
@@ -117,8 +118,13 @@ async def job(request: Request, table_name: TableName) -> Response:
     found = snapshot.of_table(table_name)
     if not found:
         raise UnknownTable(table_name=table_name)
+
+    def body() -> bytes:
+        rows = [JobRow.model_validate(one) for one in found]
+        return json_bytes(JobDetail(job=rows[0], others=rows[1:]))
+
     return answer(
         request,
         version_tag(request, snapshot.version, "job", table_name),
-        lambda: json_bytes(JobDetail(job=job_row(found[0]), others=[job_row(one) for one in found[1:]])),
+        body,
     )

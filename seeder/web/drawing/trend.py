@@ -6,7 +6,6 @@ from datetime import datetime
 from statistics import median_low
 
 from seeder.history import Run
-from seeder.history.cancelled import is_cancelled
 from seeder.models import RunStatus
 from seeder.web.drawing.scales import Scale, round_up_seconds, whole
 from seeder.wording import brief, lasted, number, took
@@ -91,7 +90,7 @@ def _seconds(run: Run) -> float:
 
 def _end(run: Run) -> str:
     """Its status, or that somebody ended it."""
-    return "cancelled" if run.status == RunStatus.ERROR and is_cancelled(run.errors) else run.status
+    return "cancelled" if run.is_cancelled else run.status
 
 
 def rows(newest_first: Sequence[Run]) -> Chart | None:

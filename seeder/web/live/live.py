@@ -16,8 +16,7 @@ from seeder.monitoring import Look, Monitor, MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line
 from seeder.web.live.feed import Feed
 from seeder.web.live.timeouts import SNAPSHOT_SECONDS, in_time
-from seeder.web.wire.jobs import Changes
-from seeder.web.wire.mapping import job_change
+from seeder.web.wire.jobs import Changes, JobChange
 
 Made = TypeVar("Made")
 
@@ -166,7 +165,9 @@ class Live:
             listed = changed if len(changed) <= MOST_LISTED else ()
             count = len(look.snapshot.jobs) if look.changed is None else len(changed)
             told = Changes(
-                version=look.snapshot.version, count=count, jobs=[job_change(one) for one in listed]
+                version=look.snapshot.version,
+                count=count,
+                jobs=[JobChange.model_validate(one) for one in listed],
             )
             self.feed.publish("changes", to_json(told, by_alias=True).decode())
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AliasPath, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import WithJsonSchema
 
@@ -25,13 +25,20 @@ ReportKind = Literal["custom", "canned"]
 TABLE = "agency_ua_sales"
 
 
-def value(default: Any = ..., description: str = "", example: Any = None, **more: Any) -> Any:
-    """A field with what the OpenAPI document says of it."""
+def value(
+    default: Any = ..., description: str = "", example: Any = None, source: str | None = None, **more: Any
+) -> Any:
+    """A field with what the OpenAPI document says of it.
+
+    ``source`` is the attribute that it is read from where that has another name, such as ``job.status``.
+    """
+    if source is not None:
+        more["validation_alias"] = AliasPath(*source.split("."))
     return Field(default, description=description, examples=[example], **more)
 
 
 class Wire(BaseModel):
-    """One of them."""
+    """One of them; ``model_validate`` reads it from one of our own values, attribute by attribute."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -39,6 +46,7 @@ class Wire(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         strict=True,
+        from_attributes=True,
         frozen=True,
         extra="forbid",
         json_schema_serialization_defaults_required=True,

@@ -44,7 +44,9 @@ class HistoryPage(Wire):
 class RunRow(HistoryRow):
     """One run, with what it was of."""
 
-    id: int = value(description="manifest_id; unique together with reportType.", example=12)
+    id: int = value(
+        source="manifest_id", description="manifest_id; unique together with reportType.", example=12
+    )
     report_type: ReportKind = value(
         description="Which of the two manifest tables id is of.", example="custom"
     )

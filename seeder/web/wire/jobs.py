@@ -1,4 +1,4 @@
-"""Jobs: manifests with their latest run, and what has changed of them."""
+"""Jobs: manifests with their latest run, and what has changed of them; read from a MonitoredJob."""
 
 from seeder.web.wire.base import TABLE, Moment, ReportKind, Status, Wire, value
 
@@ -6,40 +6,64 @@ from seeder.web.wire.base import TABLE, Moment, ReportKind, Status, Wire, value
 class JobRow(Wire):
     """One manifest with its latest run; a row of the monitoring list."""
 
-    id: int = value(description="manifest_id; unique together with reportType.", example=12)
-    report_name: str = value(description="What people call the report.", example="Sales by month")
-    table_name: str = value(description="The matview, as the record has it.", example=TABLE)
+    id: int = value(
+        source="job.manifest_id", description="manifest_id; unique together with reportType.", example=12
+    )
+    report_name: str = value(
+        source="job.report_name", description="What people call the report.", example="Sales by month"
+    )
+    table_name: str = value(
+        source="job.table_name", description="The matview, as the record has it.", example=TABLE
+    )
     report_type: ReportKind = value(
-        description="Which of the two manifest tables id is of.", example="custom"
+        source="job.report_type", description="Which of the two manifest tables id is of.", example="custom"
     )
     status: Status | None = value(
-        description="Of the last run; null where there was none.", example="success"
+        source="job.status", description="Of the last run; null where there was none.", example="success"
     )
     duration_seconds: int | None = value(
-        description="Of the last run that ended, in seconds, rounded up.", example=42
+        source="job.duration_seconds",
+        description="Of the last run that ended, in seconds, rounded up.",
+        example=42,
     )
     start_time: Moment | None = value(
+        source="job.start_time",
         description="When the last run began, or was queued where it hasn't.",
         example="2026-11-24T02:00:03.120000+00:00",
     )
     consecutive_failures: int = value(
-        description="Runs in a row that ended in error, or were cancelled.", example=0
+        source="job.consecutive_failures",
+        description="Runs in a row that ended in error, or were cancelled.",
+        example=0,
     )
-    agency_id: int | None = value(description="The agency's id.", example=7)
+    agency_id: int | None = value(source="job.agency_id", description="The agency's id.", example=7)
     agency_name: str | None = value(
-        description="The agency's name, where there is an agency table.", example="North Port"
+        source="job.agency_name",
+        description="The agency's name, where there is an agency table.",
+        example="North Port",
     )
-    agency_slug: str = value(description="The agency's short name.", example="north-port")
-    last_errors: str | None = value(description="What went wrong last; null after a success.", example=None)
+    agency_slug: str = value(
+        source="job.agency_slug", description="The agency's short name.", example="north-port"
+    )
+    last_errors: str | None = value(
+        source="job.last_errors", description="What went wrong last; null after a success.", example=None
+    )
     last_run_id: str | None = value(
-        description="The last run, as in Celery and Flower.", example="20261124T0200Z.custom-12"
+        source="job.last_run_id",
+        description="The last run, as in Celery and Flower.",
+        example="20261124T0200Z.custom-12",
     )
     finish_time: Moment | None = value(
+        source="job.finish_time",
         description="When the last run ended; null while it hasn't.",
         example="2026-11-24T02:00:45.007000+00:00",
     )
-    records_processed: int | None = value(description="Rows after the last run.", example=18250)
-    bytes_processed: int | None = value(description="Size of the matview, indexes included.", example=2490368)
+    records_processed: int | None = value(
+        source="job.records_processed", description="Rows after the last run.", example=18250
+    )
+    bytes_processed: int | None = value(
+        source="job.bytes_processed", description="Size of the matview, indexes included.", example=2490368
+    )
     next_run: Moment | None = value(
         description="The next tick of the schedule; null where the manifest is switched off.",
         example="2026-11-25T02:00:00+00:00",
@@ -86,15 +110,15 @@ class JobDetail(Wire):
 class JobChange(Wire):
     """A job whose latest run, or whose flags, have changed."""
 
-    table_name: str = value(example=TABLE)
-    report_type: ReportKind = value(example="custom")
-    id: int = value(example=12)
-    status: Status | None = value(example="running")
-    run_id: str | None = value(example="20261124T0200Z.custom-12")
-    start_time: Moment | None = value(example="2026-11-24T02:00:03.120000+00:00")
-    finish_time: Moment | None = value(example=None)
-    duration_seconds: int | None = value(example=42)
-    consecutive_failures: int = value(example=0)
+    table_name: str = value(source="job.table_name", example=TABLE)
+    report_type: ReportKind = value(source="job.report_type", example="custom")
+    id: int = value(source="job.manifest_id", example=12)
+    status: Status | None = value(source="job.status", example="running")
+    run_id: str | None = value(source="job.last_run_id", example="20261124T0200Z.custom-12")
+    start_time: Moment | None = value(source="job.start_time", example="2026-11-24T02:00:03.120000+00:00")
+    finish_time: Moment | None = value(source="job.finish_time", example=None)
+    duration_seconds: int | None = value(source="job.duration_seconds", example=42)
+    consecutive_failures: int = value(source="job.consecutive_failures", example=0)
     is_failing: bool = value(example=False)
     is_cancelled: bool = value(example=False)
     is_long_running: bool = value(example=False)
