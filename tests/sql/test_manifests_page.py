@@ -16,7 +16,7 @@ from seeder.sql.words import UNITS
 PAGE = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text()
 PARTS = re.split(r"\n## (?:The query|Directives|When the SQL changes)\n", PAGE)
 NAMES, QUERIES, DIRECTIVES, _ = (re.findall(r"^\| `(.+)` \| (.+) \|$", part, re.M) for part in PARTS)
-SAID, BAD_DIRECTIVES, CHECKS = DIRECTIVES[:6], DIRECTIVES[6:11], DIRECTIVES[11:]
+SAID, BAD_DIRECTIVES, CHECKS = DIRECTIVES[:7], DIRECTIVES[7:12], DIRECTIVES[12:]
 EXAMPLES = re.findall(r"^```sql\n(.+?)^```$", PAGE, re.M | re.S)
 VALUES = {"agency_id": 7, "agency_slug": "ua", "manifest_id": 12}
 
