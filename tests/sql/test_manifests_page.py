@@ -73,7 +73,7 @@ def test_the_grammar_has_every_word() -> None:
 
 def test_the_page_has_examples_of_each() -> None:
     assert (len(EXAMPLES), len(NAMES), len(QUERIES)) == (4, 9, 11)
-    assert (len(SAID), len(BAD_DIRECTIVES), len(CHECKS)) == (6, 5, 4)
+    assert (len(SAID), len(BAD_DIRECTIVES), len(CHECKS)) == (7, 5, 4)
     rendered = render_table_name("sales_{agency_slug}", agency_slug="North-2", agency_id=1, manifest_id=1)
     assert rendered == "sales_north_2"
     assert f"`{rendered}`" in PAGE
