@@ -8,7 +8,7 @@ import structlog
 from seeder.errors import ManifestError
 from seeder.manifests import Manifest
 from seeder.manifests.sharing import Shared
-from seeder.matviews.policy import Policy
+from seeder.matviews import Policy
 from seeder.matviews.query.reads import reads, reads_by_sql_alone
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line

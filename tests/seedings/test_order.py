@@ -6,7 +6,7 @@ import pytest
 
 from seeder.config.settings import Settings
 from seeder.manifests import Manifest, owned
-from seeder.matviews.policy import policy_of
+from seeder.matviews import policy_of
 from seeder.models import ReportType
 from seeder.postgres.databases import Databases
 from seeder.seedings.graph import Graph
