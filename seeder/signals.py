@@ -26,6 +26,7 @@ from seeder.runs.message import Message, NotClaimed
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.shutdown import end_revoked, hand_back
 from seeder.runs.waiting import WaitingRoom
+from seeder.seedings.release import Release
 from seeder.tasks import refresh_manifest
 from seeder.wording import first_line
 
@@ -84,7 +85,11 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 @signals.task_failure.connect(sender=refresh_manifest)
 def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     """→ error. What ended a pool process is told in the worker's main process."""
-    if isinstance(exception, TimeLimitExceeded) or CLOSING.is_set():
+    if isinstance(exception, TimeLimitExceeded):
+        # The request has ended it.
+        release().after(task_id)
+        return
+    if CLOSING.is_set():
         # The request ends it, or the shutdown has it in hand (seeder.runs.shutdown).
         return
     if isinstance(exception, WorkerLostError):
@@ -117,14 +122,17 @@ def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
     """→ error, for a revoke from Flower or `celery control`. Fires in the worker's main process."""
     when = "in the middle of the run" if terminated else "before it started"
     end_revoked(request.id, request.kwargs, f"a revoke through Celery {when}.")
+    release().after(request.id)
 
 
 @signals.task_postrun.connect(sender=refresh_manifest)
-def let_go(task: Any, **_: Any) -> None:
+def let_go(task_id: str, task: Any, **_: Any) -> None:
     """Whatever happened, the lock doesn't outlive the task; and who waits for it is told."""
     run = getattr(task.request, "run", None)
     if isinstance(run, Claim):
         run.release()
+    if not isinstance(getattr(run, "error", None), TurnAwaited):
+        release().after(task_id)
     if message := getattr(task.request, "message", None):
         error = getattr(run, "error", None)
         waiting_room().call_next(message, error if isinstance(error, TurnAwaited) else None)
@@ -150,6 +158,11 @@ def sweep_at_start(sender: Any, **_: Any) -> None:
         app.send_task("seeder.sweep")
     except TROUBLE as error:
         log.warning("no sweep at the start; beat sends one each minute", reason=one_line(error))
+
+
+@cache
+def release() -> Release:
+    return Release(app, equipment())
 
 
 @cache

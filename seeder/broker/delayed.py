@@ -30,7 +30,7 @@ BATCH = 500
 # The scripts, those that only read too, derive every key from the first: kombu's client puts a deployment's
 # key prefix before that one only, and before none of HKEYS or ZCARD (5.7). A float becomes text with 17
 # digits by string.format, with 14 by Lua's own conversion.
-_BEGIN = """
+BEGIN = """
 local deferred = KEYS[1]
 local messages, turns, turn = deferred .. '.messages', deferred .. '.turns', deferred .. '.turn.'
 local time = redis.call('TIME')
@@ -55,7 +55,7 @@ end
 """
 
 DEFER = (
-    _BEGIN
+    BEGIN
     + """
 local run_id, seconds, kept = ARGV[1], ARGV[2], ARGV[3]
 redis.call('HSET', messages, run_id, kept)
@@ -64,7 +64,7 @@ redis.call('ZADD', deferred, number(now + seconds), run_id)
 )
 
 PARK = (
-    _BEGIN
+    BEGIN
     + """
 local name, rank, run_id, kept, seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 redis.call('HSET', messages, run_id, kept)
@@ -74,7 +74,7 @@ redis.call('ZADD', turns, 'NX', number(now + seconds), name)
 )
 
 CALL = (
-    _BEGIN
+    BEGIN
     + """
 local moved = 0
 for _, name in ipairs(ARGV) do
@@ -86,7 +86,7 @@ return moved
 )
 
 MOVE_DUE = (
-    _BEGIN
+    BEGIN
     + """
 local seconds, batch = ARGV[1], ARGV[2]
 for _, run_id in ipairs(redis.call('ZRANGEBYSCORE', deferred, '-inf', number(now), 'LIMIT', 0, batch)) do
@@ -114,7 +114,7 @@ COUNT_TURNS = "return redis.call('ZCARD', KEYS[1] .. '.turns')"
 
 #: Until when a run is delayed; or for which of these turns it waits, and how many runs are ahead of it.
 WHEREABOUTS = (
-    _BEGIN
+    BEGIN
     + """
 local run_id = ARGV[1]
 if redis.call('HEXISTS', messages, run_id) == 0 then return false end

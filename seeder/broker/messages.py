@@ -42,12 +42,7 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
     try:
         with app.producer_or_acquire() as producer, producer.batch():
             for one in planned:
-                kwargs = {
-                    "report_type": str(one.run.report_type),
-                    "manifest_id": one.run.manifest_id,
-                    "table_name": one.run.table_name,
-                    "database_id": one.database_id,
-                }
+                kwargs = _arguments(one)
                 app.send_task(
                     TASK,
                     kwargs=kwargs,
@@ -62,6 +57,33 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
                 )
     except TROUBLE as error:
         raise broker_trouble(app, error) from error
+
+
+def ready_to_wait(app: Celery, channel: Any, one: Planned) -> Ready:
+    """The message of a run as ``publish`` would have it, for the queue that it goes to when it has waited."""
+    kwargs = _arguments(one)
+    sent = app.amqp.as_task_v2(
+        one.run.run_id,
+        TASK,
+        (),
+        kwargs,
+        retries=one.retries,
+        ignore_result=None,
+        argsrepr="()",
+        kwargsrepr=repr(kwargs),
+    )
+    # A queue's own exchange is the nameless one to kombu, whose messages bear the queue's name (kombu 5.7).
+    place = {"priority": one.priority, "exchange": "", "routing_key": queue_of_run(app, one.database_id)}
+    return _ready(channel, one.run.run_id, sent, place, one.usual_seconds)
+
+
+def _arguments(one: Planned) -> dict[str, Any]:
+    return {
+        "report_type": str(one.run.report_type),
+        "manifest_id": one.run.manifest_id,
+        "table_name": one.run.table_name,
+        "database_id": one.database_id,
+    }
 
 
 def verify_room(app: Celery) -> None:
@@ -92,8 +114,11 @@ def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[s
 def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
     """The message of a task's request as kombu would write it, for the same queue and priority."""
     sent = app.amqp.as_task_v2(request.id, TASK, request.args, request.kwargs, retries=retries)
-    sent.headers[USUAL_SECONDS] = usual_seconds(request)
-    place = request.delivery_info
+    return _ready(channel, request.id, sent, request.delivery_info, usual_seconds(request))
+
+
+def _ready(channel: Any, run_id: str, sent: Any, place: Mapping[str, Any], usual_seconds: int) -> Ready:
+    sent.headers[USUAL_SECONDS] = usual_seconds
     content_type, encoding, body = serialization.dumps(sent.body, serializer="json")
     message = channel.prepare_message(
         body, place.get("priority"), content_type, encoding, sent.headers, sent.properties
@@ -101,7 +126,7 @@ def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
     # What basic_publish does before it puts a message into its list (kombu 5.7, virtual/base.py).
     channel._inplace_augment_message(message, place["exchange"], place["routing_key"])
     queue = channel._q_for_pri(place["routing_key"], message["properties"]["priority"])
-    return Ready(request.id, channel.global_keyprefix + queue, json.dumps(message))
+    return Ready(run_id, channel.global_keyprefix + queue, json.dumps(message))
 
 
 def usual_seconds(request: Any) -> int:

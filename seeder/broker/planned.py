@@ -16,3 +16,5 @@ class Planned:
     usual_seconds: int = 0
     #: How many tries the run has had.
     retries: int = 0
+    #: The runs that have to end before it is queued.
+    upstreams: frozenset[str] = frozenset()

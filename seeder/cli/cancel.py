@@ -2,15 +2,20 @@
 
 import getpass
 
+from seeder.app import app
 from seeder.cli.printing import console, print_json, status_text, text
 from seeder.equipment import equipment
 from seeder.postgres.databases import database_name
 from seeder.runs.cancelling import Cancellation, Stopped
+from seeder.seedings.release import Release
 
 
 def run(name: str, by: str | None, *, as_json: bool) -> int:
     equipment().databases.verify()
     stopped = Cancellation.of(equipment()).cancel_named(name, by or account())
+    for one in stopped:
+        if one.moved:
+            Release(app, equipment()).after(one.run.run_id)
     if as_json:
         print_json([as_data(one) for one in stopped])
     else:

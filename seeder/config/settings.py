@@ -62,6 +62,13 @@ class OnQueryChange(StrEnum):
     ERROR = "error"
 
 
+class OnUpstreamError(StrEnum):
+    """What becomes of a run when one that it reads has ended in an error."""
+
+    SKIP = "skip"
+    REFRESH = "refresh"
+
+
 #: More takes PostgreSQL's calendar to before its beginning.
 LONGEST_HISTORY_DAYS = 1_000_000
 
@@ -164,6 +171,11 @@ class Settings(BaseSettings):
         "",
         "What must hold of every matview's new rows before they are shown, as in a manifest's expect=( ): "
         "rows > 0, rows_change < 50%.",
+    )
+    on_upstream_error: OnUpstreamError = _setting(
+        OnUpstreamError.SKIP,
+        "When a report that another one reads has failed: skip (the other isn't run either, which counts as "
+        "no failure of its own) or refresh (it is run on the old rows).",
     )
     schedule: Cron = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."

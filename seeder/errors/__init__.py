@@ -26,6 +26,7 @@ from seeder.errors.base import (
     SeederError,
 )
 from seeder.errors.manifest import (
+    CircularReads,
     CopyUnlike,
     DependentsInTheWay,
     DirectiveRefused,
@@ -54,6 +55,7 @@ from seeder.errors.manifest import (
     TextFunctionRefused,
     UnknownDatabase,
     UnknownReport,
+    UpstreamFailed,
 )
 from seeder.errors.temporary import (
     WAITS,
@@ -104,6 +106,7 @@ __all__ = [
     "BrokerUnreachable",
     "CeleryConfigUnusable",
     "CelerySettingFixed",
+    "CircularReads",
     "CopyUnlike",
     "DatabaseFull",
     "DatabaseSilent",
@@ -162,5 +165,6 @@ __all__ = [
     "UnknownRun",
     "UnknownRunOrTable",
     "UnknownTable",
+    "UpstreamFailed",
     "UserError",
 ]

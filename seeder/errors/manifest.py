@@ -138,3 +138,13 @@ class Rejected(ManifestError):
 
 class QueryFailed(ManifestError):
     """{report}"""
+
+
+class CircularReads(ManifestError):
+    """The report reads itself by way of others, so none of them can go first: {circle}. Take one of them out
+    of the other's SQL, or out of its after=."""
+
+
+class UpstreamFailed(ManifestError):
+    """Not run: {table_name} (agency {agency_slug}), which it reads, ended in an error: {reason} Mend that,
+    then refresh it and what reads it: `seeder refresh --table {table_name} --downstream`."""

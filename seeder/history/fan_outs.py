@@ -36,30 +36,47 @@ UNLOCK_FAN_OUT = """
 select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
 """
 
-#: After these locks. Returns for which of the runs another waits already, and which; those aren't recorded. A
+#: After these locks. Returns for which of the runs another waits already, and which (the last of several: it
+#: waits for the most); those aren't recorded. A
 #: pending run has yet to begin its reading, as a success is recorded of a running one only; so it does the
 #: same work if it is of the same manifest. One queued longer ago than the sweep looks back is past help. For
-#: a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md). A run_id that is there
+#: a scheduled seeding only an earlier tick's run will do (docs/decisions/overlap.md), and not for a run that
+#: reads what another run of this seeding, or one queued after it, has yet to refresh. A run_id that is there
 #: already is left as it is: a fan-out may be repeated after a crash half-way.
 #:
 #: Where somebody holds the status row the run is recorded all the same and shown later, at the latest when it
 #: starts. Another run that is pending there, as far as can be seen without the lock, will do too: it reads
 #: nothing before this statement, whatever its start is recorded as.
 QUEUE = """
-with asked as (
+with recursive asked as (
     select *
     from jsonb_to_recordset(%(runs)s) as h
         (run_id text, manifest_id integer, table_name text, report_name text, agency_id integer,
          agency_slug text, report_type text)
-), waiting as (
-    select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id
+), edge as (
+    select * from jsonb_to_recordset(%(edges)s) as edge (run_id text, upstream text)
+), found as (
+    select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id, h.created_at
     from asked
     join {history} h using (table_name, report_type, manifest_id)
     where h.table_name = any(%(tables)s) and h.status = 'pending' and h.run_id <> asked.run_id
       and h.start_time > now() - make_interval(days => %(days)s)
       and (not %(scheduled)s or right(split_part(h.run_id, '.', 1), 1) = 'Z')
       and not exists (select from {history} own where own.run_id = asked.run_id)
-    order by asked.run_id, h.id
+    order by asked.run_id, h.id desc
+), anew (run_id) as (
+    select run_id from asked where run_id not in (select asked_run_id from found)
+  union
+    select edge.run_id
+    from edge
+    left join found mine on mine.asked_run_id = edge.run_id
+    left join found its on its.asked_run_id = edge.upstream
+    where its.created_at > mine.created_at
+       or exists (select from {history} there where there.run_id = edge.upstream)
+  union
+    select edge.run_id from anew join edge on edge.upstream = anew.run_id
+), waiting as (
+    select * from found where asked_run_id not in (select run_id from anew)
 ), recorded as (
     insert into {history}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
@@ -112,4 +129,27 @@ with recorded as (
     select * from recorded where run_id = any(%(shown)s)
 ){show}
 returning last_run_id
+"""
+
+TABLES = """
+select distinct table_name from {history} where run_id = any(%(run_ids)s)
+"""
+
+#: Pending runs that are not done, as what they read has failed; after LOCK_STATUSES. No failures, and they
+#: say nothing of a duration: the one shown stays that of the last run.
+NOT_RUN = """
+with asked as (
+    select * from jsonb_to_recordset(%(runs)s) as asked (run_id text, errors text)
+), moved as (
+    update {history} h
+    set status = 'error',
+        finish_time = clock_timestamp(),
+        errors = asked.errors,
+        consecutive_failures = {failures_so_far},
+        updated_at = clock_timestamp()
+    from asked
+    where h.run_id = asked.run_id and h.status = 'pending' and h.table_name <> all(%(held)s)
+    returning h.*
+){instead}, shown as ({shown})
+select run_id from moved
 """

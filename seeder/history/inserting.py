@@ -7,7 +7,7 @@ for as long as others hold it.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Self
@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 #: A run's columns.
 Row = dict[str, Any]
+
+#: Of each run of a fan-out those of the same one that it is to wait for.
+Upstreams = Mapping[str, frozenset[str]]
 
 #: Classes of SQLSTATE that are about the values of a row: data exceptions, constraints, and a name too long
 #: for its index (https://www.postgresql.org/docs/current/errcodes-appendix.html).
@@ -71,13 +74,15 @@ class ManyRuns:
                 # Where the connection is gone, so is the lock.
                 session.run(self._sql(fan_outs.UNLOCK_FAN_OUT), schema=self._schema, seeding_id=seeding_id)
 
-    def queue(self, session: Session, runs: Sequence[NewRun], *, scheduled: bool) -> Recorded:
+    def queue(
+        self, session: Session, runs: Sequence[NewRun], upstreams: Upstreams, *, scheduled: bool
+    ) -> Recorded:
         """See HistoryRepository.queue."""
         if not runs:
             return Recorded([], {})
         with session.transaction():
             held = self._lock(session, runs)
-            return self._queued(session, runs, held, scheduled=scheduled)
+            return self._queued(session, runs, held, upstreams, scheduled=scheduled)
 
     def refuse(self, session: Session, refusals: Sequence[Refusal]) -> list[NotRecorded]:
         """See HistoryRepository.refuse."""
@@ -96,23 +101,49 @@ class ManyRuns:
             ]
             refused = Insertion(session, self._sql(fan_outs.REFUSE)).of(rows).refused if rows else []
             if later:
-                refused += self._queued(session, later, held, scheduled=False).refused
+                refused += self._queued(session, later, held, {}, scheduled=False).refused
             return refused
 
     def show(self, session: Session, runs: Sequence[NewRun]) -> list[NewRun]:
         """Show those whose status row nobody holds any more; returns the others."""
         with session.transaction():
-            held = self._held(session, runs)
+            held = self._held(session, [run.table_name for run in runs])
             session.run(
                 self._sql(fan_outs.SHOW_QUEUED), run_ids=[run.run_id for run in runs], held=list(held)
             )
         return [run for run in runs if run.table_name in held]
 
+    def not_run(self, session: Session, words: Mapping[str, str]) -> frozenset[str]:
+        """See UpstreamRuns.not_run."""
+        runs = [{"run_id": run_id, "errors": shortened(errors)} for run_id, errors in words.items()]
+        with session.transaction():
+            tables = session.rows(self._sql(fan_outs.TABLES), run_ids=list(words))
+            ended = session.rows(
+                self._sql(fan_outs.NOT_RUN),
+                runs=json.dumps(runs, ensure_ascii=False),
+                held=list(self._held(session, [row.table_name for row in tables])),
+            )
+        return frozenset(row.run_id for row in ended)
+
     def _queued(
-        self, session: Session, runs: Sequence[NewRun], held: frozenset[str], *, scheduled: bool
+        self,
+        session: Session,
+        runs: Sequence[NewRun],
+        held: frozenset[str],
+        upstreams: Upstreams,
+        *,
+        scheduled: bool,
     ) -> Recorded:
         rows = [(run, {**asdict(run), "shown": run.table_name not in held}) for run in runs]
-        done = Insertion(session, self._sql(fan_outs.QUEUE), scheduled=scheduled, days=WINDOW_DAYS).of(rows)
+        edges = [{"run_id": run_id, "upstream": one} for run_id, found in upstreams.items() for one in found]
+        insertion = Insertion(
+            session,
+            self._sql(fan_outs.QUEUE),
+            scheduled=scheduled,
+            days=WINDOW_DAYS,
+            edges=json.dumps(edges),
+        )
+        done = insertion.of(rows)
         waiting = {row.table_name: row.run_id for row in done.returned}
         unheld = {one.run.run_id for one in done.refused}
         return Recorded(
@@ -137,10 +168,10 @@ class ManyRuns:
             session.run_text(SOON)
             log.warning("another session holds the lock of fan-outs; this one goes on without it")
         session.run_text(self._sql(fan_outs.LOCK_TABLES))
-        return self._held(session, runs)
+        return self._held(session, [run.table_name for run in runs])
 
-    def _held(self, session: Session, runs: Sequence[NewRun]) -> frozenset[str]:
-        tables = sorted({run.table_name for run in runs})
+    def _held(self, session: Session, table_names: Iterable[str]) -> frozenset[str]:
+        tables = sorted(set(table_names))
         return frozenset(
             row.table_name for row in session.rows(self._sql(fan_outs.LOCK_STATUSES), tables=tables)
         )

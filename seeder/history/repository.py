@@ -10,11 +10,12 @@ from typing import Any
 from seeder.history import optional, queries, transitions
 from seeder.history.abandoned import Abandoned
 from seeder.history.cancelled import CANCELLED, as_failure
-from seeder.history.inserting import ManyRuns
+from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen
 from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
+from seeder.history.upstreams import UpstreamRuns
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
 from seeder.postgres.prepared import Prepared
@@ -40,6 +41,8 @@ class HistoryRepository:
         #: Of tables that no manifest names any more.
         self.abandoned = Abandoned(self._session, self.sql)
         self._many = ManyRuns(self.sql, schema)
+        #: What runs wait for, and those that end because of it.
+        self.upstreams = UpstreamRuns(self._session, self.sql, self._many)
         self._prepared_start = cache(self._start_beside)
         self._prepared_move = cache(self._move_of)
         self._optional = OptionalColumns(self.sql(optional.KEPT))
@@ -59,17 +62,23 @@ class HistoryRepository:
             yield
 
     def queue(
-        self, runs: Sequence[NewRun], *, scheduled: bool = False, session: Session | None = None
+        self,
+        runs: Sequence[NewRun],
+        upstreams: Upstreams | None = None,
+        *,
+        scheduled: bool = False,
+        session: Session | None = None,
     ) -> Recorded:
         """Record runs as pending, but those of a table of which a run is pending already.
 
-        ``scheduled``: for a tick of the schedule, where only the run of another tick counts as one. A refusal
-        comes from a constraint the schema's owners added, such as a foreign key on agency_id, or from a value
+        ``upstreams``: of each run those of the others that it is to wait for; where one of them is recorded,
+        so is the run. ``scheduled``: for a tick of the schedule, where only the run of another tick counts. A
+        refusal comes from a constraint the schema's owners added, such as a foreign key, or from a value
         that no row can hold; it costs only the rows it is about. A status row that somebody holds costs
         nothing: its run is recorded and queued like all others, but doesn't show yet.
         """
         with self._session(session) as open_session:
-            return self._many.queue(open_session, runs, scheduled=scheduled)
+            return self._many.queue(open_session, runs, upstreams or {}, scheduled=scheduled)
 
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[NotRecorded]:
         """Record runs that end as error before they begin. Returns those the database refuses to hold.

@@ -5,6 +5,7 @@ from functools import cache
 
 from seeder.history import optional, queries, transitions
 from seeder.history.cancelled import CANCELLED, EARLIER
+from seeder.history.not_run import NOT_RUN
 from seeder.sql.names import quoted
 
 #: The gap's name → the table's.
@@ -44,6 +45,7 @@ class Statements:
             "window_days": str(queries.WINDOW_DAYS),
             "cancelled": CANCELLED,
             "earlier": EARLIER,
+            "not_run": NOT_RUN,
         }
         for gap, piece in PIECES.items():
             self._pieces[gap] = piece.format(**self._pieces)

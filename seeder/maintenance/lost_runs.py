@@ -1,7 +1,7 @@
 """Settles lost runs: those whose worker died, and those whose message was lost."""
 
 import time
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Self
@@ -80,17 +80,21 @@ class Sweep:
         database_of: Mapping[str, int | None],
         queued: Callable[[], Container[str]],
         attempts: Callable[[Collection[str]], Mapping[str, int]] = lambda _: {},
+        put_in_order: Callable[[Sequence[Run]], Container[str]] = lambda _: (),
     ) -> Swept:
         """Settle the unfinished runs that have been quiet for a while, up to a batch of them.
 
         ``database_of`` maps a manifest's identity to its database, also if it is disabled; ``queued`` returns
         the run_ids that have a message in a queue or are delayed, and is called only if there are pending
-        runs; ``attempts`` returns how often runs were tried, for a record that doesn't know.
+        runs; ``attempts`` returns how often runs were tried, for a record that doesn't know; ``put_in_order``
+        is given those without a message, and returns the run_ids of those it has handled, as they wait.
         """
         unsettled = list(islice(self._unsettled(database_of, queued), self._batch + 1))
         if len(unsettled) > self._batch:
             unsettled.pop()
             log.warning("more runs are lost than one sweep settles; the next goes on", runs=self._batch)
+        seen_to = put_in_order([run for run, words in unsettled if words == GONE])
+        unsettled = [(run, words) for run, words in unsettled if run.run_id not in seen_to]
         requeue, ended, held, waited = [], [], [], 0.0
         elsewhere = attempts([run.run_id for run, _ in unsettled]) if unsettled else {}
         for run, words in unsettled:

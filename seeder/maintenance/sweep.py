@@ -5,12 +5,11 @@ from typing import Any
 from celery import Celery
 
 from seeder.broker.messages import note_attempts, noted_attempts, on_their_way, publish, verify_room
-from seeder.broker.planned import Planned
-from seeder.broker.queues import RUN_PRIORITIES, refresh_queues
+from seeder.broker.queues import refresh_queues
 from seeder.equipment import Equipment
-from seeder.history import NewRun
 from seeder.maintenance.duties import SWEEP
 from seeder.maintenance.lost_runs import QUIET_SECONDS, Sweep
+from seeder.maintenance.waiting_runs import WaitingRuns, planned_again
 from seeder.seedings import unrecorded
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
@@ -33,34 +32,20 @@ def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str,
     with equipment.databases.session() as session:
         database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)
+    waiting = WaitingRuns(app, equipment, database_of)
     swept = Sweep.of(equipment, quiet_seconds).settle(
-        database_of, lambda: on_their_way(app, queues), lambda run_ids: noted_attempts(app, run_ids)
+        database_of,
+        lambda: on_their_way(app, queues),
+        lambda run_ids: noted_attempts(app, run_ids),
+        waiting.put_in_order,
     )
     note_attempts(app, {run.run_id: run.attempts or 0 for run in swept.requeue})
     usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
-    publish(
-        app,
-        [
-            Planned(
-                NewRun(
-                    run.run_id,
-                    run.report_type,
-                    run.manifest_id,
-                    run.table_name,
-                    run.report_name,
-                    agency_id=0,
-                    agency_slug=run.agency_slug,
-                ),
-                database_of.get(f"{run.report_type}-{run.manifest_id}"),
-                RUN_PRIORITIES[0],
-                usual_seconds.get(run.table_name, 0),
-                retries=run.attempts or 0,
-            )
-            for run in swept.requeue
-        ],
-    )
+    publish(app, [planned_again(run, database_of, usual_seconds) for run in swept.requeue])
+    # After what has ended just now, too.
+    waiting.let_go()
     _seed_unrecorded(app, equipment)
-    return {"requeued": len(swept.requeue), "ended": len(swept.ended)}
+    return {"requeued": len(swept.requeue), "ended": len(swept.ended) + waiting.not_run}
 
 
 def _seed_unrecorded(app: Celery, equipment: Equipment) -> None:

@@ -1,7 +1,7 @@
 """A seeding from request to queue: read, plan, record, publish. In this order, so that no run is ever lost:
 what is recorded and not published is found by the sweep."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +15,16 @@ from seeder.broker.planned import Planned
 from seeder.broker.queues import refresh_queues
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownTable
-from seeder.history import Refusal
+from seeder.history import Recorded, Refusal
 from seeder.history.held import settle
+from seeder.manifests import Manifest, owned
+from seeder.matviews import policy_of
 from seeder.seedings import unrecorded
+from seeder.seedings.graph import Graph
+from seeder.seedings.order import read_graph
 from seeder.seedings.overdue import DueTicks
-from seeder.seedings.planning import Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
+from seeder.seedings.planning import Plan, Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
+from seeder.seedings.release import Release
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +36,12 @@ class Seeding:
     seeding_id: str
     #: Messages sent: where a tick is seeded again, only what was missing of the first time.
     queued: int
+    #: Those of them that wait for what they read.
+    waiting: int
     #: Manifests that can't be used: run_id → why. They are in the history as errors.
     refused: dict[str, str]
+    #: Runs that weren't begun, as what they read can't be used: run_id → why. Errors in the history, too.
+    not_run: dict[str, str]
     #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
     not_recorded: dict[str, str]
     #: The identities of those among them that it will, once somebody lets go of a row: the sweep sees to it.
@@ -53,7 +62,9 @@ class Seeding:
         return {
             "seeding_id": self.seeding_id,
             "queued": self.queued,
+            "waiting": self.waiting,
             "refused": self.refused,
+            "not_run": self.not_run,
             "not_recorded": self.not_recorded,
             "already_queued": self.already_queued,
             "held": self.held,
@@ -82,15 +93,34 @@ def _seed(
         manifests = equipment.manifests.every(session)
     usual_seconds = history.usual_seconds()
     with _told_if_switched_off(equipment):
-        made = plan(seeding_id, manifests, selection, equipment.databases, usual_seconds)
+        graph = graph_of(equipment, manifests)
+        made = plan(
+            seeding_id,
+            manifests,
+            selection,
+            equipment.databases,
+            usual_seconds,
+            graph,
+            equipment.settings.on_upstream_error,
+        )
+    words = {run.run_id: told for run, told in made.not_run}
     with history.at_once() as session:
-        recorded = history.queue([one.run for one in made.planned], scheduled=scheduled, session=session)
-        not_recorded = recorded.refused + history.refuse(made.refusals, session)
+        runs = [one.run for one in made.planned]
+        upstreams = {one.run.run_id: one.upstreams for one in made.planned if one.upstreams}
+        recorded = history.queue(runs, upstreams, scheduled=scheduled, session=session)
+        ending = history.queue([run for run, _ in made.not_run], scheduled=scheduled, session=session)
+        not_recorded = recorded.refused + ending.refused + history.refuse(made.refusals, session)
+        not_run = history.upstreams.not_run(words, session)
     waiting = _waiting(equipment, made.planned)
     try:
         if repeated:
             waiting = not_on_their_way(app, waiting, refresh_queues(equipment.settings))
-        publish(app, waiting)
+        held_back = _held_back(equipment, made, waiting, recorded)
+        # Before anything is published, so that none of this seeding ends before its readers wait for it.
+        Release(app, equipment).hold(
+            [(one, held_back[one.run.run_id]) for one in waiting if one.run.run_id in held_back]
+        )
+        publish(app, [one for one in waiting if one.run.run_id not in held_back])
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
     held = settle(history, recorded.held, _pending(equipment, made.refusals))
@@ -105,7 +135,9 @@ def _seed(
     seeding = Seeding(
         seeding_id,
         queued=len(waiting),
+        waiting=len(held_back),
         refused={one.run.run_id: one.errors for one in made.refusals},
+        not_run={run_id: words[run_id] for run_id in sorted(not_run)},
         not_recorded=unheld,
         locked=locked,
         already_queued=recorded.waiting,
@@ -116,8 +148,10 @@ def _seed(
         "seeding queued",
         seeding_id=seeding_id,
         queued=seeding.queued,
+        waiting=seeding.waiting,
         already_queued=len(seeding.already_queued),
         refused=len(seeding.refused),
+        not_run=len(seeding.not_run),
     )
     for table_name, run_id in seeding.held.items():
         log.warning(
@@ -150,6 +184,38 @@ def _told_if_switched_off(equipment: Equipment) -> Iterator[None]:
             if equipment.manifests.has_table(session, error.facts["table_name"]):
                 raise TableSwitchedOff(**error.facts) from None
         raise
+
+
+def graph_of(equipment: Equipment, manifests: Sequence[Manifest]) -> Graph:
+    """What the manifests read of each other, by the databases as they are now."""
+    shared = owned(manifests, equipment.databases)
+    return read_graph(equipment.databases, shared, policy_of(equipment.settings))
+
+
+def _held_back(
+    equipment: Equipment, made: Plan, waiting: Sequence[Planned], recorded: Recorded
+) -> dict[str, frozenset[str]]:
+    """Of the runs that are to be queued those that wait, each with the runs that it waits for: of this
+    seeding, or of another where that refreshes what it reads."""
+    own = {one.run.run_id: one.run.table_name for one in made.planned}
+    instead = {run_id: recorded.waiting[table] for run_id, table in own.items() if table in recorded.waiting}
+    unheld = {one.run.run_id for one in recorded.refused}
+    elsewhere = {table for one in waiting for table in made.elsewhere.get(one.run.run_id, ())}
+    others = equipment.history.upstreams.unfinished(elsewhere, made.seeding_id)
+    found = {
+        one.run.run_id: frozenset(
+            [
+                *(instead.get(run_id, run_id) for run_id in one.upstreams - unheld),
+                *(
+                    run_id
+                    for table in made.elsewhere.get(one.run.run_id, ())
+                    for run_id in others.get(table, ())
+                ),
+            ]
+        )
+        for one in waiting
+    }
+    return {run_id: upstreams for run_id, upstreams in found.items() if upstreams}
 
 
 def _waiting(equipment: Equipment, planned: tuple[Planned, ...]) -> list[Planned]:

@@ -3,20 +3,33 @@
 import secrets
 import string
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES
-from seeder.config.settings import Settings
-from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
+from seeder.config.settings import OnUpstreamError, Settings
+from seeder.errors import (
+    CircularReads,
+    SeederError,
+    UnknownAgency,
+    UnknownReportType,
+    UnknownTable,
+    UpstreamFailed,
+)
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
 from seeder.schedule.ticks import latest_tick
+from seeder.seedings.graph import Graph
+from seeder.wording import first_line
 
 #: Beat fires a moment after the tick; a clock that differs between hosts may fire a moment before it.
 CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
+#: Where nothing is known of what reads what.
+UNORDERED = Graph()
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,13 @@ class Selection:
 @dataclass(frozen=True)
 class Plan:
     seeding_id: str
+    #: Each after those of them that it waits for.
     planned: tuple[Planned, ...]
     refusals: tuple[Refusal, ...]
+    #: Runs that end as soon as they are recorded, as what they read is refused: each with its words.
+    not_run: tuple[tuple[NewRun, str], ...] = ()
+    #: Of each planned run the tables that it reads and that this seeding doesn't refresh.
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def plan(
@@ -55,31 +73,50 @@ def plan(
     selection: Selection,
     databases: Container[int | None],
     usual_seconds: Mapping[str, int],
+    graph: Graph = UNORDERED,
+    on_upstream_error: OnUpstreamError = OnUpstreamError.SKIP,
 ) -> Plan:
-    """The runs of a seeding, the longest first, so that none of them is left to run alone at the end.
+    """The runs of a seeding: each after those of them that it reads, and of what may come the longest first,
+    so that none of them is left to run alone at the end.
 
     Ownership of shared tables is settled over all manifests, whatever the selection; a selected manifest that
     shares another's matview has the owner's run do it. ``usual_seconds`` maps a table_name to how long its
-    last run took.
+    last run took. ``graph`` tells by identity what each reads.
 
     Raises UnknownAgency or UnknownTable where the selection takes nothing.
     """
     shared = owned(manifests, databases)
     selected = select(manifests, selection)
-    refused = {manifest.identity: error for manifest, error in shared.refused}
-    owners = {
+    names = {one.identity: one.table_name for one in manifests}
+    refused: dict[str, SeederError] = {manifest.identity: error for manifest, error in shared.refused}
+    chosen = {
         owner.identity: owner
         for owner in (shared.sharers.get(one.identity, one) for one in selected)
         if owner.identity not in refused
     }
-    longest_first = sorted(
-        owners.values(), key=lambda one: (-usual_seconds.get(one.table_name, 0), one.table_name)
+    failed = [one for one in selected if one.identity in refused]
+    for identity in sorted(chosen.keys() & {one for knot in graph.knots() for one in knot}):
+        refused[identity] = CircularReads(circle=_spelt(graph.circle(identity), names))
+        failed.append(chosen.pop(identity))
+    words = (
+        _not_run(failed, refused, shared.guests, chosen, graph)
+        if on_upstream_error is OnUpstreamError.SKIP
+        else {}
     )
+    owners = {identity: one for identity, one in chosen.items() if identity not in words}
+    inner = graph.within(owners)
+    ordered = _in_order(owners, inner, usual_seconds)
     return Plan(
         seeding_id,
         tuple(
-            Planned(new_run(seeding_id, one), one.database_id, priority, usual_seconds.get(one.table_name, 0))
-            for one, priority in zip(longest_first, _priorities(longest_first, usual_seconds), strict=True)
+            Planned(
+                new_run(seeding_id, one),
+                one.database_id,
+                priority,
+                usual_seconds.get(one.table_name, 0),
+                upstreams=frozenset(run_id_of(seeding_id, source) for source in inner.sources(one.identity)),
+            )
+            for one, priority in ordered
         ),
         tuple(
             # Without a name there is no row that a status could have.
@@ -88,10 +125,66 @@ def plan(
                 str(refused[one.identity]),
                 shown=bool(one.table_name) and one.identity not in shared.guests,
             )
-            for one in selected
-            if one.identity in refused
+            for one in failed
         ),
+        tuple((new_run(seeding_id, chosen[identity]), told) for identity, told in words.items()),
+        {
+            run_id_of(seeding_id, identity): frozenset(names[one] for one in others)
+            for identity in owners
+            if (others := graph.sources(identity) - owners.keys())
+        },
     )
+
+
+def upstream_failed(table_name: str, agency_slug: str, errors: str) -> str:
+    """What is recorded of a run that isn't done because that report has failed, which is the root of it."""
+    reason = first_line(errors)
+    end = "" if reason.endswith((".", "!", "?")) else "."
+    return str(UpstreamFailed(table_name=table_name, agency_slug=agency_slug, reason=reason + end))
+
+
+def run_id_of(seeding_id: str, identity: str) -> str:
+    """The run of a manifest in a seeding."""
+    return f"{seeding_id}.{identity}"
+
+
+def _not_run(
+    failed: Iterable[Manifest],
+    errors: Mapping[str, SeederError],
+    guests: Container[str],
+    chosen: Mapping[str, Manifest],
+    graph: Graph,
+) -> dict[str, str]:
+    """By identity, of the chosen ones, what is said of those that read what can't be refreshed."""
+    roots = {one.identity: one for one in failed if one.identity not in guests}
+    reach = graph.within({*chosen, *roots})
+    words: dict[str, str] = {}
+    for identity, root in roots.items():
+        for reader in sorted(reach.downstream([identity]) & chosen.keys() - words.keys()):
+            words[reader] = upstream_failed(root.table_name, root.agency_slug, str(errors[identity]))
+    return words
+
+
+def _spelt(circle: Sequence[str], names: Mapping[str, str]) -> str:
+    """``a reads b, b reads a``."""
+    following = (*circle[1:], circle[0])
+    return ", ".join(
+        f"{names[one]} reads {names[other]}" for one, other in zip(circle, following, strict=True)
+    )
+
+
+def _in_order(
+    owners: Mapping[str, Manifest], graph: Graph, usual_seconds: Mapping[str, int]
+) -> Iterable[tuple[Manifest, int]]:
+    """With the priority of each, which goes by its own length alone."""
+    longest_first = sorted(
+        owners.values(), key=lambda one: (-usual_seconds.get(one.table_name, 0), one.table_name)
+    )
+    priorities = dict(
+        zip((one.identity for one in longest_first), _priorities(longest_first, usual_seconds), strict=True)
+    )
+    ranks = {one.identity: float(rank) for rank, one in enumerate(longest_first)}
+    return [(owners[identity], priorities[identity]) for identity in graph.order(owners, ranks)]
 
 
 def select(manifests: Sequence[Manifest], selection: Selection) -> list[Manifest]:
@@ -105,7 +198,7 @@ def select(manifests: Sequence[Manifest], selection: Selection) -> list[Manifest
 def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
     """The run of a manifest in a seeding. The contract's columns are not null: what is missing is empty."""
     return NewRun(
-        run_id=f"{seeding_id}.{manifest.identity}",
+        run_id=run_id_of(seeding_id, manifest.identity),
         report_type=manifest.report_type,
         manifest_id=manifest.manifest_id,
         table_name=manifest.table_name,

@@ -67,7 +67,9 @@ def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
         assert answer == {
             "seeding_id": answer["seeding_id"],
             "queued": 8,
+            "waiting": 0,
             "refused": {},
+            "not_run": {},
             "not_recorded": {},
             "already_queued": {},
             "held": {},

@@ -10,6 +10,7 @@ from seeder.errors import UnknownRunOrTable
 from seeder.runs.cancelling import Cancellation, Stopped
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
+from seeder.seedings.release import Release
 from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
 from seeder.web.security.access import viewer
 from seeder.web.services import Services, services
@@ -82,6 +83,8 @@ def _cancelled(here: Services, run_id: str, by: str) -> Stopped:
     if "\x00" in run_id or here.equipment.history.run(run_id) is None:
         raise UnknownRunOrTable(name=run_id)
     (stopped,) = Cancellation.of(here.equipment).cancel_named(run_id, by)
+    if stopped.moved:
+        Release(here.celery, here.equipment).after(run_id)
     return stopped
 
 

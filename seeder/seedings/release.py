@@ -1,0 +1,110 @@
+"""Runs that wait for what they read: held when they are queued, let go of when the last of it has ended.
+
+Whoever ends a run asks here afterwards who waits for it. Where that is lost (a worker died, Redis was away)
+the sweep finds out from the record; so nothing here is more than a matter of time.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import psycopg2
+import structlog
+from celery import Celery
+
+from seeder.broker.messages import TROUBLE, broker_trouble, ready_to_wait
+from seeder.broker.planned import Planned
+from seeder.broker.upstreams import Upstreams
+from seeder.config.settings import OnUpstreamError
+from seeder.equipment import Equipment
+from seeder.errors import BrokerUnreachable
+from seeder.history.upstreams import Upstream
+from seeder.postgres.failures import one_line
+from seeder.seedings.planning import upstream_failed
+
+log = structlog.get_logger(__name__)
+
+
+class Release:
+    """The runs that wait for others, as one process reaches them."""
+
+    def __init__(self, app: Celery, equipment: Equipment) -> None:
+        self._app = app
+        self._history = equipment.history
+        self._skips = equipment.settings.on_upstream_error is OnUpstreamError.SKIP
+
+    def hold(self, planned: Sequence[tuple[Planned, Collection[str]]]) -> None:
+        """Keep each of these pending runs until all those have ended, some of which may have by now.
+
+        Raises BrokerUnreachable; psycopg2.Error.
+        """
+        if not planned:
+            return
+        with self._trouble_told():
+            self.upstreams.hold(
+                (ready_to_wait(self._app, self._channel, one), run_ids) for one, run_ids in planned
+            )
+        self.settle({run_id for _, run_ids in planned for run_id in run_ids})
+
+    def after(self, run_id: str) -> None:
+        """A run has ended, or maybe not: see to those that wait for it. What fails here the sweep does."""
+        try:
+            if self.upstreams.anyone_waits_for(run_id):
+                self.settle([run_id])
+        except (*TROUBLE, BrokerUnreachable, psycopg2.Error) as error:
+            log.warning("who waits is left to the sweep", run_id=run_id, reason=one_line(error))
+
+    def settle(self, run_ids: Collection[str]) -> frozenset[str]:
+        """Let go of those that wait for such of these runs as have ended; returns who isn't run then."""
+        ended = [one for one in self._history.upstreams.known(run_ids) if one.has_ended]
+        failed = [one for one in ended if one.has_failed and self._skips]
+        not_run = frozenset(one for root in failed for one in self._end_readers(root))
+        over = [one.run_id for one in ended if one not in failed]
+        with self._trouble_told():
+            self.upstreams.drop(sorted(not_run))
+            self.upstreams.release(over)
+        return not_run
+
+    def end(self, awaited: Mapping[str, Sequence[Upstream]]) -> frozenset[str]:
+        """End those of these runs of which one upstream has failed; returns them."""
+        return self._end(
+            {
+                run_id: words_after(failed[0])
+                for run_id, found in awaited.items()
+                if (failed := [one for one in found if one.has_failed and self._skips])
+            }
+        )
+
+    def _end_readers(self, root: Upstream) -> frozenset[str]:
+        with self._trouble_told():
+            readers = self.upstreams.waiting_for([root.run_id])
+        return self._end(dict.fromkeys(readers, words_after(root)))
+
+    def _end(self, words: Mapping[str, str]) -> frozenset[str]:
+        ended = self._history.upstreams.not_run(words)
+        for run_id in sorted(ended):
+            log.warning("not run", run_id=run_id, reason=words[run_id])
+        return ended
+
+    @cached_property
+    def upstreams(self) -> Upstreams:
+        return Upstreams(self._channel.conn_or_acquire)
+
+    @cached_property
+    def _channel(self) -> Any:
+        return self._app.connection_for_write().channel()
+
+    @contextmanager
+    def _trouble_told(self) -> Iterator[None]:
+        try:
+            yield
+        except TROUBLE as error:
+            raise broker_trouble(self._app, error) from error
+
+
+def words_after(failed: Upstream) -> str:
+    """What is recorded of a run that isn't done because of that one; its own words name the root already."""
+    if not failed.is_root and failed.errors:
+        return failed.errors
+    return upstream_failed(failed.table_name, failed.agency_slug, failed.errors or "")
