@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
+from seeder.matviews import shape
 from seeder.matviews import stamp as stamps
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil
@@ -42,15 +43,20 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
     refuse_functions(session, query, policy.allowed_functions, policy.as_manifest)
     try:
         with session.transaction():
-            session.run_text(policy.as_manifest)
+            session.run_text(shape.BEGIN + policy.as_manifest)
             records = _build(session, matview, query)
-            session.run_text(OWN_PATH)
+            reads = session.row(
+                OWN_PATH + shape.SHAPE_OF_NEW,
+                schema=matview.schema,
+                name=matview.name,
+                search_path=list(policy.limits.search_path),
+            )
             fulfil(
                 session, matview, matview.quoted, Requirements(policy.indexes, policy.expect), is_first=True
             )
             done = session.row(
                 FINISH.format(matview=matview.quoted),
-                comment=stamps.written(None, replace(stamp, analyzed_rows=records)),
+                comment=stamps.written(None, replace(stamp, analyzed_rows=records, shape=reads.shape)),
                 schema=matview.schema,
                 name=matview.name,
             )

