@@ -177,6 +177,11 @@ class Settings(BaseSettings):
         "When a report that another one reads has failed: skip (the other isn't run either, which counts as "
         "no failure of its own) or refresh (it is run on the old rows).",
     )
+    skip_unchanged: bool = _setting(
+        False,
+        "Whether a run isn't done whose sources provably haven't changed since the last one: it ends as a "
+        "success, and its rows stay. A manifest may say otherwise with unchanged=skip or unchanged=refresh.",
+    )
     schedule: Cron = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."
     )

@@ -1,7 +1,7 @@
 """One materialized view per manifest: created, refreshed, or rebuilt beside the old one and exchanged for it.
 
-What other packages need is named here or is in ``locks``, ``query`` or ``insight``; they import nothing else
-of this folder (tests/test_layers.py).
+What other packages need is named here or is in ``locks``, ``query``, ``insight`` or ``freshness``; they
+import nothing else of this folder (tests/test_layers.py).
 """
 
 from seeder.matviews.decision import Action, Decision, decide, verify_feasible

@@ -20,6 +20,7 @@ from seeder.sql.names import MatviewName
 CREATE_MATVIEW = "create materialized view {matview} as\n{query}\nwith data"
 
 FINISH = """
+select pg_stat_force_next_flush();
 comment on materialized view {matview} is %(comment)s;
 analyze {matview};
 select pg_total_relation_size(c.oid) as total_bytes

@@ -11,6 +11,7 @@ refresh loses it too. Whatever doesn't match is counted.
 
 from dataclasses import dataclass
 
+from seeder.matviews.freshness.reading import STATE as STATE_SEEN
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
@@ -32,7 +33,10 @@ STATE = """(
 
 #: Runs before the refresh, in its transaction. The counters hold what earlier transactions of the session
 #: have not yet flushed, so only the difference means anything. The role comes last: it may see less.
+#: The counters of what was written are told when the transaction ends, not up to 10 s later or after the next
+#: run: other matviews may read this one, and take their evidence a moment later.
 BEFORE = """
+select pg_stat_force_next_flush();
 select set_config('seeder.inserted_before', pg_stat_get_xact_tuples_inserted(oid)::text, true),
        set_config('seeder.deleted_before', pg_stat_get_xact_tuples_deleted(oid)::text, true),
        set_config('seeder.state_before', '', true)
@@ -62,9 +66,10 @@ with change as (
 #: counters stand still and the rows have to be counted.
 AFTER_PLAIN = (
     CHANGE
-    + """
-select case when counting then inserted - deleted else (select count(*) from {matview}) end as records,
-       pg_total_relation_size(oid) as total_bytes
+    + f"""
+select case when counting then inserted - deleted else (select count(*) from {{matview}}) end as records,
+       pg_total_relation_size(oid) as total_bytes,
+       (select {STATE_SEEN} from pg_class as c where c.oid = change.oid) as state_seen
 from change
 """
 )
@@ -83,6 +88,7 @@ AFTER_CONCURRENTLY = (
 select case when %(trusted)s and carried is not null then carried
             else (select count(*) from {{matview}}) end as records,
        pg_total_relation_size(oid) as total_bytes,
+       (select {STATE_SEEN} from pg_class as c where c.oid = known.oid) as state_seen,
        carried,
        case when counting then inserted + deleted end as changed,
        case when counting

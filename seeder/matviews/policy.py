@@ -28,6 +28,8 @@ class Policy:
     expect: tuple[Expectation, ...] = ()
     #: The indexes that the matview's manifest asks for.
     indexes: tuple[Index, ...] = ()
+    #: Whether a run isn't done whose sources provably haven't changed.
+    skip_unchanged: bool = False
 
     def of_manifest(self, said: Directives) -> "Policy":
         """The policy for one manifest: what it says itself wins, within what the settings allow.
@@ -47,7 +49,13 @@ class Policy:
             ),
             expect=combined(self.expect, said.expect),
             indexes=said.indexes,
+            skip_unchanged=self.skip_unchanged if said.skip_unchanged is None else said.skip_unchanged,
         )
+
+    @property
+    def terms(self) -> str:
+        """What has been held against the rows that there are."""
+        return ", ".join(map(str, self.expect))
 
     @property
     def set_role(self) -> str:
@@ -81,4 +89,5 @@ def policy_of(settings: Settings) -> Policy:
         ),
         allowed_roles=settings.allowed_roles,
         expect=read_expectations(settings.expect),
+        skip_unchanged=settings.skip_unchanged,
     )

@@ -12,7 +12,7 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.postgres.session import Session
 from seeder.sql.directives import Index
-from seeder.sql.expectations import Expectation
+from seeder.sql.expectations import Expectation, Fresh
 from seeder.sql.names import MatviewName
 
 
@@ -59,6 +59,22 @@ def fulfil(
         if failed:
             kept = "nothing created" if is_first else "old data kept"
             raise Rejected(kept=kept, failed="; ".join(map(str, failed)))
+
+
+def refuse_aged(session: Session, matview: MatviewName, policy: Policy) -> None:
+    """Hold rows that stay against what depends on the time: unchanged, they may be no longer fresh.
+
+    Raises Rejected or psycopg2.Error.
+    """
+    aging = tuple(one for one in policy.expect if isinstance(one, Fresh))
+    if not aging:
+        return
+    with session.transaction():
+        if policy.role:
+            session.run_text(policy.set_role)
+        failed = checks.failures(session, matview.quoted, aging, None)
+    if failed:
+        raise Rejected(kept="old data kept", failed="; ".join(map(str, failed)))
 
 
 def fulfil_on_copy(

@@ -2,6 +2,7 @@
 is to be done or to be looked at before its readers see the new rows."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ from seeder.matviews.measure import WORTHWHILE_ROWS, Tally
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
+from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.directives import Index
@@ -60,20 +62,28 @@ class Refreshed:
     tally: Tally | None = None
     #: The comment that the matview bears by now.
     comment: str | None = None
+    #: The stamp in it, where the refresh has written one.
+    kept: Stamp | None = None
 
 
 def refresh(
-    session: Session, matview: MatviewName, found: Found, policy: Policy, missing: tuple[Index, ...] = ()
+    session: Session,
+    matview: MatviewName,
+    found: Found,
+    policy: Policy,
+    missing: tuple[Index, ...] = (),
+    keep: Stamp | None = None,
 ) -> Refreshed:
     """Refresh the matview, plain or concurrently, and make its `missing` indexes.
 
+    `keep` is a stamp with evidence, to be written in the refresh's own transaction, None where there is none.
     Raises ManifestError or TemporaryError, and then the old rows are still there.
     """
     method, note = choose(found, policy)
     required = Requirements(missing, policy.expect)
     if method is Method.CONCURRENTLY:
         try:
-            return _concurrently(session, matview, found, policy, required)
+            return _concurrently(session, matview, found, policy, required, keep)
         except psycopg2.Error as error:
             if error.pgcode not in NOT_CONCURRENTLY:
                 raise _in_own_words(session, matview, found, policy, method, error) from error
@@ -83,7 +93,7 @@ def refresh(
             _sweep_up(session, matview, policy, method)
             raise
     try:
-        return _plain(session, matview, found, policy, required, note)
+        return _plain(session, matview, found, policy, required, note, keep)
     except psycopg2.Error as error:
         raise _in_own_words(session, matview, found, policy, Method.PLAIN, error) from error
 
@@ -123,34 +133,59 @@ def _plain(
     policy: Policy,
     required: Requirements,
     note: str | None,
+    keep: Stamp | None,
 ) -> Refreshed:
     text = measure.BEFORE + policy.as_manifest + PLAIN.format(matview=matview.quoted) + OWN_PATH
-    row = _row(session, matview, found, policy, required, text, measure.after_plain(matview), oid=found.oid)
-    return Refreshed(Method.PLAIN, int(row.records), int(row.total_bytes), note, comment=found.comment)
+    after, comment, kept = measure.after_plain(matview), found.comment, None
+    with session.transaction() if keep else nullcontext():
+        row = _row(session, matview, found, policy, required, text, after, oid=found.oid)
+        if keep:
+            kept = _of_rows(replace(keep, tally=None), row)
+            comment = _commented(session, matview, found, kept)
+    return Refreshed(Method.PLAIN, int(row.records), int(row.total_bytes), note, comment=comment, kept=kept)
+
+
+def _of_rows(keep: Stamp, row: Any) -> Stamp:
+    """With the state of the rows that the evidence is of."""
+    its = keep.evidence and keep.evidence.with_rows(row.state_seen, int(row.records), int(row.total_bytes))
+    return replace(keep, evidence=its)
+
+
+def _commented(session: Session, matview: MatviewName, found: Found, kept: Stamp) -> str:
+    comment = stamp.written(found.comment, kept)
+    session.run(COMMENT.format(matview=matview.quoted), comment=comment)
+    return comment
 
 
 def _concurrently(
-    session: Session, matview: MatviewName, found: Found, policy: Policy, required: Requirements
+    session: Session,
+    matview: MatviewName,
+    found: Found,
+    policy: Policy,
+    required: Requirements,
+    keep: Stamp | None,
 ) -> Refreshed:
     """With the last run's number of rows where there is one; its successor is then part of the transaction,
     so that nobody's comment can come between."""
     there = stamp.read(found.comment)
-    if there is None or there.tally is None:
+    tally = there.tally if there else None
+    new = keep or (there if tally else None)
+    if new is None:
         row = _concurrent_row(session, matview, found, policy, required, None)
         return _concurrent(matview, row, None, found.comment)
     try:
         with session.transaction():
-            row = _concurrent_row(session, matview, found, policy, required, there.tally)
-            done = _concurrent(matview, row, there.tally, None)
-            comment = stamp.written(found.comment, replace(there, tally=done.tally))
-            session.run(COMMENT.format(matview=matview.quoted), comment=comment)
+            row = _concurrent_row(session, matview, found, policy, required, tally)
+            done = _concurrent(matview, row, tally, None)
+            kept = _of_rows(replace(new, tally=done.tally), row)
+            comment = _commented(session, matview, found, kept)
     except psycopg2.Error as error:
         if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
             raise
         # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
         row = _concurrent_row(session, matview, found, policy, required, None)
         return _concurrent(matview, row, None, found.comment)
-    return replace(done, comment=comment)
+    return replace(done, comment=comment, kept=kept)
 
 
 def _concurrent_row(

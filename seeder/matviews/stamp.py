@@ -7,6 +7,7 @@ comment before it is kept.
 import json
 from dataclasses import asdict, dataclass
 
+from seeder.matviews.freshness.evidence import Evidence
 from seeder.matviews.measure import Tally
 
 #: What the line begins with.
@@ -33,6 +34,12 @@ class Stamp:
     changes_when_analyzed: int | None = None
     #: The rows after the last run, where it is worth remembering.
     tally: Tally | None = None
+    #: What its sources were like when its rows were made, where that can prove anything.
+    evidence: Evidence | None = None
+    #: Of which definitions it is known that nothing can be proved (seeder.matviews.freshness.taking).
+    unprovable: str | None = None
+    #: The `source` for which an audit found other rows than the query has; it isn't trusted any more.
+    distrusted: str | None = None
 
 
 def read(comment: str | None) -> Stamp | None:
@@ -42,8 +49,8 @@ def read(comment: str | None) -> Stamp | None:
         return None
     try:
         facts = json.loads(last_line)["seeder"]
-        tally = facts.pop("tally", None)
-        return Stamp(**facts, tally=tally and Tally(**tally))
+        tally, evidence = facts.pop("tally", None), facts.pop("evidence", None)
+        return Stamp(**facts, tally=tally and Tally(**tally), evidence=evidence and Evidence.read(evidence))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -14,14 +14,18 @@ from seeder.matviews import keys, stamp
 from seeder.matviews.create import create
 from seeder.matviews.decision import Action, Decision, decide, refuse_unfit_as_it_is
 from seeder.matviews.found import Found
+from seeder.matviews.freshness.reading import STATE, Sight, look
+from seeder.matviews.freshness.taking import NOTHING, take
+from seeder.matviews.freshness.unchanged import decision_of_run
 from seeder.matviews.limits import limited
 from seeder.matviews.policy import Policy
-from seeder.matviews.publishing import Requirements, fulfil_on_copy
+from seeder.matviews.publishing import Requirements, fulfil_on_copy, refuse_aged
 from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.query.rights import denied
 from seeder.matviews.refresh import Method, refresh
+from seeder.matviews.stamp import Stamp
 from seeder.matviews.statistics import keep_statistics_current
 from seeder.matviews.swap.copies import discard
 from seeder.matviews.swap.swap import swap
@@ -29,6 +33,13 @@ from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
+
+#: Of the copy that bears the name by now, in the transaction of the exchange.
+STATE_OF = f"""
+select {STATE} as state, pg_total_relation_size(c.oid) as total_bytes
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(name)s
+"""
 
 
 class Outcome(StrEnum):
@@ -41,6 +52,8 @@ class Outcome(StrEnum):
     SWAPPED = "swapped"
     #: A new definition, beside it.
     REBUILT = "rebuilt"
+    #: Nothing: its rows are provably what its query would give.
+    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True)
@@ -123,14 +136,52 @@ class _Upkeep:
         if decision.indexes is not None:
             found = replace(found, keyed=decision.indexes.keyed)
         missing = self._missing_indexes(decision)
+        sight = self._look(oid, decision)
+        if sight and decision.indexes is None and (skipped := self._unchanged(sight)):
+            return skipped
+        current = self._with_evidence(sight, decision)
         if decision.method is Method.SWAP:
+            decision = replace(decision, stamp=current)
             return self._swap(Outcome.SWAPPED, oid, None, decision, missing)
-        done = refresh(self.session, self.manifest.matview, found, self.policy, missing)
-        keep_statistics_current(self.session, self.manifest.matview, decision.stamp, done, self.policy)
+        keep = current if current and current.evidence else None
+        done = refresh(self.session, self.manifest.matview, found, self.policy, missing, keep)
+        keep_statistics_current(self.session, self.manifest.matview, done.kept or current, done, self.policy)
         notes = " ".join(filter(None, (decision.note, done.note)))
         return RefreshResult(
             Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed
         )
+
+    def _look(self, oid: int, decision: Decision) -> Sight | None:
+        """At its sources, before the rows are made; None where nobody asks for evidence, or it would be of
+        another definition than the manifest's."""
+        if not self.policy.skip_unchanged or decision.stamp is None or decision.why:
+            return None
+        try:
+            return look(self.session, oid, self.policy.limits.search_path)
+        except psycopg2.Error as error:
+            raise judged(error) from error
+
+    def _unchanged(self, sight: Sight) -> RefreshResult | None:
+        """What becomes of a run that needn't be done. Raises Rejected where its rows are too old by now."""
+        try:
+            decision = decision_of_run(self.session, self.manifest, self.policy, sight)
+            if decision.evidence is None:
+                return None
+            refuse_aged(self.session, self.manifest.matview, self.policy)
+        except psycopg2.Error as error:
+            raise judged(error) from error
+        its = decision.evidence
+        return RefreshResult(Outcome.UNCHANGED, Figures(its.records, its.total_bytes), decision.note)
+
+    def _with_evidence(self, sight: Sight | None, decision: Decision) -> Stamp | None:
+        """The stamp, with what the sources are like before the rows are made."""
+        current = decision.stamp
+        if current is None or sight is None:
+            return current and NOTHING.on(current)
+        try:
+            return take(self.session, sight, current, self.policy).on(current)
+        except psycopg2.Error as error:
+            raise judged(error) from error
 
     def _swap(
         self,
@@ -155,6 +206,9 @@ class _Upkeep:
             if current is None:
                 return now
             fresh = replace(current, analyzed_rows=records, changes_when_analyzed=None, tally=None)
+            if fresh.evidence:
+                row = self.session.row(STATE_OF, schema=matview.schema, name=matview.name)
+                fresh = replace(fresh, evidence=fresh.evidence.with_rows(row.state, records, row.total_bytes))
             return stamp.written(now, fresh)
 
         try:

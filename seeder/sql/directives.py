@@ -40,7 +40,8 @@ MOST_KEYS = 32
 
 _MARK = re.compile(r"seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
 _OPENING = re.compile(r"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]*:", re.IGNORECASE)
-_NAMES = ("unique", "index", "mode", "timeout", "role", "expect", "after")
+_NAMES = ("unique", "index", "mode", "timeout", "role", "expect", "after", "unchanged")
+_ONCE = ("mode", "timeout", "role", "unchanged")
 _WITHOUT_COLON = re.compile(
     rf"(?:--+|/\*+)[ \t\r\n\f\v]*seeder[ \t\r\n\f\v]+(?:{'|'.join(_NAMES)})[ \t]*=", re.IGNORECASE
 )
@@ -71,6 +72,8 @@ class Directives:
     #: The tables of manifests whose matviews are to be fresh before this one is refreshed, as those write
     #: them, or with ``{…}`` to be filled in from this manifest.
     after: tuple[str, ...] = ()
+    #: Whether a run isn't done whose sources haven't changed.
+    skip_unchanged: bool | None = None
 
     def __str__(self) -> str:
         """As it would stand after ``-- seeder:``."""
@@ -85,6 +88,8 @@ class Directives:
             said.append(f"expect=({', '.join(map(str, self.expect))})")
         if self.after:
             said.append(f"after=({', '.join(self.after)})")
+        if self.skip_unchanged is not None:
+            said.append(f"unchanged={'skip' if self.skip_unchanged else 'refresh'}")
         return " ".join(said)
 
 
@@ -144,6 +149,7 @@ def _read(text: str) -> Directives:
         found.role,
         tuple(found.expect),
         tuple(dict.fromkeys(found.after)),
+        found.skip_unchanged,
     )
 
 
@@ -161,6 +167,7 @@ class _Found:
         self.role: str | None = None
         self.expect: list[Expectation] = []
         self.after: list[str] = []
+        self.skip_unchanged: bool | None = None
 
 
 class _Reader(Words):
@@ -169,7 +176,8 @@ class _Reader(Words):
     def directive(self, found: _Found) -> None:
         word = self.take("name", "the name of a directive")
         name = folded(word.text)
-        if name in ("mode", "timeout", "role") and getattr(found, name) is not None:
+        attribute = {"unchanged": "skip_unchanged"}.get(name, name)
+        if name in _ONCE and getattr(found, attribute) is not None:
             self.refuse(f"{name} is given twice", word.start)
         if name not in _NAMES:
             self.refuse(
@@ -193,6 +201,8 @@ class _Reader(Words):
             found.role = self.name("a role")
         elif name == "after":
             found.after += self._tables()
+        elif name == "unchanged":
+            found.skip_unchanged = self._unchanged()
         else:
             self.sign("(")
             found.expect += self.expectations()
@@ -231,6 +241,13 @@ class _Reader(Words):
         if mode not in MODES:
             self.refuse(f"there is no mode {shortened(mode)}; there are {', '.join(MODES)}", start)
         return mode
+
+    def _unchanged(self) -> bool:
+        start = self.word.start
+        choice = folded(self.take("name", "skip or refresh").text)
+        if choice not in ("skip", "refresh"):
+            self.refuse(f"there is no {shortened(choice)}; there are skip and refresh", start)
+        return choice == "skip"
 
     def expectations(self) -> tuple[Expectation, ...]:
         found = [self._expectation()]

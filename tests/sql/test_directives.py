@@ -106,7 +106,7 @@ def test_tables_that_go_before_are_written_as_their_manifests_write_them() -> No
     [
         (
             "uniq=(a)",
-            "there is no uniq; there are unique, index, mode, timeout, role, expect and after",
+            "there is no uniq; there are unique, index, mode, timeout, role, expect, after and unchanged",
             2,
             12,
         ),

@@ -110,11 +110,12 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
         with exclusively(session, old, first.role, known):
             on_top = _verified(session, pairs, known)
             comments = [session.row(COMMENT_OF_OLD, oid=matview.oid).comment for matview in old]
-            comments[0] = restamp(comments[0])
             renames = [_replace(session, pair) for pair in pairs]
             _point(session, first, on_top)
             for pair in reversed(pairs):
                 session.run_text(DROP_OLD.format(role=pair.role, matview=hidden(pair.old.name).quoted))
+            # With its new name, the copy is in the state that it stays in.
+            comments[0] = restamp(comments[0])
             for pair, statements, comment in zip(pairs, renames, comments, strict=True):
                 session.run_text(pair.role + ";\n".join(statements))
                 session.run(RESTAMP.format(matview=pair.old.name.quoted), comment=comment)
