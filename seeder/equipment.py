@@ -10,7 +10,7 @@ from seeder.postgres.databases import Databases
 
 
 class Equipment:
-    """Who works with it takes it as a whole, and is made where it is used: ``Desk.of(equipment)``."""
+    """Who works with it takes it as a whole, and is made where it is used: ``Claims.of(equipment)``."""
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self.settings = settings

@@ -1,6 +1,6 @@
 """One run, from the message that a worker took to the record of how it ended.
 
-``Desk.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
+``Claims.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
 one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of it. A
 worker that was given up for dead, and whose run another has begun since, moves nothing: its claim knows its
 own attempt alone.
@@ -43,7 +43,7 @@ from seeder.sql.names import MatviewName, matview_name
 log = structlog.get_logger(__name__)
 
 
-class Desk:
+class Claims:
     """What a worker process needs to take runs on."""
 
     def __init__(
@@ -192,7 +192,7 @@ class Claim:
     It may lose the lock with the connection, and then the run to another worker, without noticing either.
     """
 
-    desk: Desk
+    claims: Claims
     message: Message
     matview: MatviewName
     session: Session
@@ -212,8 +212,8 @@ class Claim:
         return max(self.message.attempt, self.row.attempts or 0)
 
     def refresh(self) -> RefreshResult:
-        policy = self.desk.policy
-        manifest = self.desk.manifest(self.message, self.row)
+        policy = self.claims.policy
+        manifest = self.claims.manifest(self.message, self.row)
         began = time.monotonic()
         try:
             self.result = bring_up_to_date(self.session, manifest, self.found, policy)
@@ -221,7 +221,7 @@ class Claim:
             where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
             own = policy.of_manifest(manifest.directives).limits
             if self.session.closed:
-                error = timed_out(self.desk.databases, self.message.database_id, ran) or error
+                error = timed_out(self.claims.databases, self.message.database_id, ran) or error
             raise in_place(error, where, own.directive, ran=ran, limit=own.statement_timeout) from error
         return self.result
 
@@ -229,7 +229,7 @@ class Claim:
         result = self.result
         if result is None:
             raise SeederError(what=f"{self.message.run_id} succeeded without a result")
-        history, seen, tries = self.desk.history, self.seen, self.tried + 1
+        history, seen, tries = self.claims.history, self.seen, self.tried + 1
         self._record(
             lambda session: history.succeed(seen, result.figures, result.note, session, attempts=tries),
             "success",
@@ -244,7 +244,7 @@ class Claim:
 
         def write(session: Session | None) -> None:
             nonlocal own
-            own = self.desk.history.retry(self.seen, errors, session, attempts=attempts)
+            own = self.claims.history.retry(self.seen, errors, session, attempts=attempts)
 
         self._record(write, "retry", with_release=False)
         if not own:
@@ -252,7 +252,7 @@ class Claim:
         return own
 
     def fail(self, errors: str) -> None:
-        history, seen, tries = self.desk.history, self.seen, self.tried + 1
+        history, seen, tries = self.claims.history, self.seen, self.tried + 1
         self._record(lambda session: history.fail(seen, errors, session, attempts=tries), "error")
 
     def release(self) -> None:
@@ -261,9 +261,9 @@ class Claim:
             return
         self.released = True
         if self.unlocked:
-            self.desk.databases.give_back(self.session, self.message.database_id)
+            self.claims.databases.give_back(self.session, self.message.database_id)
         else:
-            self.desk.abandon(self.session, self.matview, self.message.database_id)
+            self.claims.abandon(self.session, self.matview, self.message.database_id)
 
     def _record(
         self, write: Callable[[Session | None], None], what: str, *, with_release: bool = True
@@ -281,7 +281,7 @@ class Claim:
                 raise
 
         def attempt_once() -> None:
-            if self.session.closed or not self.desk.databases.same_database(self.message.database_id):
+            if self.session.closed or not self.claims.databases.same_database(self.message.database_id):
                 write(None)
                 return
             if with_release:
@@ -292,7 +292,7 @@ class Claim:
             self.unlocked = with_release
 
         def in_plain_words(words: str) -> None:
-            self.desk.history.fail(self.seen, words, attempts=self.tried + 1)
+            self.claims.history.fail(self.seen, words, attempts=self.tried + 1)
 
         try:
             insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)

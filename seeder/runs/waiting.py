@@ -1,4 +1,4 @@
-"""A run's way into the waiting room and out: with which message it waits, what for, and who calls it."""
+"""Has runs wait in Redis: with which message a run waits, what it waits for, and who calls it."""
 
 import time
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Whereabouts:
     queued: int | None = None
 
 
-class WaitingRoom:
+class WaitingRuns:
     """The waiting runs, as one process reaches them: through a channel of kombu's, opened at first use."""
 
     def __init__(self, app: Celery, equipment: Equipment) -> None:

@@ -1,4 +1,4 @@
-"""The waiting room in Redis: nobody leaves early, nobody leaves twice, and nobody is forgotten."""
+"""Waiting runs in Redis: none is queued early, none twice, and none is forgotten."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from seeder.broker.delayed import Deferral, Ready, backoff_seconds
 
 
 class Room:
-    """A waiting room, and a look into its Redis."""
+    """The waiting runs, and a look into their Redis."""
 
     def __init__(self, url: str, prefix: str = "") -> None:
         self.redis = Redis.from_url(url, decode_responses=True)

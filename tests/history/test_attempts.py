@@ -16,7 +16,7 @@ from seeder.errors import DatabaseTrouble, Duplicate, ManifestGone, MatviewBusy,
 from seeder.history import Figures, Run
 from seeder.maintenance.lost_runs import Sweep, Swept
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Claim, Desk
+from seeder.runs.claim import Claim, Claims
 from seeder.runs.message import Message
 from seeder.tasks import refresh_manifest
 
@@ -49,7 +49,7 @@ def sweep(platform: Platform) -> Swept:
 
 def given_up(platform: Platform, worker: Equipment) -> Claim:
     """A claim whose worker has done its work, and whose connection was lost before it could say so."""
-    claim = Desk.of(worker).claim(FIRST)
+    claim = Claims.of(worker).claim(FIRST)
     claim.refresh()
     platform.sql(f"select pg_terminate_backend({claim.session.backend_pid}, 5000)")
     assert [run.run_id for run in sweep(platform).requeue] == [RUN]
@@ -62,7 +62,7 @@ def test_a_worker_that_was_given_up_for_dead_does_not_touch_its_successors_run(
 ) -> None:
     old, new = workers
     late = given_up(platform, old)
-    successor = Desk.of(new).claim(SECOND)
+    successor = Claims.of(new).claim(SECOND)
     before = platform.run(RUN), platform.status("sales")
     assert before[0].status == "running"
     assert LATE[said](late) in (None, False)
@@ -89,7 +89,7 @@ def test_a_worker_that_was_given_up_for_dead_does_not_move_the_run_before_it_is_
 def test_a_worker_that_lost_its_connection_alone_records_its_end_over_another(
     platform: Platform, workers: tuple[Equipment, Equipment], said: str
 ) -> None:
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     claim.refresh()
     platform.sql(f"select pg_terminate_backend({claim.session.backend_pid}, 5000)")
     assert LATE[said](claim) in (None, True)
@@ -102,7 +102,7 @@ def test_what_a_cancelled_or_handed_back_worker_says_changes_nothing(
     platform: Platform, workers: tuple[Equipment, Equipment], said: str
 ) -> None:
     for stop in (Cancellation.of(workers[1]).hand_back, Cancellation.of(workers[1]).cancel):
-        claim = Desk.of(workers[0]).claim(FIRST)
+        claim = Claims.of(workers[0]).claim(FIRST)
         claim.refresh()
         stop(RUN, "Enough.", [None], patience=0)
         before = platform.run(RUN)
@@ -113,7 +113,7 @@ def test_what_a_cancelled_or_handed_back_worker_says_changes_nothing(
 def test_a_retry_that_is_said_twice_since_its_answer_was_lost_is_still_the_workers_own(
     platform: Platform, workers: tuple[Equipment, Equipment]
 ) -> None:
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     words = "Try 1 failed; it is tried again.\nlost the connection"
     assert [platform.history.retry(claim.seen, words) for _ in range(2)] == [True, True]
     before = platform.run(RUN)
@@ -128,7 +128,7 @@ def test_a_retry_that_is_said_twice_since_its_answer_was_lost_is_still_the_worke
 def test_an_end_that_is_said_twice_since_its_answer_was_lost_counts_once(
     platform: Platform, workers: tuple[Equipment, Equipment]
 ) -> None:
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     platform.history.fail(claim.seen, "division by zero")
     before = platform.run(RUN), platform.status("sales")
     platform.history.fail(claim.seen, "division by zero")
@@ -140,10 +140,10 @@ def test_an_end_that_is_said_twice_since_its_answer_was_lost_counts_once(
 def test_a_message_that_comes_twice_leaves_the_attempt_at_work_as_it_is(
     platform: Platform, workers: tuple[Equipment, Equipment]
 ) -> None:
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     before = platform.run(RUN)
     with pytest.raises(Duplicate):
-        Desk.of(workers[1]).claim(FIRST)
+        Claims.of(workers[1]).claim(FIRST)
     assert platform.run(RUN) == before
     claim.refresh()
     claim.succeed()
@@ -151,7 +151,7 @@ def test_a_message_that_comes_twice_leaves_the_attempt_at_work_as_it_is(
 
 
 class Room:
-    """A waiting room that notes whose message was put into it."""
+    """Notes whose message is to wait."""
 
     def __init__(self) -> None:
         self.put: list[str] = []
@@ -176,8 +176,8 @@ def test_the_message_of_a_next_try_is_put_away_by_the_worker_whose_run_it_is(
 ) -> None:
     room = Room()
     monkeypatch.setattr(signals, "equipment", lambda: workers[0])
-    monkeypatch.setattr(signals, "waiting_room", lambda: room)
-    claim = Desk.of(workers[0]).claim(FIRST) if own else given_up(platform, workers[0])
+    monkeypatch.setattr(signals, "waiting_runs", lambda: room)
+    claim = Claims.of(workers[0]).claim(FIRST) if own else given_up(platform, workers[0])
     request = SimpleNamespace(id=RUN, run=claim, message=FIRST, retries=0)
     signals.record_retry(refresh_manifest, request=request, reason=Retry(exc=reason, when=1.0))
     assert room.put == ([RUN] if own else [])
@@ -231,8 +231,8 @@ def test_a_start_waits_for_the_disk_unless_its_refresh_is_in_the_same_database(p
     # The embedded server's tests run without waiting for the disk.
     waits = platform.url + "?options=-csynchronous_commit%3Don"
     worker = Equipment(Settings(databases={7: platform.url}), waits)
-    Desk.of(worker).claim(replace(FIRST, database_id=7)).release()
-    Desk.of(worker).claim(FIRST).release()
+    Claims.of(worker).claim(replace(FIRST, database_id=7)).release()
+    Claims.of(worker).claim(FIRST).release()
     worker.databases.dispose()
     assert [how for (how,) in platform.sql("select how from public.told")] == ["on", "off"]
 
@@ -262,7 +262,7 @@ def test_a_sweep_that_was_held_up_does_not_put_back_what_has_begun_since(platfor
 def test_the_sweep_and_the_worker_itself_don_t_both_put_a_run_back(
     platform: Platform, workers: tuple[Equipment, Equipment]
 ) -> None:
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     seen = quiet(platform).seen
     platform.sql(f"select pg_terminate_backend({claim.session.backend_pid}, 5000)")
     assert claim.retry("Try 1 failed; it is tried again.") is True
@@ -279,7 +279,7 @@ def test_a_worker_that_ends_its_own_attempt_lets_its_successors_be(
 ) -> None:
     old, new = workers
     given_up(platform, old)
-    successor = Desk.of(new).claim(SECOND)
+    successor = Claims.of(new).claim(SECOND)
     before = platform.run(RUN)
     stopped = getattr(Cancellation.of(old), stop)(RUN, "The worker was shut down.", [None], attempt=0)
     assert (stopped.moved, stopped.ended) == (False, False)
@@ -294,12 +294,12 @@ def test_a_manifest_that_is_gone_is_recorded_by_the_attempt_that_found_it_so(
     platform: Platform, workers: tuple[Equipment, Equipment]
 ) -> None:
     platform.sql("delete from reporting.seeder_custom_report_manifest")
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     with pytest.raises(ManifestGone) as gone:
         claim.refresh()
     # Until that is recorded nobody else takes the run.
     with pytest.raises(Duplicate):
-        Desk.of(workers[1]).claim(FIRST)
+        Claims.of(workers[1]).claim(FIRST)
     claim.fail(str(gone.value))
     assert platform.run(RUN).status == "error"
 
@@ -328,7 +328,7 @@ def test_a_second_message_that_could_not_be_claimed_does_not_move_the_run_at_wor
     platform: Platform, workers: tuple[Equipment, Equipment], monkeypatch: pytest.MonkeyPatch, move: str
 ) -> None:
     monkeypatch.setattr(signals, "equipment", lambda: workers[1])
-    claim = Desk.of(workers[0]).claim(FIRST)
+    claim = Claims.of(workers[0]).claim(FIRST)
     before = platform.run(RUN)
     signals._record_unclaimed(move, FIRST, "The connection to the database failed.")
     assert platform.run(RUN) == before

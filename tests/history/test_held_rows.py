@@ -26,7 +26,7 @@ from seeder.postgres import databases
 from seeder.postgres.session import OWN_LIMITS
 from seeder.runs import claim
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Desk
+from seeder.runs.claim import Claims
 from seeder.runs.message import Message
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
@@ -117,7 +117,7 @@ def message(equipment: Equipment, run_id: str) -> Message:
 
 
 def refresh(equipment: Equipment, run_id: str) -> None:
-    claim = Desk.of(equipment).claim(message(equipment, run_id))
+    claim = Claims.of(equipment).claim(message(equipment, run_id))
     claim.refresh()
     claim.succeed()
 
@@ -298,7 +298,7 @@ def test_a_run_whose_end_can_not_be_recorded_lets_others_have_its_slot(
     reports(platform)
     told = seed(app, equipment, Selection())
     own, other = (next(one for one in told.run_ids if one.endswith(f"custom-{n}")) for n in (1, 2))
-    claim = Desk.of(equipment).claim(message(equipment, own))
+    claim = Claims.of(equipment).claim(message(equipment, own))
     claim.refresh()
     finish = {"succeed": claim.succeed, "retry": lambda: claim.retry("Try 1 failed")}[end]
     with ThreadPoolExecutor(1) as worker:

@@ -12,7 +12,7 @@ from seeder.history import Figures, HistoryRepository
 from seeder.history.optional import ColumnDropped
 from seeder.history.pages import RunFilter, RunPages
 from seeder.maintenance.lost_runs import Sweep
-from seeder.runs.claim import Desk, Message
+from seeder.runs.claim import Claims, Message
 
 RUN = "n1.custom-1"
 HISTORY = "reporting.seeder_run_history"
@@ -116,7 +116,7 @@ def test_a_worker_whose_column_is_dropped_in_the_middle_of_a_run_records_its_suc
     worker = Equipment(Settings(), own.url)
     for run_id in (RUN, "n2.custom-1"):
         own.history.queue([new_run(run_id)])
-        claim = Desk.of(worker).claim(Message(run_id, 0, "custom", 1, "sales", None))
+        claim = Claims.of(worker).claim(Message(run_id, 0, "custom", 1, "sales", None))
         claim.refresh()
         alter(own, "drop column if exists attempts")
         with capture_logs() as logs:
@@ -199,7 +199,7 @@ def test_a_run_that_succeeds_costs_no_further_round_trip(platform: Platform) -> 
     counts = []
     for night in range(3):
         platform.history.queue([new_run(f"n{night}.custom-1")])
-        claim = Desk.of(worker).claim(Message(f"n{night}.custom-1", 0, "custom", 1, "sales", None))
+        claim = Claims.of(worker).claim(Message(f"n{night}.custom-1", 0, "custom", 1, "sales", None))
         claim.refresh()
         sent = []
         execute = type(claim.session)._executed

@@ -8,7 +8,7 @@ from support.contract import Platform, new_run
 from seeder.config.settings import Settings
 from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, QueryFailed
-from seeder.runs.claim import Claim, Desk
+from seeder.runs.claim import Claim, Claims
 from seeder.runs.message import Message
 
 SLOW = """
@@ -28,7 +28,7 @@ def claim(platform: Platform, limit: str) -> Iterator[Claim]:
     platform.custom(1, table_name="sales", query="select public.slow() as one")
     platform.history.queue([new_run("n1.custom-1")])
     limited = Equipment(Settings(), f"{platform.url}?options=-ctransaction_timeout%3D{limit}")
-    claim = Desk.of(limited).claim(Message("n1.custom-1", 0, "custom", 1, "sales", None))
+    claim = Claims.of(limited).claim(Message("n1.custom-1", 0, "custom", 1, "sales", None))
     yield claim
     claim.release()
     limited.databases.dispose()

@@ -26,7 +26,7 @@ from seeder.matviews import policy_of
 from seeder.monitoring import Monitor
 from seeder.postgres.session import LOCK_TIMEOUT, Session
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Desk
+from seeder.runs.claim import Claims
 from seeder.runs.message import Message
 from seeder.seedings.catching_up import catch_up
 from seeder.seedings.fan_out import seed
@@ -124,7 +124,7 @@ def test_a_run_leaves_none_of_its_limits_on_its_connection(
     found = messages(app, equipment)
     assert len(found) == 2
     for message in found:
-        claim = Desk.of(equipment).claim(message)
+        claim = Claims.of(equipment).claim(message)
         assert claim.session.row(NOW) == ("7s", "3s")
         end(claim)
         claim.release()
@@ -138,7 +138,7 @@ def test_a_message_that_is_dropped_leaves_no_limits_either(
     (message,) = messages(app, equipment)
     equipment.history.fail(as_it_is(equipment.history, message.run_id), "over")
     with pytest.raises(Exception, match="is over"):
-        Desk.of(equipment).claim(message)
+        Claims.of(equipment).claim(message)
     assert limits(equipment) == ("0", LOCK_TIMEOUT)
 
 
@@ -158,7 +158,7 @@ def test_the_end_of_a_run_is_recorded_within_our_own_limits(
     platform.custom(1)
     try:
         (message,) = messages(app, equipment)
-        claim = Desk.of(equipment).claim(message)
+        claim = Claims.of(equipment).claim(message)
         claim.refresh()
         claim.succeed()
         assert platform.sql("select * from public.seen") == [(LOCK_TIMEOUT,)]
@@ -175,7 +175,7 @@ def test_every_statement_of_ours_has_a_limit_for_locks(
     platform.custom(3, table_name="a b")
     platform.custom(4, query="select 1/0 as one")
     for message in messages(app, equipment):
-        claim = Desk.of(equipment).claim(message)
+        claim = Claims.of(equipment).claim(message)
         try:
             claim.refresh()
             claim.succeed()

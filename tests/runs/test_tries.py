@@ -18,7 +18,7 @@ from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, MatviewBusy, TemporaryError
 from seeder.maintenance.lost_runs import Sweep
 from seeder.runs.cancelling import Cancellation
-from seeder.runs.claim import Claim, Desk, Message
+from seeder.runs.claim import Claim, Claims, Message
 from seeder.tasks import refresh_manifest
 
 MAX_RETRIES = 4
@@ -27,7 +27,7 @@ BUSY = MatviewBusy(table_name="sales", holder="another", session_name="another")
 
 
 class Room:
-    """A waiting room with one place: the message is there again at once."""
+    """Keeps no message waiting: it is there again at once."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -68,7 +68,7 @@ class World:
     def _try(self, what: str) -> None:
         request = SimpleNamespace(id=RUN, retries=self.retries, kwargs={"database_id": None})
         request.message = Message(RUN, request.retries, "custom", 1, "sales", None)
-        request.run = claim = Desk.of(self.worker).claim(request.message)
+        request.run = claim = Claims.of(self.worker).claim(request.message)
         self.retries = None
         if what == "die":
             self.spent += 1
@@ -142,7 +142,7 @@ def test_no_more_tries_are_lost_or_fail_than_the_setting_says(
     with Redis.from_url(broker_url) as redis, pytest.MonkeyPatch.context() as patch:
         redis.flushdb()
         world = World(platform, worker, redis)
-        patch.setattr(signals, "waiting_room", lambda: Room(world))
+        patch.setattr(signals, "waiting_runs", lambda: Room(world))
         for deed in deeds:
             if platform.run(RUN).status == "error":
                 break
