@@ -72,8 +72,10 @@ test: env ## Run all tests, quick ones first, with coverage
 	@.venv/bin/python -m coverage report
 
 .PHONY: test-fast
-test-fast: env ## Run the tests that need no server, in seconds
-	@.venv/bin/python -m pytest -m fast $(PYTEST_ARGS)
+test-fast: env ## Run the tests that start no server and no process
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -m fast --hypothesis-profile fast -p no:schemathesis \
+		--ignore tests/web/test_schemathesis.py $(addprefix --ignore tests/,browser embedded supervision workers) \
+		--numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: env ## Fuzz the guard for half a minute (FUZZ_SECONDS) with atheris

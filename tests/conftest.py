@@ -15,13 +15,14 @@ import pytest
 from hypothesis import settings
 from support.contract import Platform, platform_on
 from support.emptied import fresh_broker, fresh_database
-from support.fast import is_fast, no_server
+from support.fast import is_fast, no_process
 from support.homes import new_home, serving
 
 from seeder import logs
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("seeder", deadline=None)
+settings.register_profile("fast", settings.get_profile("seeder"), max_examples=10)
 settings.load_profile("seeder")
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     # No fixture, which Hypothesis would take for one that it has to make anew for each example.
-    with no_server() if item.get_closest_marker("fast") else nullcontext():
+    with no_process() if item.get_closest_marker("fast") else nullcontext():
         return (yield)
 
 

@@ -28,10 +28,12 @@ class Scheduler(PersistentScheduler):
             if not isinstance(reason, TROUBLE):
                 raise
             if not self._in_trouble:
-                log.error("Redis takes no message; beat goes on", entry=entry.name, reason=reply_in(reason))
+                log.error(
+                    "Redis accepts no messages; beat goes on", entry=entry.name, reason=reply_in(reason)
+                )
             self._in_trouble = True
             return None
         if self._in_trouble:
-            log.warning("Redis takes messages again")
+            log.warning("Redis accepts messages again")
         self._in_trouble = False
         return result

@@ -50,7 +50,7 @@ class Consumer(CelerysConsumer):
         if isinstance(exc, ResponseError):
             # Celery logs its type only. The problem may be one key, so that Redis accepts messages and
             # returns none.
-            log.warning("Redis gives no message", reason=reply_in(exc))
+            log.warning("Redis returns no message", reason=reply_in(exc))
             _pause(PAUSE_SECONDS)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:

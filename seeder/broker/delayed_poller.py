@@ -53,7 +53,7 @@ class DelayedPoller(bootsteps.StartStopStep):
                     self._poll(Deferral.over(channel))
             except Exception as error:  # noqa: BLE001 - kombu passes on whatever its transport raises
                 if not self._out_of_reach:
-                    log.warning("waiting runs can't be reached in Redis", reason=one_line(error))
+                    log.warning("can't reach the waiting runs in Redis", reason=one_line(error))
                 self._out_of_reach = True
                 self._ended.wait(LONGEST_PAUSE_SECONDS)
 

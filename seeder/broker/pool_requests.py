@@ -68,7 +68,7 @@ def verify(pool: type, autoscale: tuple[int, int] | None) -> None:
         raise PoolUnfit(reason="the pool that was asked for can't grow, so leave --autoscale out")
     most, least = autoscale
     if most < 1 or least < 0:
-        raise PoolUnfit(reason=f"--autoscale={most},{least} leaves it no place to work in; write 4,1")
+        raise PoolUnfit(reason=f"--autoscale={most},{least} leaves the pool without a place; write 4,1")
 
 
 def _command(name: str, *arguments: str, signature: str) -> Any:
@@ -89,7 +89,7 @@ def shrink(state: Any, n: int = 1, **_: Any) -> Any:
     if unfit := _unfit(state, n):
         return unfit
     if not state.consumer.controller.autoscaler and n >= state.consumer.pool.num_processes:
-        return control.nok("one place is left at least; cancel_consumer and shutdown keep work away")
+        return control.nok("a pool keeps one place at least; to stop its work use cancel_consumer")
     return control.pool_shrink(state, n)
 
 
@@ -102,7 +102,7 @@ def scale(state: Any, **limits: int) -> Any:
     most = limits.get("max", worker.autoscaler.max_concurrency)
     least = limits.get("min", worker.autoscaler.min_concurrency)
     if not 0 <= least <= most or most < 1:
-        return control.nok(f"no range to work in: at most {most}, at least {least}")
+        return control.nok(f"not a range of places: at most {most}, at least {least}")
     # How many messages are taken at a time. Celery leaves it unchanged.
     worker.max_concurrency = most
     return control.autoscale(state, most, least)
@@ -111,4 +111,4 @@ def scale(state: Any, **limits: int) -> Any:
 def _unfit(state: Any, number: int) -> Any:
     if not hasattr(state.consumer.pool, "grow"):
         return control.nok("this worker's pool can neither grow nor shrink")
-    return control.nok("by how many is a number from 1 on") if number < 1 else None
+    return control.nok("the number must be 1 or more") if number < 1 else None

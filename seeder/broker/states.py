@@ -32,11 +32,11 @@ def wait_until_writable(client: Any, pause: Callable[[float], None]) -> None:
     told = False
     while refusal := _refusal(client):
         if not told:
-            log.warning("Redis takes no message; the worker waits until it does", reason=one_line(refusal))
+            log.warning("Redis accepts no messages; the worker waits until it does", reason=one_line(refusal))
             told = True
         pause(PAUSE_SECONDS)
     if told:
-        log.warning("Redis takes messages again")
+        log.warning("Redis accepts messages again")
 
 
 def _refusal(client: Any) -> RedisError | None:

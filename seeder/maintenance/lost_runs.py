@@ -123,7 +123,7 @@ class Sweep:
             log.warning("settled by the sweep", run_id=run.run_id, table_name=run.table_name, tries=count)
         if held:
             log.warning(
-                "not settled: another session holds their rows in the record; the next sweep comes back",
+                "not settled: other sessions hold the rows of these runs; the next sweep tries again",
                 runs=len(held),
                 first=held[0],
             )
@@ -177,7 +177,7 @@ class Sweep:
         down = [database_id for database_id, answer in answers.items() if answer is None]
         if down and run.status == RunStatus.RUNNING:
             log.warning(
-                "can't be judged: a database that may have it is down",
+                "can't tell whether a run is at work: a database that may have it is down",
                 run_id=run.run_id,
                 table_name=run.table_name,
                 databases=["reporting" if one is None else one for one in down],

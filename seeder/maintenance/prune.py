@@ -37,7 +37,7 @@ def _delete_runs(history: HistoryRepository, days: int) -> int:
             batch //= 4
             if batch < SMALLEST_BATCH:
                 raise
-            log.warning("deleting old runs takes long; fewer are deleted at a time", batch=batch)
+            log.warning("deleting old runs takes too long; fewer are deleted at a time", batch=batch)
             continue
         deleted += count
         if count < batch:
@@ -54,5 +54,5 @@ def _drop_copies(databases: Databases) -> list[str]:
                 copies += [str(name) for name in discard_leftovers(session)]
         except psycopg2.Error as error:
             reason = databases.scrubbed(one_line(error))
-            log.warning("leftover copies can't be looked for", database_id=database_id, reason=reason)
+            log.warning("can't look for copies of dead runs", database_id=database_id, reason=reason)
     return copies

@@ -130,7 +130,7 @@ def test_a_run_whose_manifest_is_gone_is_let_be_while_a_database_that_may_have_i
     with capture_logs() as logs:
         assert sweeping.settle({}, set) == Swept((), ())
     (told,) = logs
-    assert told["event"] == "can't be judged: a database that may have it is down"
+    assert told["event"] == "can't tell whether a run is at work: a database that may have it is down"
     assert (told["run_id"], told["databases"]) == (RUN, [7])
     assert [run.run_id for run in sweeping.settle({"custom-1": None}, set).requeue] == [RUN]
     databases.dispose()

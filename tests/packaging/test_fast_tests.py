@@ -1,12 +1,13 @@
-"""`make test-fast` runs tests that need no server, and all of those."""
+"""`make test-fast` runs the tests that need neither a server nor a process."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.contract import Platform
 from support.homes import new_home, serving
 
-from seeder import embedded
+from seeder.embedded import servers
 
 
 def test_a_fixture_that_starts_its_own_server_is_found(
@@ -45,6 +46,16 @@ def test_one_with_a_fixture_that_leads_to_a_server_is_not(
     assert not request.node.get_closest_marker("fast")
 
 
-def test_a_fast_test_that_starts_a_server_fails(tmp_path: Path) -> None:
-    with pytest.raises(pytest.fail.Exception, match="a fast test starts a server"):
-        embedded.start(tmp_path / "home", with_postgres=False)
+def started() -> None:
+    subprocess.run(["true"], check=True)
+
+
+def test_one_that_calls_what_starts_a_process_is_not(request: pytest.FixtureRequest) -> None:
+    assert not request.node.get_closest_marker("fast")
+    started()
+
+
+def test_a_fast_test_that_starts_a_process_fails(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    assert request.node.get_closest_marker("fast")
+    with pytest.raises(pytest.fail.Exception, match="a fast test starts a process"):
+        servers.start(tmp_path / "home", with_postgres=False)

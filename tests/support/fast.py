@@ -1,46 +1,66 @@
-"""Fast tests need no server: which ones that are, and what stops one that starts a server nevertheless."""
+"""Fast tests need neither a server nor a process: which ones that are, and what stops others."""
 
 import inspect
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
 
-from seeder.embedded import servers
-
-#: Fixtures that lead to a server without calling one of STARTERS: they ask for another one by its name.
-SERVERS = frozenset({"any_database_url", "any_platform", "any_platform_of_module"})
-
-#: What starts servers, or gives them a place.
-STARTERS = frozenset({"new_home", "serving", "_postgres_url"})
+#: What a function names that starts servers or processes, gives them a place, or asks for a fixture that may
+#: (its name isn't known before it runs).
+STARTERS = frozenset(
+    {"Kept", "Popen", "embedded", "getfixturevalue", "new_home", "serving", "subprocess", "supervise"}
+)
 
 
 def is_fast(item: pytest.Item) -> bool:
-    """Whether a test asks for no server, itself or through its fixtures, and isn't marked as slow."""
+    """Whether nothing that a test or one of its fixtures calls starts a server or a process."""
     if not isinstance(item, pytest.Function) or item.get_closest_marker("slow"):
         return False
-    fixtures = item._fixtureinfo.name2fixturedefs
-    functions = [item.function, *(one.func for found in fixtures.values() for one in found)]
-    return not SERVERS & set(fixtures) and not any(STARTERS & _called(one) for one in functions)
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    functions = [item.function, *(one.func for found in fixtures for one in found)]
+    return not any(STARTERS & names_of(one) for one in functions)
 
 
-def _called(function: Any) -> set[str]:
-    """The names of what a function calls, or one that is defined in it."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return set()
-    inner = [one for one in code.co_consts if inspect.iscode(one)]
-    return set(code.co_names).union(*(one.co_names for one in inner))
+@cache
+def names_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The names in a function, and in those of the tests' own functions that it calls."""
+    found: set[str] = set()
+    waiting = [inspect.unwrap(function)]
+    seen: set[object] = set()
+    while waiting:
+        one = waiting.pop()
+        # A test of Hypothesis' is called by a function that Hypothesis makes.
+        one = getattr(getattr(one, "hypothesis", None), "inner_test", one)
+        if one in seen or not isinstance(one, FunctionType):
+            continue
+        seen.add(one)
+        names = _names_in(one.__code__)
+        found |= names
+        called = (
+            inspect.unwrap(one.__globals__[name]) for name in names if callable(one.__globals__.get(name))
+        )
+        waiting += [other for other in called if not str(other.__module__).startswith("seeder.")]
+    return frozenset(found)
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = (one for one in code.co_consts if inspect.iscode(one))
+    return set(code.co_names).union(*map(_names_in, inner))
 
 
 @contextmanager
-def no_server() -> Iterator[None]:
-    """In the block nothing starts a server."""
+def no_process() -> Iterator[None]:
+    """In the block nothing starts a server, nor any process."""
 
-    def launch(*_: object, **__: object) -> None:
-        pytest.fail("a fast test starts a server: let it ask for the fixture `home`, or mark it as slow")
+    def start(*_: object, **__: object) -> None:
+        pytest.fail("a fast test starts a process: mark it as slow, or see tests/support/fast.py")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(servers, "launch", launch)
+        patch.setattr(subprocess.Popen, "__init__", start)
+        patch.setattr(subprocess.Popen, "__del__", lambda _: None)
         yield

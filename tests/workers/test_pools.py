@@ -73,8 +73,8 @@ def test_the_pool_grows_and_shrinks_by_remote_control(world: World, worker: Work
     wait_until("all places are taken", lambda: len(world.history(status="running")) == 4)
     assert ask("pool_grow", 2) == "ok: pool will grow"
     wait_until("the new places are taken", lambda: len(world.history(status="running")) == 6)
-    assert ask("pool_shrink", 6).startswith("error: one place is left at least")
-    assert ask("pool_grow", -1).startswith("error: by how many")
+    assert ask("pool_shrink", 6).startswith("error: a pool keeps one place at least")
+    assert ask("pool_grow", -1).startswith("error: the number must be 1 or more")
     world.open_gates()
     assert {run.status for run in world.wait_for_end(run_ids).values()} == {"success"}
     assert ask("pool_shrink", 2) == "ok: pool will shrink"

@@ -16,7 +16,7 @@ from seeder.embedded.server import Server
 
 pytestmark = pytest.mark.slow
 
-OUT_OF_REACH = "waiting runs can't be reached in Redis"
+OUT_OF_REACH = "can't reach the waiting runs in Redis"
 
 
 @contextmanager
