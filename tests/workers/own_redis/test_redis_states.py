@@ -98,6 +98,27 @@ def alone_no_more(client: Any) -> None:
     client.config_set("replica-serve-stale-data", "yes")
 
 
+def load_slowly(client: Any) -> None:
+    """As after a restart with much data: one key after the other, with a pause after each."""
+    client.config_set("loading-process-events-interval-bytes", "1024")
+    client.config_set("key-load-delay", "2000")
+    port = client.connection_pool.connection_kwargs["port"]
+    with Redis(port=port, db=15) as filling:
+        filling.mset({f"filling {number}": number for number in range(50_000)})
+    somebody = subprocess.Popen(
+        [sys.executable, "-c", f"import redis; redis.Redis(port={port}).execute_command('DEBUG', 'RELOAD')"]
+    )
+    SOMEBODY.append(somebody)
+    wait_until("it loads", lambda: client.info("persistence")["loading"])
+
+
+def load_quickly(client: Any) -> None:
+    client.config_set("key-load-delay", "0")
+    SOMEBODY.pop().wait()
+    with Redis(port=client.connection_pool.connection_kwargs["port"], db=15) as filling:
+        filling.flushdb()
+
+
 STATES = {
     "demoted": State(
         lambda client: client.execute_command("REPLICAOF", "127.0.0.1", "1"),
@@ -111,6 +132,7 @@ STATES = {
         lambda client: client.config_set("min-replicas-to-write", "0"),
         "NOREPLICAS",
     ),
+    "loads its data": State(load_slowly, load_quickly, "loading the dataset", refuses_connections=True),
     "can't write to its disk": State(no_room_on_disk, room_again, "MISCONF", refuses_connections=True),
     "busy with a script": State(run_for_ever, end_script, "BUSY"),
     "forbids writing": State(
@@ -138,32 +160,28 @@ def pool() -> str:
     return "threads"
 
 
+@contextmanager
+def redis_server(folder: Path, **settings: str) -> Iterator[int]:
+    """A Redis of its own; its port."""
+    program = shutil.which("redis-server") or str(_candidates()[0])
+    port = free_port()
+    wanted = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": "", **settings}
+    options = [word for name, value in wanted.items() for word in (f"--{name.replace('_', '-')}", value)]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as server:
+        try:
+            with Redis(port=port) as client:
+                wait_until("Redis answers", lambda: _answers(client))
+            yield port
+        finally:
+            server.terminate()
+
+
 @pytest.fixture(scope="module")
 def module_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that can be put into every state."""
-    program = shutil.which("redis-server") or str(_candidates()[0])
-    folder = tmp_path_factory.mktemp("redis")
-    port = free_port()
-    with subprocess.Popen(
-        [
-            program,
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-            "--save",
-            "",
-            "--enable-protected-configs",
-            "yes",
-        ],
-        stdout=subprocess.DEVNULL,
-    ) as server:
-        with Redis(port=port) as client:
-            wait_until("Redis answers", lambda: _answers(client))
+    allowed = {"enable_protected_configs": "yes", "enable_debug_command": "yes"}
+    with redis_server(tmp_path_factory.mktemp("redis"), **allowed) as port:
         yield f"redis://127.0.0.1:{port}/0"
-        server.terminate()
 
 
 @pytest.fixture
@@ -272,6 +290,19 @@ def test_a_worker_that_waits_can_be_stopped(world: World, client: Any) -> None:
         idle.popen.send_signal(signal.SIGTERM)
         assert idle.popen.wait(10) == 0
         assert "Traceback" not in idle.logs()
+
+
+def test_a_cluster_without_its_slots_ends_no_worker(world: World, tmp_path: Path) -> None:
+    """Redis Cluster isn't supported. Other states are entered from a Redis that is well, this one is not."""
+    with redis_server(tmp_path, cluster_enabled="yes") as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        command = celery("worker", "-l", "INFO", "-n", "clustered@%h")
+        with world.process("clustered", command, " ready.", broker_url=url) as worker:
+            wait_until("it says so", lambda: "Hash slot not served" in worker.logs())
+            time.sleep(1.5)
+            assert worker.popen.poll() is None
+            assert "Traceback" not in worker.logs()
+            assert worker.stop() == 0
 
 
 def free_port() -> int:
