@@ -27,6 +27,9 @@ LONG_SECONDS = 2
 #: Sessions in a message.
 NAMED = 3
 
+#: A fan-out that waits for somebody holds what others of ours wait for, but isn't who is in the way.
+NOT_OURS = "(starts_with(a.application_name, 'seeder') and a.wait_event_type = 'Lock') is not true"
+
 #: The modes that keep a writer, or more, from a table
 #: (https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES).
 TABLES = f"""
@@ -49,6 +52,7 @@ from (
 join pg_stat_activity a on a.pid = held.pid
 where a.pid <> pg_backend_pid()
   and coalesce(a.xact_start < clock_timestamp() - make_interval(secs => %(long)s), true)
+  and {NOT_OURS}
 order by a.xact_start nulls last, a.pid, held.relation
 """
 
@@ -64,6 +68,7 @@ join pg_locks l on l.transactionid = held.xmax and l.locktype = 'transactionid' 
 join pg_stat_activity a on a.pid = l.pid
 where a.pid <> pg_backend_pid()
   and coalesce(a.xact_start < clock_timestamp() - make_interval(secs => %(long)s), true)
+  and {not_ours}
 group by a.pid, a.application_name, a.usename, a.state, a.xact_start, a.query, held.relation
 order by a.xact_start nulls last, a.pid, held.relation
 """
@@ -112,6 +117,7 @@ def holders(databases: Databases, schema: str) -> tuple[Holder, ...]:
         try:
             rows = ROWS.format(
                 session=SESSION,
+                not_ours=NOT_OURS,
                 status=f"{quoted(schema)}.seeder_job_status",
                 history=f"{quoted(schema)}.seeder_run_history",
             )

@@ -39,6 +39,9 @@ _PLACE = re.compile(
     rf"^{AT.format(line=_NUMBER, column=_NUMBER)}$|\(line {_NUMBER}, column {_NUMBER}\)[.:]", re.MULTILINE
 )
 
+#: A line, and one that holds nothing but the pointer at its place.
+_POINTED_AT = re.compile(r"\n[^\n]*\n *\^(?=\n|$)")
+
 CONNECTION = "The connection to the database"
 
 #: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
@@ -94,8 +97,9 @@ def in_place(
 
 
 def one_line(error: BaseException) -> str:
-    """A driver's words as part of a sentence of ours."""
-    return " ".join(str(error).split()).rstrip(".?!")
+    """A driver's words as part of a sentence of ours, without the line of the statement that libpq points at:
+    it is one of ours, and seldom what is wrong."""
+    return " ".join(_POINTED_AT.sub("", str(error)).split()).rstrip(".?!")
 
 
 def report(error: psycopg2.Error, locate: Locate | None = None) -> str:

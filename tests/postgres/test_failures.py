@@ -198,8 +198,13 @@ def test_what_the_contract_promises_and_the_database_lacks_is_named(
         platform.sql("select 1 / 0")
 
 
-def test_a_drivers_words_fit_into_a_sentence() -> None:
+def test_a_drivers_words_fit_into_a_sentence(platform: Platform) -> None:
     assert one_line(ValueError(" could not\n\tconnect:  refused.\n")) == "could not connect: refused"
+    pointed = error_of(platform, "select 1 as one,\n  amoumt from pg_class")
+    assert "^" in str(pointed)
+    assert one_line(pointed) == 'column "amoumt" does not exist'
+    hinted = error_of(platform, "select relnme from pg_class")
+    assert one_line(hinted).startswith('column "relnme" does not exist HINT: ')
 
 
 def test_the_place_that_an_error_names_is_read_again(platform: Platform) -> None:

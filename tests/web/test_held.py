@@ -1,13 +1,14 @@
 """Who holds what the record needs is said where somebody looks for it: pid, application, user, since when."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg2
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.engine import make_url
-from support.contract import ON_EACH_VERSION, Platform
+from support.contract import ON_EACH_VERSION, Platform, new_run
 from support.visits import wait_until
 
 from seeder.monitoring import holders as holding
@@ -71,6 +72,19 @@ def test_a_session_is_found_with_what_it_holds(platform: Platform, statement: st
         f"pid {pid} (ann's psql, user {found.person.username}) holds {found.what} since "
     )
     wait_until("nobody holds anything", lambda: holders(platform.databases, "reporting") == ())
+
+
+@ON_EACH_VERSION
+@pytest.mark.usefixtures("reports")
+def test_one_of_ours_that_waits_for_it_is_not_named(platform: Platform) -> None:
+    waits = "select true from pg_stat_activity where application_name = 'seeder' and wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as threads:
+        with person(platform, "lock table reporting.seeder_run_history in access exclusive mode") as pid:
+            fan_out = threads.submit(platform.history.queue, [new_run("n1.custom-9", "nights")])
+            # It has taken the lock of fan-outs by now.
+            wait_until("it waits", lambda: platform.sql(waits))
+            assert [one.person.pid for one in holders(platform.databases, "reporting")] == [pid]
+        assert fan_out.result().refused == []
 
 
 @pytest.mark.usefixtures("reports")
