@@ -25,7 +25,7 @@ from seeder.runs.claim import Claim, Claims
 from seeder.runs.message import Message, NotClaimed
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.shutdown import end_revoked, hand_back
-from seeder.runs.waiting import WaitingRuns
+from seeder.runs.waiting import DelayedRuns
 from seeder.seedings.release import Release
 from seeder.tasks import refresh_manifest
 from seeder.wording import first_line
@@ -69,7 +69,7 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
         # If it had begun, what it waits for came to light on the way.
         if isinstance(request.run, Claim) and not request.run.retry(_told(error), counts=False):
             return
-        waiting_runs().wait_for_turn(request, request.message, error)
+        delayed_runs().wait_for_turn(request, request.message, error)
         return
     run = request.run
     tries = max(request.retries, run.tried) + 1
@@ -79,7 +79,7 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
     elif not run.retry(words):
         return
     # After the record, so that the next try can't overtake it.
-    waiting_runs().wait_for_next_try(request, reason.when, tries)
+    delayed_runs().wait_for_next_try(request, reason.when, tries)
 
 
 @signals.task_failure.connect(sender=refresh_manifest)
@@ -135,7 +135,7 @@ def let_go(task_id: str, task: Any, **_: Any) -> None:
         release().after(task_id)
     if message := getattr(task.request, "message", None):
         error = getattr(run, "error", None)
-        waiting_runs().call_next(message, error if isinstance(error, TurnAwaited) else None)
+        delayed_runs().call_next(message, error if isinstance(error, TurnAwaited) else None)
 
 
 @signals.after_setup_logger.connect
@@ -166,8 +166,8 @@ def release() -> Release:
 
 
 @cache
-def waiting_runs() -> WaitingRuns:
-    return WaitingRuns(app, equipment())
+def delayed_runs() -> DelayedRuns:
+    return DelayedRuns(app, equipment())
 
 
 def _record_unclaimed(move: str, message: Message, words: str) -> None:

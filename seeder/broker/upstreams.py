@@ -13,7 +13,7 @@ there, whoever dies meanwhile. What Redis itself loses the sweep puts back from 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
 from seeder.broker.delayed import BEGIN, KEY, Ready
 
@@ -137,6 +137,11 @@ class Upstreams:
         self._acquire = acquire
         # kombu's pool lends ten connections and then raises.
         self._one_at_a_time = threading.Lock()
+
+    @classmethod
+    def over(cls, channel: Any) -> Self:
+        """Through a channel of kombu's."""
+        return cls(channel.conn_or_acquire)
 
     def hold(self, runs: Iterable[tuple[Ready, Collection[str]]]) -> None:
         """Keep each run until all those have ended; what it waited for before is forgotten."""

@@ -25,6 +25,8 @@ def sweep_and_requeue(
     verify_room(app)
     with SWEEP.carried_out(equipment.databases) as facts:
         facts.update(_sweep(app, equipment, quiet_seconds))
+    # Outside the block: a fan-out's statements aren't limited.
+    _seed_unrecorded(app, equipment)
     return facts
 
 
@@ -44,7 +46,6 @@ def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str,
     publish(app, [planned_again(run, database_of, usual_seconds) for run in swept.requeue])
     # After what has ended just now, too.
     waiting.let_go()
-    _seed_unrecorded(app, equipment)
     return {"requeued": len(swept.requeue), "ended": len(swept.ended) + waiting.not_run}
 
 

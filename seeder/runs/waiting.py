@@ -51,7 +51,7 @@ class Whereabouts:
     queued: int | None = None
 
 
-class WaitingRuns:
+class DelayedRuns:
     """The waiting runs, as one process reaches them: through a channel of kombu's, opened at first use."""
 
     def __init__(self, app: Celery, equipment: Equipment) -> None:

@@ -89,7 +89,7 @@ class Release:
 
     @cached_property
     def upstreams(self) -> Upstreams:
-        return Upstreams(self._channel.conn_or_acquire)
+        return Upstreams.over(self._channel)
 
     @cached_property
     def _channel(self) -> Any:

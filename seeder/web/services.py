@@ -16,7 +16,7 @@ from seeder.history.nights import Nights
 from seeder.history.pages import RunPages
 from seeder.maintenance.frozen import find_frozen
 from seeder.monitoring import Monitor
-from seeder.runs.waiting import WaitingRuns
+from seeder.runs.waiting import DelayedRuns
 from seeder.web.frozen import FrozenWatch
 from seeder.web.holding import RETRY_SECONDS, Holding
 from seeder.web.live.feed import Feed
@@ -50,7 +50,7 @@ class Services:
     frozen: FrozenWatch
     runs: RunPages
     nights: Nights
-    waiting: WaitingRuns
+    waiting: DelayedRuns
     readers: CapacityLimiter
     turns: CapacityLimiter
     readiness: Readiness
@@ -95,7 +95,7 @@ def make_services(equipment: Equipment, celery: Celery, access: Access) -> Servi
         live=Live(Monitor(databases, settings), Feed()),
         runs=RunPages(databases, settings.db_schema),
         nights=Nights(databases, settings.db_schema),
-        waiting=WaitingRuns(celery, equipment),
+        waiting=DelayedRuns(celery, equipment),
         readers=CapacityLimiter(READERS),
         turns=CapacityLimiter(ACTORS),
         readiness=Readiness(equipment, celery),

@@ -176,7 +176,7 @@ def test_the_message_of_a_next_try_is_put_away_by_the_worker_whose_run_it_is(
 ) -> None:
     room = Room()
     monkeypatch.setattr(signals, "equipment", lambda: workers[0])
-    monkeypatch.setattr(signals, "waiting_runs", lambda: room)
+    monkeypatch.setattr(signals, "delayed_runs", lambda: room)
     claim = Claims.of(workers[0]).claim(FIRST) if own else given_up(platform, workers[0])
     request = SimpleNamespace(id=RUN, run=claim, message=FIRST, retries=0)
     signals.record_retry(refresh_manifest, request=request, reason=Retry(exc=reason, when=1.0))

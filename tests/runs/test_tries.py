@@ -142,7 +142,7 @@ def test_no_more_tries_are_lost_or_fail_than_the_setting_says(
     with Redis.from_url(broker_url) as redis, pytest.MonkeyPatch.context() as patch:
         redis.flushdb()
         world = World(platform, worker, redis)
-        patch.setattr(signals, "waiting_runs", lambda: Room(world))
+        patch.setattr(signals, "delayed_runs", lambda: Room(world))
         for deed in deeds:
             if platform.run(RUN).status == "error":
                 break

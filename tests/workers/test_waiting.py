@@ -17,7 +17,7 @@ from seeder.matviews import policy_of
 from seeder.matviews.locks import lock
 from seeder.postgres.session import Session
 from seeder.runs.message import Message
-from seeder.runs.waiting import WaitingRuns
+from seeder.runs.waiting import DelayedRuns
 from seeder.sql.names import matview_name
 
 pytestmark = pytest.mark.slow
@@ -141,9 +141,9 @@ def test_a_run_that_can_not_be_put_away_stays_pending_and_is_queued_by_the_sweep
 
 
 @pytest.fixture
-def room(world: World, redis: Redis) -> Iterator[WaitingRuns]:
+def room(world: World, redis: Redis) -> Iterator[DelayedRuns]:
     redis.flushdb()
-    yield WaitingRuns(world.app, world.equipment)
+    yield DelayedRuns(world.app, world.equipment)
     redis.flushdb()
 
 
@@ -162,7 +162,7 @@ BUSY = MatviewBusy(table_name="reporting.sales", holder="somebody")
 FULL = DatabaseFull(table_name="reporting.sales", limit=100)
 
 
-def test_the_next_try_is_the_same_message_counted_on(world: World, room: WaitingRuns, redis: Redis) -> None:
+def test_the_next_try_is_the_same_message_counted_on(world: World, room: DelayedRuns, redis: Redis) -> None:
     room.wait_for_next_try(request(usual_seconds=12), 0, 2)
     with world.app.connection_for_read() as connection, connection.channel() as channel:
         Deferral(channel.conn_or_acquire).move_due()
@@ -191,7 +191,7 @@ def queued(redis: Redis) -> list[str]:
 
 
 def test_a_run_waits_for_a_matview_until_its_holder_calls(
-    world: World, room: WaitingRuns, redis: Redis
+    world: World, room: DelayedRuns, redis: Redis
 ) -> None:
     with somebody_at(world):
         room.wait_for_turn(request(), message(), BUSY)
@@ -202,7 +202,7 @@ def test_a_run_waits_for_a_matview_until_its_holder_calls(
     assert (waiting(world), queued(redis)) == (set(), ["n.custom-1"])
 
 
-def test_a_run_whose_way_is_free_by_now_does_not_wait(world: World, room: WaitingRuns, redis: Redis) -> None:
+def test_a_run_whose_way_is_free_by_now_does_not_wait(world: World, room: DelayedRuns, redis: Redis) -> None:
     room.wait_for_turn(request("n.custom-1"), message("n.custom-1"), BUSY)
     room.wait_for_turn(request("n.custom-2"), message("n.custom-2"), FULL)
     assert (waiting(world), len(queued(redis))) == (set(), 2)
@@ -218,7 +218,7 @@ def test_a_run_whose_way_is_free_by_now_does_not_wait(world: World, room: Waitin
     ids=["a run that ended", "one that waits for the matview", "one that waits for a slot"],
 )
 def test_a_run_calls_for_what_it_had_and_not_for_what_it_awaits(
-    world: World, room: WaitingRuns, redis: Redis, awaited: TurnAwaited | None, called: set[str]
+    world: World, room: DelayedRuns, redis: Redis, awaited: TurnAwaited | None, called: set[str]
 ) -> None:
     ready = room._ready
     room._deferral.park(ready(request("n.of the database"), 0), "reporting", 0)
@@ -227,7 +227,7 @@ def test_a_run_calls_for_what_it_had_and_not_for_what_it_awaits(
     assert set(queued(redis)) == called
 
 
-def test_the_longest_is_called_first(world: World, room: WaitingRuns, redis: Redis) -> None:
+def test_the_longest_is_called_first(world: World, room: DelayedRuns, redis: Redis) -> None:
     for run_id, seconds in (("n.short", 1), ("n.long", 60), ("n.new", None)):
         room._deferral.park(
             room._ready(request(run_id, usual_seconds=seconds), 0), "reporting", -(seconds or 0)
