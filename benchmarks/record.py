@@ -7,6 +7,7 @@ from sqlalchemy import create_engine
 from benchmarks.arena import connect
 from seeder import schema
 from seeder.config.urls import driver_url
+from seeder.run_ids import sql_seeding_of, tick_seeding_id
 
 #: Half of the jobs are custom, half are 50 agencies' subscriptions to canned reports.
 AGENCIES = 50
@@ -49,14 +50,14 @@ from (
 ) job
 """
 
-STATUS = """
+STATUS = f"""
 insert into reporting.seeder_job_status
     (table_name, manifest_id, report_name, report_type, agency_id, agency_slug, status, duration_seconds,
      start_time, consecutive_failures, last_run_id, last_errors, updated_at)
 select distinct on (table_name) table_name, manifest_id, report_name, report_type, agency_id, agency_slug,
        status, duration_seconds, start_time, consecutive_failures, run_id, errors, updated_at
 from reporting.seeder_run_history
-where run_id like %(seeding_id)s || '.%%'
+where {sql_seeding_of("run_id")} = %(seeding_id)s
 order by table_name, id desc
 """
 
@@ -77,7 +78,7 @@ def fill(url: str, jobs: int, nights: int) -> None:
     seeding_id = ""
     for night in range(nights - 1, -1, -1):
         tick = last - timedelta(days=night)
-        seeding_id = f"{tick:%Y%m%dT%H%MZ}"
+        seeding_id = tick_seeding_id(tick)
         cursor.execute(NIGHT, {"seeding_id": seeding_id, "tick": tick})
     engine = create_engine(driver_url(url))
     with engine.connect() as open_connection:

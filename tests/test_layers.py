@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seeder"
 #: files of one folder may import each other. A new file or folder of seeder/ gets its place here.
 LAYERS = """
 errors wording
-logs models
+logs models run_ids
 sql
 supervision
 config

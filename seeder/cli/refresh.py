@@ -13,6 +13,7 @@ from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UserError
 from seeder.history import HistoryRepository, Run
 from seeder.monitoring import Monitor
+from seeder.run_ids import identity_of
 from seeder.seedings.fan_out import Seeding, of_tables, seed
 from seeder.seedings.planning import Selection
 from seeder.wording import brief
@@ -102,7 +103,7 @@ def announce(out: Console, seeding: Seeding) -> None:
         out.print(f"{counted(len(seeding.already_queued), 'run')} waited in the queue already, and will do.")
     for what, problems in (("refused", seeding.refused), ("not recorded", seeding.not_recorded)):
         for run_id, reason in problems.items():
-            out.print(f"[red]{what}[/] {run_id.partition('.')[2]}: {text(reason)}")
+            out.print(f"[red]{what}[/] {identity_of(run_id)}: {text(reason)}")
 
 
 def warn_without_worker(out: Console) -> None:

@@ -10,6 +10,7 @@ from seeder.history.rows import NewRun
 from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
 from seeder.postgres.session import Session
+from seeder.run_ids import manifest_identity
 
 #: What is remembered of tables as runs of these manifests: the last run, and when the last success ended.
 REMEMBERED = """
@@ -91,7 +92,7 @@ class OtherStatus:
 
     @property
     def identity(self) -> str:
-        return f"{self.report_type}-{self.manifest_id}"
+        return manifest_identity(self.report_type, self.manifest_id)
 
 
 class Abandoned:

@@ -3,6 +3,8 @@
 The pieces are those of seeder.history.transitions.
 """
 
+from seeder.run_ids import sql_is_scheduled
+
 #: One fan-out at a time: a table that has never run has no status row that could be locked.
 LOCK_QUEUEING = """
 select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
@@ -47,7 +49,7 @@ select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' 
 #: Where somebody holds the status row the run is recorded all the same and shown later, at the latest when it
 #: starts. Another run that is pending there, as far as can be seen without the lock, will do too: it reads
 #: nothing before this statement, whatever its start is recorded as.
-QUEUE = """
+QUEUE = f"""
 with recursive asked as (
     select *
     from jsonb_to_recordset(%(runs)s) as h
@@ -58,11 +60,11 @@ with recursive asked as (
 ), found as (
     select distinct on (asked.run_id) asked.run_id as asked_run_id, h.table_name, h.run_id, h.created_at
     from asked
-    join {history} h using (table_name, report_type, manifest_id)
+    join {{history}} h using (table_name, report_type, manifest_id)
     where h.table_name = any(%(tables)s) and h.status = 'pending' and h.run_id <> asked.run_id
       and h.start_time > now() - make_interval(days => %(days)s)
-      and (not %(scheduled)s or right(split_part(h.run_id, '.', 1), 1) = 'Z')
-      and not exists (select from {history} own where own.run_id = asked.run_id)
+      and (not %(scheduled)s or {sql_is_scheduled("h.run_id")})
+      and not exists (select from {{history}} own where own.run_id = asked.run_id)
     order by asked.run_id, h.id desc
 ), anew (run_id) as (
     select run_id from asked where run_id not in (select asked_run_id from found)
@@ -72,17 +74,17 @@ with recursive asked as (
     left join found mine on mine.asked_run_id = edge.run_id
     left join found its on its.asked_run_id = edge.upstream
     where its.created_at > mine.created_at
-       or exists (select from {history} there where there.run_id = edge.upstream)
+       or exists (select from {{history}} there where there.run_id = edge.upstream)
   union
     select edge.run_id from anew join edge on edge.upstream = anew.run_id
 ), waiting as (
     select * from found where asked_run_id not in (select run_id from anew)
 ), recorded as (
-    insert into {history}
+    insert into {{history}}
         (run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, status,
          records_processed, bytes_processed, consecutive_failures)
     select run_id, manifest_id, table_name, report_name, agency_id, agency_slug, report_type, 'pending',
-           null, null, {failures_so_far}
+           null, null, {{failures_so_far}}
     from asked as h
     where run_id not in (select asked_run_id from waiting)
     order by table_name
@@ -90,7 +92,7 @@ with recursive asked as (
     returning *
 ), moved as (
     select * from recorded where run_id = any(%(shown)s)
-){instead}, shown as ({shown})
+){{instead}}, shown as ({{shown}})
 select table_name, run_id from waiting
 """
 

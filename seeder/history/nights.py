@@ -9,55 +9,52 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.history.pages import SEEDING, SeedingCounts
+from seeder.history.pages import COUNTED, SeedingCounts
 from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
+from seeder.run_ids import sql_belongs_to, sql_seeding_of, sql_start_of
 
 #: Steps of one page of the list (a recursive query goes only as far as its LIMIT lets it). Where many single
 #: tables were refreshed by hand it may hold few nights.
 STEPS = 2_000
 
-#: Backwards in the order of the index, whatever collation that has (queries.RECORDED). Whatever a run_id
-#: looks like, each step goes on from before it.
-SEEDING_IDS = """
+#: Backwards in the order of the index, whatever collation that has (run_ids.sql_belongs_to). Whatever a
+#: run_id looks like, each step goes on from before it.
+SEEDING_IDS = f"""
 with recursive step (run_id) as (
     (
-        select run_id from {history}
-        where %(before)s::text is null or run_id < %(before)s || '.canned-'
+        select run_id from {{history}}
+        where %(before)s::text is null or run_id < {sql_start_of("%(before)s")}
         order by run_id desc limit 1
     )
   union all
     select (
-               select h.run_id from {history} h
-               where h.run_id < least(step.run_id, split_part(step.run_id, '.', 1) || '.canned-')
+               select h.run_id from {{history}} h
+               where h.run_id < least(step.run_id, {sql_start_of(sql_seeding_of("step.run_id"))})
                order by h.run_id desc limit 1
            )
     from step
     where step.run_id is not null
 )
-select split_part(run_id, '.', 1) as seeding_id from step where run_id is not null limit %(most)s
+select {sql_seeding_of("run_id")} as seeding_id from step where run_id is not null limit %(most)s
 """
 
-#: SEEDING, for the id of an outer query.
-COUNTS_OF_ONE = SEEDING.replace("%(seeding_id)s", "seeding_id")
-
-#: What the list shows of each: SEEDING, for many at once.
+#: What the list shows of each.
 COUNTS = f"""
 select seeding_id, counts.*
 from unnest(cast(%(seeding_ids)s as text[])) as seeding_id
 cross join lateral (
-    {COUNTS_OF_ONE}
+    {COUNTED}where {sql_belongs_to("run_id", "seeding_id")}
 ) counts
 """
 
 #: Of a report's error the first line says which it is.
-RUNS = """
+RUNS = f"""
 select run_id, table_name, report_name, agency_slug, status, created_at, start_time, finish_time,
        records_processed as records, left(split_part(errors, chr(10), 1), 300) as error
-from {history}
-where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
-  and split_part(run_id, '.', 1) = %(seeding_id)s
+from {{history}}
+where {sql_belongs_to("run_id", "%(seeding_id)s")}
 order by start_time, id
 """
 

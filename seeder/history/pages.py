@@ -9,6 +9,7 @@ from seeder.history.rows import Run
 from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
+from seeder.run_ids import seeding_of, sql_belongs_to
 
 #: Runs one page of all jobs' history looks at, at most; where its filter takes few of them the page is short.
 EXAMINED = 20_000
@@ -61,8 +62,8 @@ order by start_time desc, id desc
 offset %(examined)s - 1 limit 1
 """
 
-#: The range of the index on run_id is that of queries.RECORDED, and for its reasons.
-SEEDING = """
+#: Counts a seeding's runs; of which one a statement says behind it.
+COUNTED = """
 select count(*) as runs,
        count(*) filter (where status = 'pending') as pending,
        count(*) filter (where status = 'running') as running,
@@ -72,9 +73,9 @@ select count(*) as runs,
        max(finish_time) as finish_time,
        coalesce(sum(duration_seconds) filter (where finish_time is not null), 0)::integer as worked_seconds
 from {history}
-where run_id >= %(seeding_id)s || '.canned-' and run_id < %(seeding_id)s || '.custoz'
-  and split_part(run_id, '.', 1) = %(seeding_id)s
 """
+
+SEEDING = f"{COUNTED}where {sql_belongs_to('run_id', '%(seeding_id)s')}"
 
 #: The first row of a stretch of the index on start_time.
 RUN_BEFORE = """
@@ -156,7 +157,7 @@ class RunPages:
     def seeding_before(self, moment: datetime) -> str | None:
         """The seeding of the run that began last before that moment."""
         row = self._row(RUN_BEFORE, moment=moment)
-        return row and str(row.run_id).partition(".")[0]
+        return row and seeding_of(row.run_id)
 
     def _runs(self, statement: str, wanted: RunFilter, limit: int, **where: Any) -> list[DatedRun]:
         with expecting_contract(), self._databases.session() as session:

@@ -1,5 +1,7 @@
 """The statements that read the record, each through an index of the contract, however long the history."""
 
+from seeder.run_ids import sql_belongs_to, sql_is_scheduled
+
 #: Runs queued longer ago than this are past help; their rows are still settled by hand.
 WINDOW_DAYS = 7
 
@@ -44,27 +46,24 @@ order by id desc
 limit %(limit)s
 """
 
-#: Of any of the seedings a run. A seeding's runs are a range of the unique index on run_id, in the
-#: database's own collation, which may pass over punctuation (ICU's ka-shifted does). So the bounds are set by
-#: the letters of canned and custom, which sort alike everywhere, and the exact prefix is checked beside them.
-RECORDED = """
+#: Whether any of the seedings has a run.
+RECORDED = f"""
 select exists (
            select
            from unnest(%(seeding_ids)s) as one (seeding_id)
-           join {history} on run_id >= seeding_id || '.canned-' and run_id < seeding_id || '.custoz'
-                         and split_part(run_id, '.', 1) = seeding_id
+           join {{history}} on {sql_belongs_to("run_id", "seeding_id")}
        ) as recorded,
-       (select created_at from {history} order by id limit 1) as first_record
+       (select created_at from {{history}} order by id limit 1) as first_record
 """
 
 #: A run of an earlier tick that has begun only since, or hasn't yet. An ad-hoc run doesn't count for a tick.
-WAITED_AT = """
+WAITED_AT = f"""
 select distinct report_type, manifest_id
-from {history}
+from {{history}}
 where table_name = any(%(tables)s)
   and created_at < %(tick)s and start_time > %(tick)s - make_interval(days => %(days)s)
   and (status = 'pending' or start_time > %(tick)s)
-  and right(split_part(run_id, '.', 1), 1) = 'Z'
+  and {sql_is_scheduled("run_id")}
 """
 
 ENDED = """

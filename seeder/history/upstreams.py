@@ -15,13 +15,14 @@ from seeder.history.queries import WINDOW_DAYS
 from seeder.history.statements import Statements
 from seeder.models import RunStatus
 from seeder.postgres.session import Session
+from seeder.run_ids import sql_seeding_of
 
 #: Of these tables what hasn't ended, but nothing of one seeding.
-UNFINISHED_OF_TABLES = """
+UNFINISHED_OF_TABLES = f"""
 select table_name, run_id
-from {history}
+from {{history}}
 where table_name = any(%(tables)s) and status in ('pending', 'running')
-  and split_part(run_id, '.', 1) <> %(seeding_id)s
+  and {sql_seeding_of("run_id")} <> %(seeding_id)s
   and start_time > now() - make_interval(days => %(days)s)
 """
 

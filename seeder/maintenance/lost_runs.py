@@ -18,6 +18,7 @@ from seeder.matviews.locks import lock
 from seeder.models import RunStatus
 from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases
+from seeder.run_ids import manifest_identity
 from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
@@ -164,7 +165,7 @@ class Sweep:
             matview = matview_name(run.table_name, self._schema)
         except NameRefused:
             return False
-        identity = f"{run.report_type}-{run.manifest_id}"
+        identity = manifest_identity(run.report_type, run.manifest_id)
         # Without its manifest the run's database isn't known.
         maybe = [database_of[identity]] if identity in database_of else list(self._databases)
         answers = {

@@ -14,9 +14,9 @@ from seeder.broker.queues import RUN_PRIORITIES
 from seeder.equipment import Equipment
 from seeder.history import NewRun, Run
 from seeder.history.upstreams import Upstream
+from seeder.run_ids import manifest_identity, run_id_of, seeding_of
 from seeder.seedings.fan_out import graph_of
 from seeder.seedings.graph import Graph
-from seeder.seedings.planning import run_id_of
 from seeder.seedings.release import Release
 
 log = structlog.get_logger(__name__)
@@ -80,9 +80,9 @@ class WaitingRuns:
         tables = {one.identity: one.table_name for one in manifests}
         return self._equipment.history.upstreams.awaited(
             [
-                (run.run_id, run_id_of(run.run_id.partition(".")[0], source), tables[source])
+                (run.run_id, run_id_of(seeding_of(run.run_id), source), tables[source])
                 for run in lost
-                for source in sorted(graph.sources(f"{run.report_type}-{run.manifest_id}"))
+                for source in sorted(graph.sources(manifest_identity(run.report_type, run.manifest_id)))
             ]
         )
 
@@ -104,7 +104,7 @@ def planned_again(
             agency_id=0,
             agency_slug=run.agency_slug,
         ),
-        database_of.get(f"{run.report_type}-{run.manifest_id}"),
+        database_of.get(manifest_identity(run.report_type, run.manifest_id)),
         RUN_PRIORITIES[0],
         usual_seconds.get(run.table_name, 0),
         retries=run.attempts or 0,

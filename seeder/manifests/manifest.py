@@ -8,6 +8,7 @@ from functools import cached_property
 from seeder import __version__
 from seeder.errors import FieldMissing, FieldUnreadable, ManifestError, UnknownDatabase, UnknownReport
 from seeder.models import ReportType
+from seeder.run_ids import manifest_identity
 from seeder.sql import directives
 from seeder.sql.directives import Directives
 from seeder.sql.guard import SafeQuery, check
@@ -41,7 +42,7 @@ class Manifest:
     @property
     def identity(self) -> str:
         """``custom-12``: unique over both types, and part of every run_id."""
-        return f"{self.report_type}-{self.manifest_id}"
+        return manifest_identity(self.report_type, self.manifest_id)
 
     @cached_property
     def table_name(self) -> str:

@@ -7,6 +7,7 @@ from seeder.models import ReportType
 from seeder.postgres.encoding import CLIENT_ENCODING, UNREADABLE
 from seeder.postgres.failures import expecting_contract
 from seeder.postgres.session import Session
+from seeder.run_ids import sql_identity
 from seeder.sql.names import quoted
 
 #: One row per manifest that counts. `enabled` is no column of canned manifests in the contract; going through
@@ -32,13 +33,13 @@ select * from ({every}) m where m.report_type = %(report_type)s and m.manifest_i
 """
 
 #: Of every manifest's row, those switched off too: a run of theirs may still be at work there.
-PLACES = """
-select 'custom-' || m.id as identity, m.database_id
-from {schema}.seeder_custom_report_manifest m
+PLACES = f"""
+select {sql_identity("custom", "m.id")} as identity, m.database_id
+from {{schema}}.seeder_custom_report_manifest m
 union all
-select 'canned-' || m.id, r.database_id
-from {schema}.seeder_canned_report_manifest m
-join {schema}.seeder_canned_report r on r.id = m.canned_report_id
+select {sql_identity("canned", "m.id")}, r.database_id
+from {{schema}}.seeder_canned_report_manifest m
+join {{schema}}.seeder_canned_report r on r.id = m.canned_report_id
 """
 
 

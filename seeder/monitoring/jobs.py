@@ -8,6 +8,7 @@ from statistics import median_low
 from seeder.history.cancelled import has_failed, is_cancelled
 from seeder.history.watching import WatchedJob
 from seeder.models import RunStatus
+from seeder.run_ids import manifest_identity
 
 #: The flags by the API's names, each with the attribute of MonitoredJob that it is.
 FLAGS = {
@@ -85,7 +86,7 @@ class MonitoredJob:
 
     @property
     def identity(self) -> str:
-        return f"{self.job.report_type}-{self.job.manifest_id}"
+        return manifest_identity(self.job.report_type, self.job.manifest_id)
 
     @property
     def usual_seconds(self) -> int | None:

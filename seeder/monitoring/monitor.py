@@ -20,6 +20,7 @@ from seeder.monitoring.snapshot import Look, Snapshot
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
 from seeder.postgres.session import Session
+from seeder.run_ids import identity_of, manifest_identity
 from seeder.schedule.ticks import latest_ticks, next_tick
 from seeder.wording import lasted
 
@@ -175,7 +176,7 @@ class Monitor:
                 self._successes[row.table_name, _identity(row)] = _successes(row)
         if through_view:
             for job in self._watch.jobs_of(session, sorted(through_view)):
-                fresh[f"{job.report_type}-{job.manifest_id}"] = job
+                fresh[manifest_identity(job.report_type, job.manifest_id)] = job
         return fresh
 
     def _note_success(self, row: Any) -> None:
@@ -198,7 +199,7 @@ class Monitor:
         return Clock(now, last, before_that, next_tick(*self._schedule, now), self._long_running_seconds)
 
     def _monitored(self, job: WatchedJob, clock: Clock) -> MonitoredJob:
-        runner = (job.last_run_id or "").partition(".")[2]
+        runner = identity_of(job.last_run_id or "")
         return monitored(job, self._successes.get((job.table_name, runner), Successes()), clock)
 
     def _next_version(self) -> int:
@@ -206,7 +207,7 @@ class Monitor:
 
 
 def _identity(row: Any) -> str:
-    return f"{row.report_type}-{row.manifest_id}"
+    return manifest_identity(row.report_type, row.manifest_id)
 
 
 def _successes(row: Any) -> Successes:

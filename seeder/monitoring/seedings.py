@@ -1,16 +1,14 @@
 """How a seeding stands, and when it will have ended."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 from seeder.history.pages import SeedingCounts
 from seeder.models import RunStatus
 from seeder.monitoring.jobs import MonitoredJob
-
-_ID = re.compile(r"(\d{8}T\d{4})(\d\d)?Z(-[a-z0-9]+)?")
+from seeder.run_ids import seeding_moment, seeding_of
 
 UNFINISHED = (RunStatus.PENDING, RunStatus.RUNNING)
 
@@ -23,29 +21,12 @@ class Left:
     began: datetime | None
 
 
-def seeding_moment(seeding_id: str) -> datetime | None:
-    """The moment a seeding's id is made from; None for an id that isn't one of ours."""
-    found = _ID.fullmatch(seeding_id)
-    if found is None:
-        return None
-    try:
-        return datetime.strptime(found[1] + (found[2] or "00"), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def is_scheduled(seeding_id: str) -> bool:
-    """Whether it was made from a tick: those ids have no seconds and no suffix."""
-    found = _ID.fullmatch(seeding_id)
-    return found is not None and found[2] is None and found[3] is None
-
-
 def latest_seedings(jobs: Iterable[MonitoredJob]) -> tuple[list[str], list[str]]:
     """The seedings of the jobs' last runs, newest first: those with a run left, and the others."""
     moments: dict[str, datetime] = {}
     running: set[str] = set()
     for one in jobs:
-        seeding_id = (one.job.last_run_id or "").partition(".")[0]
+        seeding_id = seeding_of(one.job.last_run_id or "")
         if seeding_id not in moments:
             moment = seeding_moment(seeding_id)
             if moment is None:
@@ -65,7 +46,7 @@ def left_of(seeding_id: str, jobs: Iterable[MonitoredJob]) -> list[Left]:
     return [
         Left(one.usual_seconds, one.job.start_time if one.job.status == RunStatus.RUNNING else None)
         for one in jobs
-        if one.job.status in UNFINISHED and (one.job.last_run_id or "").partition(".")[0] == seeding_id
+        if one.job.status in UNFINISHED and seeding_of(one.job.last_run_id or "") == seeding_id
     ]
 
 

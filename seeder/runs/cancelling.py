@@ -27,6 +27,7 @@ from seeder.models import RunStatus
 from seeder.postgres.application_names import read_application_name
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session
+from seeder.run_ids import manifest_identity
 from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class Cancellation:
     def _databases_of(self, run: Run) -> tuple[list[int | None], tuple[int | None, ...]]:
         """The manifest's database; where the manifest is gone, all that answer, and those that don't."""
         with self._databases.session() as session:
-            found = self._manifests.databases_of(session, f"{run.report_type}-{run.manifest_id}")
+            found = self._manifests.databases_of(session, manifest_identity(run.report_type, run.manifest_id))
         for database_id in found:
             if database_id in self._databases:
                 self._databases.verify(database_id)

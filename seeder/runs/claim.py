@@ -36,6 +36,7 @@ from seeder.postgres.application_names import application_name, read_application
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.run_ids import manifest_identity
 from seeder.runs.message import Message
 from seeder.runs.recording import insist
 from seeder.sql.names import MatviewName, matview_name
@@ -166,7 +167,7 @@ class Claims:
 
     def manifest(self, message: Message, row: Any) -> Manifest:
         """The manifest as it is now, which must still be what was queued."""
-        identity = f"{message.report_type}-{message.manifest_id}"
+        identity = manifest_identity(message.report_type, message.manifest_id)
         if row.manifest_id is None:
             raise ManifestGone(identity=identity)
         manifest = self.manifests.manifest(row)

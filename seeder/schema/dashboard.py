@@ -1,6 +1,7 @@
 """The helper view ``seeder_dashboard``: one row per manifest with its latest run, never-run ones included."""
 
 from seeder.models import Contract
+from seeder.run_ids import sql_is_scheduled, sql_seeding_of
 from seeder.schema.writing import do_block, ident, literal, qualified
 from seeder.sql.names import rendered_name_expression
 
@@ -108,7 +109,7 @@ left join lateral (
 cross join lateral (
     select
         own.run_id is not null and (
-            split_part(own.run_id, '.', 1) = split_part(s.last_run_id, '.', 1)
+            {sql_seeding_of("own.run_id")} = {sql_seeding_of("s.last_run_id")}
             or own.created_at >= coalesce(last.created_at, '-infinity')
             or own.finish_time = own.created_at and not exists (
                 select
@@ -118,7 +119,7 @@ cross join lateral (
                     where h.table_name = m.table_name
                     offset 0
                 ) later
-                where later.id > own.id and right(split_part(later.run_id, '.', 1), 1) = 'Z'
+                where later.id > own.id and {sql_is_scheduled("later.run_id")}
             )
         ) as counts
 ) own_run

@@ -19,11 +19,12 @@ from seeder.history import Recorded, Refusal
 from seeder.history.held import settle
 from seeder.manifests import Manifest, owned
 from seeder.matviews import policy_of
+from seeder.run_ids import adhoc_seeding_id, manifest_identity
 from seeder.seedings import unrecorded
 from seeder.seedings.graph import Graph
 from seeder.seedings.order import read_graph
 from seeder.seedings.overdue import DueTicks
-from seeder.seedings.planning import Plan, Selection, adhoc_seeding_id, plan, scheduled_seeding_id, select
+from seeder.seedings.planning import Plan, Selection, plan, scheduled_seeding_id, select
 from seeder.seedings.release import Release
 
 log = structlog.get_logger(__name__)
@@ -125,7 +126,9 @@ def _seed(
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error
     held = settle(history, recorded.held, _pending(equipment, made.refusals))
     unheld = {one.run.run_id: one.reason for one in not_recorded}
-    locked = frozenset(f"{one.run.report_type}-{one.run.manifest_id}" for one in not_recorded if one.passing)
+    locked = frozenset(
+        manifest_identity(one.run.report_type, one.run.manifest_id) for one in not_recorded if one.passing
+    )
     unrecorded.note(app, locked)
     run_ids = tuple(
         one.run.run_id

@@ -9,8 +9,9 @@ from seeder.equipment import Equipment
 from seeder.history import HistoryRepository
 from seeder.manifests import ManifestReader
 from seeder.postgres.databases import Databases
+from seeder.run_ids import tick_seeding_id
 from seeder.schedule.ticks import GRACE, latest_tick, ticks_from
-from seeder.seedings.planning import Selection, plan, seeding_of
+from seeder.seedings.planning import Selection, plan
 
 NOW = """
 select clock_timestamp() as now
@@ -69,12 +70,12 @@ class DueTicks:
         before ``here_since``, the beginning of the process that asks.
         """
         due = self.due_tick(now)
-        seedings = [seeding_of(tick) for tick in ticks_from(*self._schedule, due, now)]
+        seedings = [tick_seeding_id(tick) for tick in ticks_from(*self._schedule, due, now)]
         recorded, first_record = self._history.recorded(seedings)
         began = min((one for one in (first_record, here_since) if one), default=None)
         if recorded or began is None or began > due or not self._has_runs_to_begin(due):
             return None
-        return LateTick(due, seeding_of(due), self.is_too_late(due, now))
+        return LateTick(due, tick_seeding_id(due), self.is_too_late(due, now))
 
     def _has_runs_to_begin(self, tick: datetime) -> bool:
         """Whether a seeding of that tick would have left a run in the record."""
@@ -82,7 +83,7 @@ class DueTicks:
             enabled = self._manifests.every(session)
         if not enabled:
             return False
-        planned = plan(seeding_of(tick), enabled, Selection(), self._databases, {}).planned
+        planned = plan(tick_seeding_id(tick), enabled, Selection(), self._databases, {}).planned
         waited = self._history.waited_at(tick, {one.run.table_name for one in planned})
         # All of them waited in an earlier tick's run, which does the work (docs/decisions/overlap.md).
         return not planned or any((one.run.report_type, one.run.manifest_id) not in waited for one in planned)

@@ -1,10 +1,8 @@
 """What a seeding runs, in which order, each matview once."""
 
-import secrets
-import string
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES
@@ -20,6 +18,7 @@ from seeder.errors import (
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
 from seeder.models import ReportType
+from seeder.run_ids import run_id_of, tick_seeding_id
 from seeder.schedule.ticks import latest_tick
 from seeder.seedings.graph import Graph
 from seeder.wording import first_line
@@ -143,11 +142,6 @@ def upstream_failed(table_name: str, agency_slug: str, errors: str) -> str:
     return str(UpstreamFailed(table_name=table_name, agency_slug=agency_slug, reason=reason + end))
 
 
-def run_id_of(seeding_id: str, identity: str) -> str:
-    """The run of a manifest in a seeding."""
-    return f"{seeding_id}.{identity}"
-
-
 def _not_run(
     failed: Iterable[Manifest],
     errors: Mapping[str, SeederError],
@@ -209,20 +203,8 @@ def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
 
 
 def scheduled_seeding_id(settings: Settings, now: datetime) -> str:
-    """The seeding of the schedule's latest tick, ``20261123T0200Z``, however often that tick fires."""
-    latest = latest_tick(settings.schedule, settings.zone, now + CLOCK_TOLERANCE)
-    return seeding_of(latest)
-
-
-def seeding_of(tick: datetime) -> str:
-    """The id of the seeding that belongs to a tick of the schedule: ``20261123T0200Z``."""
-    return tick.astimezone(UTC).strftime("%Y%m%dT%H%MZ")
-
-
-def adhoc_seeding_id(now: datetime) -> str:
-    """A seeding somebody asked for, ``20261123T091502Z-k3f9``."""
-    suffix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{suffix}"
+    """The seeding of the schedule's latest tick, however often that tick fires."""
+    return tick_seeding_id(latest_tick(settings.schedule, settings.zone, now + CLOCK_TOLERANCE))
 
 
 def _priorities(longest_first: Sequence[Manifest], usual_seconds: Mapping[str, int]) -> Iterable[int]:

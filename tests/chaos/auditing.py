@@ -11,6 +11,7 @@ from chaos.place import OBSERVER, SLOTS, Place, connect
 from chaos.reports import TWICE, Report
 from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.application_names import IDLE_NAME, read_application_name
+from seeder.run_ids import sql_seeding_of
 
 UNFINISHED = """
 select run_id, status from reporting.seeder_run_history where status not in ('success', 'error') order by id
@@ -35,9 +36,9 @@ LAST_RUNS = "select table_name, last_run_id from reporting.seeder_job_status"
 
 MANIFESTS = "select id, query from reporting.seeder_custom_report_manifest"
 
-RUNS_OF = """
+RUNS_OF = f"""
 select run_id, table_name, status, errors from reporting.seeder_run_history
-where split_part(run_id, '.', 1) = any(%s)
+where {sql_seeding_of("run_id")} = any(%s)
 """
 
 BUGS = (

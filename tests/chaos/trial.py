@@ -15,6 +15,7 @@ from chaos.place import TOO_SLOW_SECONDS, Place, place
 from chaos.reports import reports
 from chaos.timeline import timeline
 from seeder.errors import SeederError
+from seeder.run_ids import sql_seeding_of
 from seeder.runs.waiting import TROUBLE
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
@@ -42,9 +43,9 @@ select count(*) from reporting.seeder_run_history
 where status not in ('success', 'error') and created_at <= (select max(since) from public.calm)
 """
 
-UNFINISHED_OF = """
+UNFINISHED_OF = f"""
 select count(*) from reporting.seeder_run_history
-where status not in ('success', 'error') and split_part(run_id, '.', 1) = %s
+where status not in ('success', 'error') and {sql_seeding_of("run_id")} = %s
 """
 
 COUNTS = """

@@ -14,16 +14,16 @@ from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.maintenance.sweep_requests import ask_for_sweep, note_sweep
 from seeder.maintenance.watchdog import Watchdog
+from seeder.run_ids import tick_seeding_id
 from seeder.schedule.ticks import GRACE
 from seeder.seedings.catching_up import catch_up
 from seeder.seedings.overdue import DueTicks, LateTick
-from seeder.seedings.planning import seeding_of
 
 HOUR = timedelta(hours=1)
 NOW = datetime.now(UTC)
 #: An hour ago, so that it is late by the database's own clock too.
 TICK = (NOW - HOUR).replace(second=0, microsecond=0)
-SEEDING = seeding_of(TICK)
+SEEDING = tick_seeding_id(TICK)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def night_before(platform: Platform) -> datetime:
     """A manifest, and its run of the tick before."""
     platform.custom(1)
     before = TICK - timedelta(days=1)
-    record(platform, f"{seeding_of(before)}.custom-1", before, before)
+    record(platform, f"{tick_seeding_id(before)}.custom-1", before, before)
     return before
 
 
@@ -135,7 +135,7 @@ def test_a_tick_that_found_every_run_of_an_earlier_one_waiting_came(
 ) -> None:
     platform.custom(1)
     before = TICK - timedelta(days=1)
-    record(platform, f"{seeding_of(before)}.custom-1", before, begun)
+    record(platform, f"{tick_seeding_id(before)}.custom-1", before, begun)
     assert due_ticks.late_tick(NOW) is None
     platform.custom(2)
     assert due_ticks.late_tick(NOW) == LateTick(TICK, SEEDING, missed=False), "the other one has no run"
@@ -148,9 +148,9 @@ def test_a_schedule_finer_than_beats_grace_is_late_when_no_later_tick_was_run_ei
     due_ticks = DueTicks(equipment.databases, equipment.history, equipment.manifests, every_minute)
     now = TICK + timedelta(minutes=5, seconds=30)
     due = TICK + timedelta(minutes=3)
-    assert due_ticks.late_tick(now) == LateTick(due, seeding_of(due), missed=False)
+    assert due_ticks.late_tick(now) == LateTick(due, tick_seeding_id(due), missed=False)
     later = due + timedelta(minutes=1)
-    record(platform, f"{seeding_of(later)}.custom-1", later, later)
+    record(platform, f"{tick_seeding_id(later)}.custom-1", later, later)
     assert due_ticks.late_tick(now) is None
     assert due_ticks.late_tick(now + timedelta(minutes=2)) is not None
 
@@ -163,7 +163,7 @@ def test_a_late_tick_is_run_once_however_often_it_is_noticed(
 ) -> None:
     for _ in range(2):
         catch_up(app, equipment, NOW)
-    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1", f"{SEEDING}.custom-1"]
+    assert run_ids(platform) == [f"{tick_seeding_id(night_before)}.custom-1", f"{SEEDING}.custom-1"]
 
 
 @pytest.mark.parametrize("redis_is", ["there", "away"])
@@ -179,7 +179,7 @@ def test_a_missed_tick_is_told_of_and_not_run(
     # Without Redis nobody knows whether another process has told already.
     assert len(told) == (1 if redis_is == "there" else 2)
     assert told[0]["seeding_id"] == SEEDING
-    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1"]
+    assert run_ids(platform) == [f"{tick_seeding_id(night_before)}.custom-1"]
 
 
 SPRING, AUTUMN = "2026-03-29T01:00", "2026-10-25T01:00"
@@ -217,7 +217,8 @@ def test_without_any_beat_each_tick_is_run_once_over_both_changes_of_the_clocks(
     now = begin
     monkeypatch.setattr(DueTicks, "now", lambda _: now)
     # The tick before the night was run.
-    record(platform, f"{seeding_of(DueTicks.of(equipment).due_tick(begin + GRACE))}.custom-1", begin, begin)
+    before = tick_seeding_id(DueTicks.of(equipment).due_tick(begin + GRACE))
+    record(platform, f"{before}.custom-1", begin, begin)
     already = run_ids(platform)
     while now <= end:
         catch_up(app, equipment, now)
@@ -262,7 +263,7 @@ def test_a_manifest_that_comes_after_its_tick_waits_for_the_next(
     watchdog.look()
     platform.sql("update reporting.seeder_custom_report_manifest set enabled = true")
     watchdog.look()
-    assert run_ids(platform) == [f"{seeding_of(night_before)}.custom-1"]
+    assert run_ids(platform) == [f"{tick_seeding_id(night_before)}.custom-1"]
 
 
 def test_a_watchdog_tells_once_that_the_database_is_away_and_goes_on(

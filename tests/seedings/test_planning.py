@@ -1,8 +1,6 @@
 """What a seeding runs: each matview once, by its owner's manifest, the longest first."""
 
-import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.manifests import Manifest
 from seeder.models import ReportType
 from seeder.postgres.application_names import application_name, read_application_name
-from seeder.seedings.planning import Selection, adhoc_seeding_id, plan
+from seeder.seedings.planning import Selection, plan
 
 DATABASES = {None, 7}
 TABLES = [
@@ -236,15 +234,6 @@ def test_what_nothing_is_selected_by_is_told() -> None:
     with pytest.raises(UnknownReportType, match="'tinned'"):
         Selection("tinned")
     assert plan("n1", [], Selection(), DATABASES, {}).planned == ()
-
-
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)), st.integers(-14 * 60, 14 * 60))
-def test_an_ad_hoc_seeding_is_named_by_utcs_clock_and_chance(moment: datetime, minutes: int) -> None:
-    there = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=minutes)))
-    found = re.fullmatch(r"(\d{8}T\d{6}Z)-[a-z0-9]{4}", adhoc_seeding_id(there))
-    assert found
-    assert found[1] == f"{moment:%Y%m%dT%H%M%SZ}"
-    assert len({adhoc_seeding_id(there) for _ in range(5)}) > 1
 
 
 @given(

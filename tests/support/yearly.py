@@ -10,10 +10,10 @@ from support.forked import run_module
 from support.processes import clean_environment, wait_until
 from support.world import World
 
-from seeder.seedings.planning import seeding_of
+from seeder.run_ids import tick_seeding_id
 
 TICK = (datetime.now(UTC) - timedelta(hours=1)).replace(second=0, microsecond=0)
-SEEDING = seeding_of(TICK)
+SEEDING = tick_seeding_id(TICK)
 YEARLY = {
     "schedule": f"{TICK.minute} {TICK.hour} {TICK.day} {TICK.month} *",
     "timezone": "UTC",

@@ -15,7 +15,7 @@ from benchmarks.record import fill
 from seeder.history import pages, queries, watching
 from seeder.history.pages import DatedRun, Place, RunFilter, RunPages
 from seeder.history.watching import RecordWatch
-from seeder.seedings.planning import seeding_of
+from seeder.run_ids import tick_seeding_id
 
 HISTORY_NAMES = [
     "runId", "status", "startTime", "finishTime", "durationSeconds", "recordsProcessed", "bytesProcessed",
@@ -200,7 +200,7 @@ def test_a_page_of_a_rare_kind_is_short_and_has_a_next_one(
 
 def test_a_seeding_is_counted_by_its_runs_alone(filled: Platform) -> None:
     tick = filled.value("select max(created_at) from reporting.seeder_run_history")
-    counts = RunPages(filled.databases, "reporting").seeding(seeding_of(tick))
+    counts = RunPages(filled.databases, "reporting").seeding(tick_seeding_id(tick))
     assert (counts.runs, counts.pending, counts.running) == (200, 0, 0)
     assert counts.success + counts.error == 200
     assert counts.recorded_at == tick

@@ -15,9 +15,9 @@ from seeder.config.settings import Settings, load_settings
 from seeder.history.pages import SeedingCounts
 from seeder.history.watching import WatchedJob
 from seeder.monitoring.jobs import Clock, MonitoredJob, Size, Successes, monitored
-from seeder.monitoring.seedings import Left, expected_end, is_scheduled, seeding_moment
+from seeder.monitoring.seedings import Left, expected_end
+from seeder.run_ids import tick_seeding_id
 from seeder.schedule.ticks import GRACE, latest_tick, latest_ticks
-from seeder.seedings.planning import adhoc_seeding_id, seeding_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CLOCK = Clock(
@@ -98,19 +98,6 @@ def test_what_is_switched_off_is_not_failing() -> None:
 
 
 # --- seedings ----------------------------------------------------------------------------------------------
-
-
-@given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
-def test_a_seedings_moment_is_read_from_its_id(moment: datetime) -> None:
-    whole = moment.replace(microsecond=0)
-    assert seeding_moment(adhoc_seeding_id(moment)) == whole
-    assert seeding_moment(seeding_of(moment)) == whole.replace(second=0)
-    assert (is_scheduled(adhoc_seeding_id(moment)), is_scheduled(seeding_of(moment))) == (False, True)
-
-
-@pytest.mark.parametrize("text", ["", "n0", "20269924T0200Z", "20261124T0200", "x20261124T0200Z"])
-def test_another_id_has_no_moment(text: str) -> None:
-    assert seeding_moment(text) is None
 
 
 def counts(**more: object) -> SeedingCounts:
@@ -218,5 +205,5 @@ def test_a_summary_tells_of_a_night_that_nothing_ran_until_something_has(
     told = schedule()
     assert told.items() >= {**on_time, "missed": missed, told_as: due.isoformat()}.items()
     assert told["lastTick"] < told["nextTick"]
-    run(platform, 1, "t1", seeding_of(due))
+    run(platform, 1, "t1", tick_seeding_id(due))
     assert on_time.items() <= schedule().items()

@@ -5,7 +5,6 @@ since nothing is ever dropped with CASCADE. A manifest that comes while its matv
 anew by its next run, which waits for the same lock.
 """
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import OWN_LIMITS
+from seeder.run_ids import drop_id_of, drop_round_id, read_identity
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Dropping:
         self._schema = schema
         self._by = by
         #: What begins its rows of history: none is a seeding's, and they lie together in the index.
-        self._round = f"dropped-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        self._round = drop_round_id(datetime.now(UTC))
         self._places: Places | None = None
         self._seen: str | None = None
 
@@ -86,7 +86,7 @@ class Dropping:
         rows = {one.row.table_name: one for one in found.statuses}
         for number, matview in enumerate(found.matviews):
             if matview.kept is None:
-                yield self._dropped(matview, f"{self._round}.{matview.manifest}.{number}", rows)
+                yield self._dropped(matview, drop_id_of(self._round, matview.manifest, number), rows)
         for row in found.alone:
             if row.kept is None:
                 yield self._forgotten(row)
@@ -121,11 +121,11 @@ class Dropping:
             "dropped a matview that no manifest was of any more",
             matview=str(one.stamped.name), database_id=one.database_id, manifest=one.manifest, by=self._by,
         )  # fmt: skip
-        report_type, _, number = one.manifest.partition("-")
+        report_type, manifest_id = read_identity(one.manifest)
         dropped = NewRun(
             run_id=run_id,
             report_type=report_type,
-            manifest_id=int(number),
+            manifest_id=manifest_id,
             table_name=one.table_name,
             report_name=one.report_name or "",
             agency_id=one.agency_id or 0,

@@ -20,9 +20,9 @@ from seeder.maintenance.frozen.reports import (
 )
 from seeder.manifests import ManifestReader
 from seeder.matviews import Stamped, stamped_matviews
-from seeder.models import ReportType
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
+from seeder.run_ids import read_identity
 
 
 def places_now(databases: Databases, manifests: ManifestReader, schema: str) -> tuple[Places, str]:
@@ -134,15 +134,13 @@ def _last_success(known: tuple[str, Remembered]) -> float:
 def _keys_of(one: FrozenMatview, schema: str) -> Iterator[Key]:
     """How the record may have written its name: a bare one belongs to the schema."""
     name, identity = one.stamped.name, one.manifest
-    report_type, _, number = identity.partition("-")
-    if report_type not in list(ReportType) or not (number.isascii() and number.isdecimal()):
+    try:
+        read = read_identity(identity)
+    except ValueError:
         return
-    # The column is an integer.
-    if int(number) >> 31:
-        return
-    yield str(name), report_type, int(number)
+    yield str(name), *read
     if name.schema == schema:
-        yield name.name, report_type, int(number)
+        yield name.name, *read
 
 
 def _statuses(

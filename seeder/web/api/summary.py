@@ -9,7 +9,8 @@ from seeder.config.settings import Settings
 from seeder.history.pages import RunPages, SeedingCounts
 from seeder.monitoring import Snapshot
 from seeder.monitoring.jobs import FLAGS
-from seeder.monitoring.seedings import expected_end, is_scheduled, latest_seedings, left_of
+from seeder.monitoring.seedings import expected_end, latest_seedings, left_of
+from seeder.run_ids import is_scheduled
 from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.web.api.answers import ERRORS, UNCHANGED, answer, json_bytes, matches, unchanged, version_tag
 from seeder.web.services import Services, services

@@ -11,7 +11,7 @@ from seeder.history.nights import STEPS
 from seeder.history.pages import SeedingCounts
 from seeder.models import RunStatus
 from seeder.monitoring.night import Bar, Night, night_of
-from seeder.monitoring.seedings import is_scheduled, seeding_moment
+from seeder.run_ids import is_scheduled, seeding_moment
 from seeder.web.api.answers import Asked, Text
 from seeder.web.drawing.timeline import Timeline, timeline
 from seeder.web.pages.rendering import page, piece
