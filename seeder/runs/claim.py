@@ -1,15 +1,15 @@
 """One run, from the message that a worker took to the record of how it ended.
 
-``Claims.claim`` takes the matview's lock and records the run as running, ``Claim.refresh`` does the work, and
-one of ``succeed``, ``retry`` and ``fail`` records the end and lets go. The lock is held over all of it. A
-worker that was given up for dead, and whose run another has begun since, moves nothing: its claim knows its
-own attempt alone.
+``Claims.claim`` starts it (seeder.runs.start), ``Claim.refresh`` does the work, and one of ``succeed``,
+``retry`` and ``fail`` records the end and releases the matview's lock, which is held over all of it. A worker
+that was given up for dead, and whose run another has started since, moves nothing: its claim knows only its
+own attempt.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import psycopg2
 import structlog
@@ -17,28 +17,23 @@ import structlog
 from seeder.equipment import Equipment
 from seeder.errors import (
     DatabaseTrouble,
-    Duplicate,
     ManifestGone,
     ManifestMoved,
-    MatviewBusy,
     QueryFailed,
-    RecordHeld,
     SeederError,
     UnknownDatabase,
-    UnknownRun,
 )
 from seeder.history import HistoryRepository, Seen
 from seeder.manifests import Manifest, ManifestReader
-from seeder.matviews import Found, Policy, RefreshResult, bring_up_to_date, policy_of, timed_out
+from seeder.matviews import Policy, RefreshResult, bring_up_to_date, policy_of, timed_out
 from seeder.matviews.locks import lock, slots
-from seeder.models import RunStatus
-from seeder.postgres.application_names import application_name, read_application_name
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.run_ids import manifest_identity
 from seeder.runs.message import Message
 from seeder.runs.recording import insist
+from seeder.runs.start import Started, start
 from seeder.sql.names import MatviewName, matview_name
 
 log = structlog.get_logger(__name__)
@@ -87,7 +82,17 @@ class Claims:
         try:
             session = self._opened(message.database_id)
             try:
-                return self._claimed(message, matview, session)
+                started = start(
+                    message,
+                    matview,
+                    session,
+                    databases=self.databases,
+                    history=self.history,
+                    manifests=self.manifests,
+                    limits=self.policy.limits,
+                    slots_in_all=self._limit_of(message.database_id),
+                )
+                return Claim(self, message, matview, session, started)
             except BaseException:
                 self.abandon(session, matview, message.database_id)
                 raise
@@ -99,81 +104,6 @@ class Claims:
             return self.databases.open(database_id)
         except psycopg2.Error as error:
             raise in_place(judged(error), named_elsewhere(database_id)) from error
-
-    def _claimed(self, message: Message, matview: MatviewName, session: Session) -> "Claim":
-        try:
-            if self.databases.same_database(message.database_id):
-                row, found = self._started_with_lock(message, matview, session)
-            else:
-                row, found = self._started_after_lock(message, matview, session)
-        except MatviewBusy as busy:
-            self._drop_if_alive_elsewhere(message, busy)
-            raise
-        except psycopg2.errors.LockNotAvailable:
-            # Nothing here waits for a lock but the record of the start.
-            raise RecordHeld(table_name=str(matview)) from None
-        if row.status is None:
-            raise UnknownRun(run_id=message.run_id)
-        if row.status != RunStatus.RUNNING:
-            raise Duplicate(run_id=message.run_id)
-        seen = Seen(message.run_id, message.table_name, row.status, row.start_time)
-        return Claim(self, message, matview, session, found, seen, row)
-
-    def _started_with_lock(
-        self, message: Message, matview: MatviewName, session: Session
-    ) -> tuple[Any, Found]:
-        """The lock and the record are in one database, so one round trip is enough for both."""
-        limit = self._limit_of(message.database_id)
-        name = application_name(message.run_id, message.attempt)
-        row = self.history.start_beside(
-            f"{lock.THERE} left join ({self.manifests.one}) as manifest on true",
-            message.run_id,
-            message.table_name,
-            session,
-            before=lock.tries(limit),
-            only_if=lock.LOCK_AND_SLOT_TAKEN if limit else lock.LOCK_TAKEN,
-            report_type=message.report_type,
-            manifest_id=message.manifest_id,
-            **lock.values(matview, name, self.policy.limits, limit),
-        )
-        return row, lock.taken(row, session, matview, limit)
-
-    def _started_after_lock(
-        self, message: Message, matview: MatviewName, session: Session
-    ) -> tuple[Any, Found]:
-        limit = self._limit_of(message.database_id)
-        name = application_name(message.run_id, message.attempt)
-        try:
-            found = lock.take(session, matview, name, self.policy.limits, limit)
-        except psycopg2.Error as error:
-            raise in_place(judged(error), named_elsewhere(message.database_id)) from error
-        row = self.history.start_beside(
-            self.manifests.one,
-            message.run_id,
-            message.table_name,
-            report_type=message.report_type,
-            manifest_id=message.manifest_id,
-        )
-        return row, found
-
-    def _drop_if_alive_elsewhere(self, message: Message, busy: MatviewBusy) -> None:
-        """The lock's holder is this very run: the message was delivered twice.
-
-        Unless this is the next attempt of the run, whose message may overtake the record of the last one.
-        """
-        holder = read_application_name(busy.facts["session_name"])
-        if holder and holder[0] == message.run_id and holder[1] >= message.attempt:
-            raise Duplicate(run_id=message.run_id) from None
-
-    def manifest(self, message: Message, row: Any) -> Manifest:
-        """The manifest as it is now, which must still be what was queued."""
-        identity = manifest_identity(message.report_type, message.manifest_id)
-        if row.manifest_id is None:
-            raise ManifestGone(identity=identity)
-        manifest = self.manifests.manifest(row)
-        if (manifest.table_name, manifest.database_id) != (message.table_name, message.database_id):
-            raise ManifestMoved(identity=identity, queued=message.table_name, now=manifest.table_name)
-        return manifest
 
     def abandon(self, session: Session, matview: MatviewName, database_id: int | None) -> None:
         """Let go of the lock, if it is held, and of the connection."""
@@ -197,11 +127,7 @@ class Claim:
     message: Message
     matview: MatviewName
     session: Session
-    found: Found
-    #: The attempt that this is.
-    seen: Seen
-    #: Of the manifest, as the start found it.
-    row: Any
+    started: Started
     result: RefreshResult | None = None
     unlocked: bool = False
     released: bool = False
@@ -210,14 +136,30 @@ class Claim:
     def tried(self) -> int:
         """How many tries of the run have failed or were lost before this one: what the record says, and where
         it has no column for that, what the message does."""
-        return max(self.message.attempt, self.row.attempts or 0)
+        return max(self.message.attempt, self.started.attempts or 0)
+
+    @property
+    def seen(self) -> Seen:
+        """The attempt that this is."""
+        return self.started.seen
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as the start found it, which must still be what was queued."""
+        identity = manifest_identity(self.message.report_type, self.message.manifest_id)
+        manifest = self.started.manifest
+        if manifest is None:
+            raise ManifestGone(identity=identity)
+        if (manifest.table_name, manifest.database_id) != (self.message.table_name, self.message.database_id):
+            raise ManifestMoved(identity=identity, queued=self.message.table_name, now=manifest.table_name)
+        return manifest
 
     def refresh(self) -> RefreshResult:
         policy = self.claims.policy
-        manifest = self.claims.manifest(self.message, self.row)
+        manifest = self.manifest
         began = time.monotonic()
         try:
-            self.result = bring_up_to_date(self.session, manifest, self.found, policy)
+            self.result = bring_up_to_date(self.session, manifest, self.started.found, policy)
         except (QueryFailed, DatabaseTrouble) as error:
             where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
             own = policy.of_manifest(manifest.directives).limits

@@ -29,7 +29,8 @@ select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
 LOCK_TAKEN = "current_setting('seeder.locked')::boolean"
 LOCK_AND_SLOT_TAKEN = f"{LOCK_TAKEN} and current_setting('seeder.slot') <> ''"
 
-#: A query of one row that sets the run's limits and looks at what is there, for a statement after `tries`.
+#: A query of one row, for a statement after TRY_LOCK and TRY_SLOT, that sets the run's limits and looks at what
+#: is there; `taken` reads it.
 THERE = f"select *, {LIMITS} from ({LOOK}) as look"
 
 TAKE = Prepared("take", (TRY_LOCK, SET_LIMITS, LOOK))
@@ -76,11 +77,6 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
     """
     row = session.row(TAKE_WITH_SLOT if most else TAKE, **values(matview, name, limits, most))
     return taken(row, session, matview, most)
-
-
-def tries(most: int) -> tuple[str, ...]:
-    """The first statements of `take`, to be sent with others. THERE comes next; `taken` reads its row."""
-    return (TRY_LOCK, slots.TRY_SLOT) if most else (TRY_LOCK,)
 
 
 def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, Any]:
