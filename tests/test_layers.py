@@ -108,12 +108,14 @@ def test_the_picture_of_the_architecture_is_the_layers() -> None:
 
 
 def test_no_folder_outgrows_a_reader() -> None:
-    """Someone who reads only the listing should know what happens in a night."""
+    """Who reads only the listing should know what happens in a night, and who opens a file read all of it."""
     assert len(list(PACKAGE.glob("*.py"))) <= 12
     full = [
         folder for folder in PACKAGE.rglob("*") if folder.is_dir() and len(list(folder.glob("*.py"))) > 20
     ]
     assert full == []
+    long = [path for path in PACKAGE.rglob("*.py") if len(path.read_text().splitlines()) > 300]
+    assert long == []
 
 
 @pytest.mark.parametrize("module", MODULES)

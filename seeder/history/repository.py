@@ -1,9 +1,8 @@
-"""``HistoryRepository``: the only writer of runs and status, and their reader."""
+"""``HistoryRepository``: the only writer of runs and status; what it reads is in seeder.history.reading."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -12,12 +11,11 @@ from seeder.history.abandoned import Abandoned
 from seeder.history.cancelled import CANCELLED, as_failure
 from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
-from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen
+from seeder.history.reading import RecordReader
+from seeder.history.rows import Figures, NewRun, NotRecorded, Recorded, Refusal, Seen
 from seeder.history.shortening import shortened
-from seeder.history.statements import Statements
 from seeder.history.upstreams import UpstreamRuns
 from seeder.postgres.databases import Databases
-from seeder.postgres.failures import expecting_contract
 from seeder.postgres.prepared import Prepared
 from seeder.postgres.session import Session
 
@@ -25,7 +23,7 @@ from seeder.postgres.session import Session
 NOTHING = "select"
 
 
-class HistoryRepository:
+class HistoryRepository(RecordReader):
     """The record of all runs, in the reporting database.
 
     Every method that moves a run takes the session to write through, or opens one of its own; each is one
@@ -35,9 +33,7 @@ class HistoryRepository:
     """
 
     def __init__(self, databases: Databases, schema: str) -> None:
-        self._databases = databases
-        #: Called with the constant of a statement of seeder.history, it gives the text.
-        self.sql = Statements(schema)
+        super().__init__(databases, schema)
         #: Of tables that no manifest names any more.
         self.abandoned = Abandoned(self._session, self.sql)
         self._many = ManyRuns(self.sql, schema)
@@ -46,8 +42,6 @@ class HistoryRepository:
         self._prepared_start = cache(self._start_beside)
         self._prepared_move = cache(self._move_of)
         self._optional = OptionalColumns(self.sql(optional.KEPT))
-
-    # --- writing: each moves runs forward, never back ---------------------------------------------
 
     @contextmanager
     def at_once(self) -> Iterator[Session]:
@@ -201,73 +195,6 @@ class HistoryRepository:
         with self._session(None) as session:
             return session.run(self.sql(queries.PRUNE), days=days, batch=batch)
 
-    # --- reading ----------------------------------------------------------------------------------
-
-    def run(self, run_id: str, session: Session | None = None) -> Run | None:
-        """One run, or None where nothing of that id was ever recorded."""
-        with self._session(session) as open_session:
-            row = open_session.row(self.sql(queries.ONE_RUN), run_id=run_id)
-        return row and Run(**row._asdict())
-
-    def runs_of_table(self, table_name: str, limit: int = 20) -> list[Run]:
-        """A table's newest runs, newest first."""
-        return self._runs(queries.RUNS_OF_TABLE, table_name=table_name, limit=limit)
-
-    def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
-        """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
-        with self._session(None) as session:
-            row = session.row(self.sql(queries.RECORDED), seeding_ids=list(seeding_ids))
-        return row.recorded, row.first_record
-
-    def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
-        """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
-        with self._session(None) as session:
-            found = session.rows(
-                self.sql(queries.WAITED_AT), tick=tick, tables=list(table_names), days=queries.WINDOW_DAYS
-            )
-        return {(row.report_type, row.manifest_id) for row in found}
-
-    def ended(self, run_ids: Iterable[str]) -> list[Run]:
-        """Those of the runs that are terminal."""
-        return self._runs(queries.ENDED, run_ids=list(run_ids))
-
-    def still_pending(self, run_ids: Iterable[str]) -> set[str]:
-        """Those of the runs that wait to be taken by a worker."""
-        with self._session(None) as session:
-            return {
-                row.run_id for row in session.rows(self.sql(queries.STILL_PENDING), run_ids=list(run_ids))
-            }
-
-    def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
-        """Pending and running rows of the last days that nobody has written for that long."""
-        return self._runs(queries.UNFINISHED, days=days, quiet_seconds=quiet_seconds)
-
-    def unfinished_of_table(self, table_name: str) -> list[Run]:
-        """A table's pending and running runs, oldest first."""
-        return self._runs(queries.UNFINISHED_OF_TABLE, table_name=table_name)
-
-    def usual_seconds(self) -> dict[str, int]:
-        """table_name → how long its last finished run took."""
-        with self._session(None) as session:
-            return {
-                row.table_name: row.duration_seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))
-            }
-
-    def jobs(
-        self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
-    ) -> list[Job]:
-        """One row per manifest with its latest status, never-run ones included."""
-        with self._session(None) as session:
-            found = session.rows(
-                self.sql(queries.JOBS),
-                agency_slug=agency_slug,
-                report_type=report_type,
-                table_name=table_name,
-            )
-        return [Job(**row._asdict()) for row in found]
-
-    # --- how --------------------------------------------------------------------------------------
-
     def _move(
         self,
         statement: str,
@@ -294,16 +221,3 @@ class HistoryRepository:
             (self.sql(transitions.LOCK_STATUS), *before, start, read),
             first=transitions.START_SOON + (transitions.START_UNFLUSHED if before else ""),
         )
-
-    def _runs(self, statement: str, **values: Any) -> list[Run]:
-        with self._session(None) as session:
-            return [Run(**row._asdict()) for row in session.rows(self.sql(statement), **values)]
-
-    @contextmanager
-    def _session(self, session: Session | None) -> Iterator[Session]:
-        with expecting_contract():
-            if session is not None:
-                yield session
-            else:
-                with self._databases.session() as own:
-                    yield own

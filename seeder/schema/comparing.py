@@ -1,17 +1,14 @@
 """One table of the contract against the one that is there."""
 
-import re
 from collections.abc import Iterator
 
-from sqlalchemy import CheckConstraint, Column, Connection, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Column, Connection, Table
 
-from seeder.models import ReportType, RunStatus
-from seeder.schema.catalogue import LiveCheck, LiveColumn, LiveIndex, LiveTable
+from seeder.schema.catalogue import LiveColumn, LiveIndex, LiveTable
 from seeder.schema.dashboard import VIEW
-from seeder.schema.difference import Difference
+from seeder.schema.difference import Difference, where
+from seeder.schema.words import word_differences
 from seeder.schema.writing import (
-    add_check,
     add_column,
     checks,
     column_default,
@@ -40,10 +37,6 @@ _SAME_DEFAULT = {
     "0": {"0", "'0'::integer", "'0'::bigint", "(0)::bigint"},
     "true": {"true"},
 }
-
-_WORDS = {"report_type": tuple(ReportType), "status": tuple(RunStatus)}
-#: No owner's check lists this word, so one that lets it pass checks nothing.
-_NO_WORD = "no word of the contract"
 
 
 def input_differences(wanted: Table, live: LiveTable | None) -> Iterator[Difference]:
@@ -84,33 +77,33 @@ def output_differences(connection: Connection, wanted: Table, live: LiveTable | 
     for name, found in live.columns.items():
         if name not in wanted.columns and found.not_null and not _fills_itself(found):
             yield Difference(
-                _where(wanted, name),
+                where(wanted, name),
                 "seeder doesn't know the column, which is not null and has no default",
                 _alter(wanted, name, "drop not null"),
             )
     yield from _key_differences(wanted, live)
     yield from _index_differences(wanted, live)
     for constraint in checks(wanted):
-        yield from _word_differences(connection, wanted, live, constraint)
+        yield from word_differences(connection, wanted, live, constraint)
 
 
 def _column_differences(wanted: Table, column: Column[object], live: LiveColumn) -> Iterator[Difference]:
-    where = _where(wanted, column.name)
+    place = where(wanted, column.name)
     if live.type != column_type(column):
         yield _other_type(wanted, column, live)
     if column.primary_key:
         if is_serial(column) and not live.numbers_itself:
-            yield Difference(where, "the column does not number its rows", _number_rows(wanted, column))
+            yield Difference(place, "the column does not number its rows", _number_rows(wanted, column))
         return
     if live.not_null and column.nullable:
         yield Difference(
-            where,
+            place,
             "the column is not null, but seeder leaves it empty where there is nothing to say",
             _alter(wanted, column.name, "drop not null"),
         )
     if not live.not_null and not column.nullable:
         yield Difference(
-            where,
+            place,
             "the column is nullable (seeder works with it)",
             _alter(wanted, column.name, "set not null"),
         )
@@ -118,14 +111,14 @@ def _column_differences(wanted: Table, column: Column[object], live: LiveColumn)
     if default is None and live.default is not None:
         dropped = "expression" if live.generated else "default"
         yield Difference(
-            where,
+            place,
             f"the column has the {dropped} {live.default}, and the contract has none",
             _alter(wanted, column.name, f"drop {dropped}"),
         )
     if default is not None and live.default not in _SAME_DEFAULT[default]:
         what = f"the default is {live.default}" if live.default else "the default is missing"
         yield Difference(
-            where,
+            place,
             f"{what}; the contract says {default}",
             _alter(wanted, column.name, f"set default {default}"),
         )
@@ -139,7 +132,7 @@ def _key_differences(wanted: Table, live: LiveTable) -> Iterator[Difference]:
     columns = ", ".join(key)
     dropped = f"alter table {qualified(wanted)} drop constraint {ident(found.name)};\n" if found else ""
     yield Difference(
-        _where(wanted),
+        where(wanted),
         f"the primary key is ({', '.join(found.keys)}), not ({columns})"
         if found
         else f"the primary key ({columns}) is missing",
@@ -159,7 +152,7 @@ def _index_differences(wanted: Table, live: LiveTable) -> Iterator[Difference]:
         dropped = f"{_drop_index(wanted, in_the_way)}\n" if in_the_way else ""
         kind = "unique index" if index.unique else "index"
         yield Difference(
-            _where(wanted),
+            where(wanted),
             f"the {kind} on ({', '.join(keys)}) is missing",
             dropped + create_index(index, wanted),
         )
@@ -167,78 +160,19 @@ def _index_differences(wanted: Table, live: LiveTable) -> Iterator[Difference]:
         # Unique together with a column that is unique anyway says nothing more.
         if one.unique and not one.primary and not any(set(keys) <= set(one.keys) for keys in unique_keys):
             yield Difference(
-                _where(wanted),
+                where(wanted),
                 f"the unique index {one.name} on ({', '.join(one.keys)}) refuses what the contract allows",
                 _drop_index(wanted, one),
             )
 
 
-def _word_differences(
-    connection: Connection, wanted: Table, live: LiveTable, constraint: CheckConstraint
-) -> Iterator[Difference]:
-    """Whether the checks on a column of words let exactly these words pass. There are many ways to write such
-    a check, so it is not read but asked."""
-    column = str(constraint.name).removeprefix(f"{wanted.name}_").removesuffix("_check")
-    words = _WORDS[column]
-    found = [check for check in live.checks if check.columns == (column,)]
-    if column in live.columns and live.columns[column].category != "S":
-        # The type itself is the difference then.
-        return
-    listed = [word for check in found for word in re.findall(r"'([^']*)'", check.expression)]
-    others = [_NO_WORD, *(word for word in listed if word not in words)]
-    passing = {check.name: _passing(connection, check, column, [*words, *others]) for check in found}
-    for name, passed in passing.items():
-        if refused := [word for word in words if word not in passed]:
-            yield Difference(
-                _where(wanted, column),
-                f"the check {name} refuses '{refused[0]}'",
-                f"alter table {qualified(wanted)} drop constraint {ident(name)};\n"
-                + _add_check_anew(constraint, wanted),
-            )
-            return
-    if allowed := [word for word in others if all(word in passed for passed in passing.values())]:
-        ours = ", ".join(f"'{word}'" for word in words)
-        yield Difference(
-            _where(wanted, column),
-            f"the check that holds it to {ours} is missing"
-            if _NO_WORD in allowed
-            else f"the check allows '{allowed[0]}' beside {ours}",
-            _add_check_anew(constraint, wanted),
-        )
-
-
-def _passing(connection: Connection, check: LiveCheck, column: str, words: list[str]) -> set[str]:
-    """The words with which a row would pass the check; one on which it fails is refused by it too."""
-    expression = check.expression.replace("%", "%%")
-    name = ident(column)
-    try:
-        with connection.begin_nested():
-            passed = connection.exec_driver_sql(
-                f"select {name} from unnest(%(words)s::text[]) as new_row ({name}) "
-                f"where ({expression}) is not false",
-                {"words": words},
-            )
-            return set(passed.scalars())
-    except DBAPIError:
-        if len(words) == 1:
-            return set()
-        return {word for one in words for word in _passing(connection, check, column, [one])}
-
-
-def _add_check_anew(constraint: CheckConstraint, table: Table) -> str:
-    return (
-        f"alter table {qualified(table)} drop constraint if exists {ident(str(constraint.name))};\n"
-        f"{add_check(constraint, table)}"
-    )
-
-
 def _missing_table(wanted: Table) -> Difference:
-    return Difference(_where(wanted), "the table is missing", whole_table(wanted))
+    return Difference(where(wanted), "the table is missing", whole_table(wanted))
 
 
 def _other_kind(wanted: Table, live: LiveTable) -> Difference:
     return Difference(
-        _where(wanted),
+        where(wanted),
         f"this is a {live.kind}, not a table",
         f"{move_away(qualified(wanted), wanted.name, live.kind)}\n{whole_table(wanted)}",
     )
@@ -253,7 +187,7 @@ def move_away(quoted_name: str, name: str, kind: str) -> str:
 
 def _missing_column(wanted: Table, column: Column[object]) -> Difference:
     return Difference(
-        _where(wanted, column.name),
+        where(wanted, column.name),
         "the column is missing",
         add_column(column, wanted),
     )
@@ -261,7 +195,7 @@ def _missing_column(wanted: Table, column: Column[object]) -> Difference:
 
 def _missing_optional_column(wanted: Table, column: Column[object]) -> Difference:
     return Difference(
-        _where(wanted, column.name),
+        where(wanted, column.name),
         f"the optional column is missing (seeder works without it): {column.info['optional']}",
         add_column(column, wanted),
         failure=False,
@@ -275,7 +209,7 @@ def _other_type(wanted: Table, column: Column[object], live: LiveColumn) -> Diff
     freed = f"drop view {ident(str(wanted.schema))}.{VIEW};\n" if live.in_view else ""
     name = ident(column.name)
     return Difference(
-        _where(wanted, column.name),
+        where(wanted, column.name),
         f"the type is {live.type}{works}, not {expected}",
         freed + _alter(wanted, column.name, f"type {expected} using {name}::{expected}"),
     )
@@ -302,8 +236,3 @@ def _drop_index(wanted: Table, index: LiveIndex) -> str:
     if index.of_constraint:
         return f"alter table {qualified(wanted)} drop constraint {ident(index.name)};"
     return f"drop index {ident(str(wanted.schema))}.{ident(index.name)};"
-
-
-def _where(wanted: Table, column: str | None = None) -> str:
-    table = f"{wanted.schema}.{wanted.name}"
-    return f"{table}.{column}" if column else table

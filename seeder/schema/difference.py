@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
 
@@ -27,3 +28,9 @@ def reason(error: DBAPIError) -> str:
     diagnosis = getattr(error.orig, "diag", None)
     message = getattr(diagnosis, "message_primary", None) or str(error.orig)
     return " ".join(message.split())
+
+
+def where(wanted: Table, column: str | None = None) -> str:
+    """``reporting.seeder_run_history``, with the column where it is about one."""
+    table = f"{wanted.schema}.{wanted.name}"
+    return f"{table}.{column}" if column else table

@@ -1,0 +1,98 @@
+"""What the record says of runs and jobs: single ones, those of a table, those that haven't ended."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from seeder.history import queries
+from seeder.history.rows import Job, Run
+from seeder.history.statements import Statements
+from seeder.postgres.databases import Databases
+from seeder.postgres.failures import expecting_contract
+from seeder.postgres.session import Session
+
+
+class RecordReader:
+    """The reading half of HistoryRepository."""
+
+    def __init__(self, databases: Databases, schema: str) -> None:
+        self._databases = databases
+        #: Called with the constant of a statement of seeder.history, it gives the text.
+        self.sql = Statements(schema)
+
+    def run(self, run_id: str, session: Session | None = None) -> Run | None:
+        """One run, or None where nothing of that id was ever recorded."""
+        with self._session(session) as open_session:
+            row = open_session.row(self.sql(queries.ONE_RUN), run_id=run_id)
+        return row and Run(**row._asdict())
+
+    def runs_of_table(self, table_name: str, limit: int = 20) -> list[Run]:
+        """A table's newest runs, newest first."""
+        return self._runs(queries.RUNS_OF_TABLE, table_name=table_name, limit=limit)
+
+    def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
+        """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
+        with self._session(None) as session:
+            row = session.row(self.sql(queries.RECORDED), seeding_ids=list(seeding_ids))
+        return row.recorded, row.first_record
+
+    def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
+        """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
+        with self._session(None) as session:
+            found = session.rows(
+                self.sql(queries.WAITED_AT), tick=tick, tables=list(table_names), days=queries.WINDOW_DAYS
+            )
+        return {(row.report_type, row.manifest_id) for row in found}
+
+    def ended(self, run_ids: Iterable[str]) -> list[Run]:
+        """Those of the runs that are terminal."""
+        return self._runs(queries.ENDED, run_ids=list(run_ids))
+
+    def still_pending(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of the runs that wait to be taken by a worker."""
+        with self._session(None) as session:
+            return {
+                row.run_id for row in session.rows(self.sql(queries.STILL_PENDING), run_ids=list(run_ids))
+            }
+
+    def unfinished(self, *, days: int, quiet_seconds: float) -> list[Run]:
+        """Pending and running rows of the last days that nobody has written for that long."""
+        return self._runs(queries.UNFINISHED, days=days, quiet_seconds=quiet_seconds)
+
+    def unfinished_of_table(self, table_name: str) -> list[Run]:
+        """A table's pending and running runs, oldest first."""
+        return self._runs(queries.UNFINISHED_OF_TABLE, table_name=table_name)
+
+    def usual_seconds(self) -> dict[str, int]:
+        """table_name → how long its last finished run took."""
+        with self._session(None) as session:
+            return {
+                row.table_name: row.duration_seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))
+            }
+
+    def jobs(
+        self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
+    ) -> list[Job]:
+        """One row per manifest with its latest status, never-run ones included."""
+        with self._session(None) as session:
+            found = session.rows(
+                self.sql(queries.JOBS),
+                agency_slug=agency_slug,
+                report_type=report_type,
+                table_name=table_name,
+            )
+        return [Job(**row._asdict()) for row in found]
+
+    def _runs(self, statement: str, **values: Any) -> list[Run]:
+        with self._session(None) as session:
+            return [Run(**row._asdict()) for row in session.rows(self.sql(statement), **values)]
+
+    @contextmanager
+    def _session(self, session: Session | None) -> Iterator[Session]:
+        with expecting_contract():
+            if session is not None:
+                yield session
+            else:
+                with self._databases.session() as own:
+                    yield own
