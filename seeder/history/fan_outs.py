@@ -5,9 +5,12 @@ The pieces are those of seeder.history.transitions.
 
 from seeder.run_ids import sql_is_scheduled
 
-#: One fan-out at a time: a table that has never run has no status row that could be locked.
-LOCK_QUEUEING = """
-select pg_advisory_xact_lock(hashtextextended('seeder queueing ' || %(schema)s, 0))
+#: The key of the lock that lets one fan-out at a time record its runs: a table that has never run has no
+#: status row that could be locked.
+QUEUEING = "hashtextextended('seeder queueing ' || %(schema)s, 0)"
+
+LOCK_QUEUEING = f"""
+select pg_advisory_xact_lock({QUEUEING})
 """
 
 #: Many at once, but none that somebody else holds: these are what it returns. A run that moves holds its row
@@ -28,14 +31,17 @@ LOCK_TABLES = """
 lock table {status}, {history} in row exclusive mode
 """
 
+#: The key of the lock that a seeding's fan-outs take one after the other.
+FAN_OUT = "hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0)"
+
 #: Held by a session for as long as a fan-out lasts. SET LOCAL ends with this text, which is one transaction.
-LOCK_FAN_OUT = """
+LOCK_FAN_OUT = f"""
 set local lock_timeout = '30s';
-select pg_advisory_lock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+select pg_advisory_lock({FAN_OUT})
 """
 
-UNLOCK_FAN_OUT = """
-select pg_advisory_unlock(hashtextextended('seeder fan-out ' || %(schema)s || ' ' || %(seeding_id)s, 0))
+UNLOCK_FAN_OUT = f"""
+select pg_advisory_unlock({FAN_OUT})
 """
 
 #: After these locks. Returns for which of the runs another waits already, and which (the last of several: it

@@ -13,6 +13,7 @@ from functools import cached_property
 import psycopg2
 
 from seeder.history import WINDOW_DAYS
+from seeder.history.fan_outs import QUEUEING
 from seeder.matviews.insight.activity import SESSION, Person
 from seeder.matviews.insight.facts import BRIEFLY
 from seeder.matviews.locks.lock import BIGINT_KEY, IS_HELD
@@ -47,7 +48,7 @@ from (
     select l.pid, null, null
     from pg_locks l
     where {IS_HELD}
-      and {BIGINT_KEY} = hashtextextended('seeder queueing ' || %(schema)s, 0)
+      and {BIGINT_KEY} = {QUEUEING}
 ) held
 join pg_stat_activity a on a.pid = held.pid
 where a.pid <> pg_backend_pid()

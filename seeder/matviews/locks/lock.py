@@ -29,8 +29,8 @@ select set_config('seeder.locked', pg_try_advisory_lock(%(key)s)::text, false),
 LOCK_TAKEN = "current_setting('seeder.locked')::boolean"
 LOCK_AND_SLOT_TAKEN = f"{LOCK_TAKEN} and current_setting('seeder.slot') <> ''"
 
-#: A query of one row, for a statement after TRY_LOCK and TRY_SLOT, that sets the run's limits and looks at what
-#: is there; `taken` reads it.
+#: A query of one row, for a statement after TRY_LOCK and TRY_SLOT: it sets the run's limits and looks at what
+#: is there. `taken` reads the row.
 THERE = f"select *, {LIMITS} from ({LOOK}) as look"
 
 TAKE = Prepared("take", (TRY_LOCK, SET_LIMITS, LOOK))
