@@ -1,18 +1,19 @@
-"""Runs that are ended on purpose: by a person, by Celery, or because their worker shuts down.
+"""Stop runs on purpose: for a person, for Celery, or because their worker shuts down.
 
-The record comes first. Under the lock of the table's status row the run is moved, and in the same moment the
-backend that holds the matview's lock in this run's name is told to end its statement. A run records its end
-before it lets go of the matview's lock, and for that it needs the same status row, so the cancel can't reach
-the next run of that backend. What the worker says later of a run that is over changes nothing.
+The record comes first. While the table's status row is locked, the run is moved, and the backend that holds
+the matview's lock in this run's name is told to cancel its statement. A run records its end before it
+releases the matview's lock, and for that it needs the same status row; so the cancel can't hit that backend's
+next run. What the worker reports later of a run that is over changes nothing.
 
-A person ends a run, whoever works on it. A worker ends its own attempt: it may have been given up for dead,
-and another may be at work on the run by now.
+A person stops a run whichever worker it is on. A worker stops its own attempt only: it may have been given up
+for dead, and another worker may have the run by now.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Self
 
 import psycopg2
@@ -40,17 +41,28 @@ ENDING_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 
 
+class Ending(StrEnum):
+    """What a run becomes that is stopped."""
+
+    #: → error, as ended by somebody.
+    CANCELLED = "cancelled"
+    #: → error, through a fault of its own.
+    FAILED = "failed"
+    #: → pending. Whoever asks for it queues the run again once no session works on it.
+    HANDED_BACK = "handed back"
+
+
 @dataclass(frozen=True)
 class Stopped:
-    """What became of the wish to end a run."""
+    """What became of a request to stop a run."""
 
     #: As it was before, or, if it was over already, as it is.
     run: Run
-    #: Whether this call moved it; False is over already.
+    #: Whether this call moved it; False means that it was over already.
     moved: bool
     #: Whether it is known that no session works on it any more.
     ended: bool
-    #: Databases out of reach where a session may work on it: its manifest, which would say which, is gone.
+    #: Unreachable databases where a session may work on it: its manifest, which would say which, is gone.
     unreachable: tuple[int | None, ...] = ()
 
 
@@ -64,6 +76,11 @@ class Cancellation:
         self._history = history
         self._manifests = manifests
         self._schema = schema
+        self._moves: dict[Ending, Callable[[Seen, str, Session], object]] = {
+            Ending.CANCELLED: history.cancel,
+            Ending.FAILED: history.fail,
+            Ending.HANDED_BACK: history.retry,
+        }
 
     @classmethod
     def of(cls, equipment: Equipment) -> Self:
@@ -80,7 +97,7 @@ class Cancellation:
         for run in self._meant(name):
             when = "in the middle of the run" if run.status == RunStatus.RUNNING else "before it started"
             known, unreachable = self._databases_of(run)
-            if one := self.cancel(run.run_id, f"{by} {when}.", known):
+            if one := self.stop(run.run_id, Ending.CANCELLED, f"{by} {when}.", known):
                 if one.moved and unreachable:
                     one = replace(one, ended=False, unreachable=unreachable)
                 stopped.append(one)
@@ -112,52 +129,26 @@ class Cancellation:
                 unreachable.append(database_id)
         return [one for one in self._databases if one not in unreachable], tuple(unreachable)
 
-    def cancel(
-        self, run_id: str, by: str, database_ids: Sequence[int | None], *, patience: float = ENDING_SECONDS
-    ) -> Stopped | None:
-        """→ error, as cancelled ``by`` whom and when; None where there is no such run.
-
-        ``database_ids``: where its matview may be. Of several cancels one wins; the others find it over.
-        Raises psycopg2.Error where a database can't be reached; the run is then as it was.
-        """
-        return self._stop(run_id, database_ids, self._history.cancel, by, None, patience)
-
-    def fail(
+    def stop(
         self,
         run_id: str,
+        ending: Ending,
         words: str,
         database_ids: Sequence[int | None],
         *,
         attempt: int | None = None,
         patience: float = ENDING_SECONDS,
     ) -> Stopped | None:
-        """``cancel`` for what is the run's own fault: → error, with these words.
+        """End the run, and the statement of the session that works on it; None where there is no such run.
 
+        ``words``: whoever cancelled it and when, the reason of the failure, or why it is handed back.
+        ``database_ids``: where its matview may be.
         ``attempt``: only if no session works on another one; None is whichever.
+        ``patience``: for how many seconds to wait until no session works on it any more.
+
+        Of several calls for one run one wins; the others find it over. Raises psycopg2.Error where a database
+        can't be reached; the run is then as it was.
         """
-        return self._stop(run_id, database_ids, self._history.fail, words, attempt, patience)
-
-    def hand_back(
-        self,
-        run_id: str,
-        words: str,
-        database_ids: Sequence[int | None],
-        *,
-        attempt: int | None = None,
-        patience: float = ENDING_SECONDS,
-    ) -> Stopped | None:
-        """→ pending, to be queued again by the caller once no session works on it."""
-        return self._stop(run_id, database_ids, self._history.retry, words, attempt, patience)
-
-    def _stop(
-        self,
-        run_id: str,
-        database_ids: Sequence[int | None],
-        move: Callable[[Seen, str, Session], object],
-        words: str,
-        attempt: int | None,
-        patience: float,
-    ) -> Stopped | None:
         run = self._history.run(run_id)
         if run is None:
             return None
@@ -168,7 +159,7 @@ class Cancellation:
             if attempt is not None and self._is_anothers(run, attempt, database_ids, session):
                 log.warning("not stopped: another worker has it by now", run_id=run_id, words=words)
                 return Stopped(run, moved=False, ended=False)
-            move(run.seen, words, session)
+            self._moves[ending](run.seen, words, session)
             busy = self._tell(run, database_ids, session)
         deadline = time.monotonic() + patience
         while busy and time.monotonic() < deadline:
@@ -179,7 +170,14 @@ class Cancellation:
             except psycopg2.errors.LockNotAvailable:
                 # Somebody else has taken the row since. The run is moved; its end isn't known.
                 break
-        log.info("run stopped", run_id=run_id, table_name=run.table_name, words=words, ended=not busy)
+        log.info(
+            "run stopped",
+            run_id=run_id,
+            table_name=run.table_name,
+            ending=ending,
+            words=words,
+            ended=not busy,
+        )
         return Stopped(run, moved=True, ended=not busy)
 
     def _tell(self, run: Run, database_ids: Sequence[int | None], reporting: Session) -> bool:

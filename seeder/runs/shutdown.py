@@ -7,8 +7,6 @@ database, its row goes back to pending, and its message back on the queue. A sec
 SEEDER_SHUTDOWN_GRACE seconds after the first signal, turn the shutdown cold too.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import psycopg2
@@ -20,7 +18,7 @@ from seeder.broker.requests import InterruptibleRequest
 from seeder.equipment import equipment, new_equipment
 from seeder.errors import SeederError
 from seeder.postgres.failures import one_line
-from seeder.runs.cancelling import Cancellation, Stopped
+from seeder.runs.cancelling import Cancellation, Ending
 from seeder.runs.recording import CLOSING
 
 log = structlog.get_logger(__name__)
@@ -52,7 +50,9 @@ def hand_back(app: Celery, request: Any) -> None:
     fresh = new_equipment()
     try:
         databases = [request.kwargs.get("database_id")]
-        stopped = Cancellation.of(fresh).hand_back(run_id, HANDED_BACK, databases, attempt=request.retries)
+        stopped = Cancellation.of(fresh).stop(
+            run_id, Ending.HANDED_BACK, HANDED_BACK, databases, attempt=request.retries
+        )
         if stopped and stopped.moved and stopped.ended and fresh.history.still_pending([run_id]):
             with app.connection_for_write() as connection:
                 publish_again(app, request, connection)
@@ -64,25 +64,21 @@ def hand_back(app: Celery, request: Any) -> None:
 
 def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
     """→ error, as cancelled, and the statement ended, whoever works on the run."""
-    _end(Cancellation.of(equipment()).cancel, run_id, by, kwargs)
+    _stop(run_id, Ending.CANCELLED, by, kwargs)
 
 
 def end_timed_out(request: Any, seconds: float, *, soft: bool) -> None:
     """→ error, and the statement ended, if it is this worker's."""
     which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
     words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
-    fail = partial(Cancellation.of(equipment()).fail, attempt=request.retries)
-    _end(fail, request.id, words, request.kwargs)
+    _stop(request.id, Ending.FAILED, words, request.kwargs, attempt=request.retries)
 
 
-def _end(
-    stop: Callable[[str, str, Sequence[int | None]], Stopped | None],
-    run_id: str,
-    words: str,
-    kwargs: dict[str, Any],
+def _stop(
+    run_id: str, ending: Ending, words: str, kwargs: dict[str, Any], attempt: int | None = None
 ) -> None:
     """What can't be done is left to the sweep."""
     try:
-        stop(run_id, words, [kwargs.get("database_id")])
+        Cancellation.of(equipment()).stop(run_id, ending, words, [kwargs.get("database_id")], attempt=attempt)
     except (psycopg2.Error, SeederError) as error:
         log.error("run not ended; the sweep settles it", run_id=run_id, reason=one_line(error))

@@ -15,7 +15,7 @@ from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, Duplicate, ManifestGone, MatviewBusy, SeederError, TurnAwaited
 from seeder.history import Figures, Run
 from seeder.maintenance.lost_runs import Sweep, Swept
-from seeder.runs.cancelling import Cancellation
+from seeder.runs.cancelling import Cancellation, Ending
 from seeder.runs.claim import Claim, Claims
 from seeder.runs.message import Message
 from seeder.tasks import refresh_manifest
@@ -101,10 +101,10 @@ def test_a_worker_that_lost_its_connection_alone_records_its_end_over_another(
 def test_what_a_cancelled_or_handed_back_worker_says_changes_nothing(
     platform: Platform, workers: tuple[Equipment, Equipment], said: str
 ) -> None:
-    for stop in (Cancellation.of(workers[1]).hand_back, Cancellation.of(workers[1]).cancel):
+    for ending in (Ending.HANDED_BACK, Ending.CANCELLED):
         claim = Claims.of(workers[0]).claim(FIRST)
         claim.refresh()
-        stop(RUN, "Enough.", [None], patience=0)
+        Cancellation.of(workers[1]).stop(RUN, ending, "Enough.", [None], patience=0)
         before = platform.run(RUN)
         assert LATE[said](claim) in (None, False)
         assert platform.run(RUN) == before
@@ -273,18 +273,20 @@ def test_the_sweep_and_the_worker_itself_don_t_both_put_a_run_back(
 # --- the worker's main process -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stop", ["fail", "hand_back"])
+@pytest.mark.parametrize("ending", [Ending.FAILED, Ending.HANDED_BACK])
 def test_a_worker_that_ends_its_own_attempt_lets_its_successors_be(
-    platform: Platform, workers: tuple[Equipment, Equipment], stop: str
+    platform: Platform, workers: tuple[Equipment, Equipment], ending: Ending
 ) -> None:
     old, new = workers
     given_up(platform, old)
     successor = Claims.of(new).claim(SECOND)
     before = platform.run(RUN)
-    stopped = getattr(Cancellation.of(old), stop)(RUN, "The worker was shut down.", [None], attempt=0)
+    stopped = Cancellation.of(old).stop(RUN, ending, "The worker was shut down.", [None], attempt=0)
+    assert stopped is not None
     assert (stopped.moved, stopped.ended) == (False, False)
     assert platform.run(RUN) == before
-    stopped = getattr(Cancellation.of(new), stop)(RUN, "It was shut down.", [None], attempt=1, patience=0)
+    stopped = Cancellation.of(new).stop(RUN, ending, "It was shut down.", [None], attempt=1, patience=0)
+    assert stopped is not None
     assert stopped.moved is True
     assert platform.run(RUN).errors == "It was shut down."
     successor.release()

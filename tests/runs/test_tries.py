@@ -17,7 +17,7 @@ from seeder.config.settings import Settings
 from seeder.equipment import Equipment
 from seeder.errors import DatabaseTrouble, MatviewBusy, TemporaryError
 from seeder.maintenance.lost_runs import Sweep
-from seeder.runs.cancelling import Cancellation
+from seeder.runs.cancelling import Cancellation, Ending
 from seeder.runs.claim import Claim, Claims, Message
 from seeder.tasks import refresh_manifest
 
@@ -77,7 +77,14 @@ class World:
             signals.record_retry(refresh_manifest, request=request, reason=Retry(exc=BUSY))
         elif what == "hand back":
             stopping = Cancellation.of(self.worker)
-            stopping.hand_back(RUN, "The worker was shut down.", [None], attempt=request.retries, patience=0)
+            stopping.stop(
+                RUN,
+                Ending.HANDED_BACK,
+                "The worker was shut down.",
+                [None],
+                attempt=request.retries,
+                patience=0,
+            )
             self._end(claim)
             self.retries = request.retries
         else:

@@ -19,7 +19,7 @@ from seeder.matviews import Limits
 from seeder.matviews.locks.lock import take
 from seeder.postgres.application_names import application_name
 from seeder.postgres.databases import Databases
-from seeder.runs.cancelling import Cancellation
+from seeder.runs.cancelling import Cancellation, Ending
 from seeder.sql.names import matview_name
 
 LIMITS = Limits(0, 0, ("pg_catalog",))
@@ -144,7 +144,7 @@ def test_a_session_between_two_statements_is_not_taken_for_ended(
     cancellation: Cancellation, holder: Any, running: None
 ) -> None:
     holder(RUN)
-    stopped = cancellation.cancel(RUN, "Enough.", [None], patience=0.2)
+    stopped = cancellation.stop(RUN, Ending.CANCELLED, "Enough.", [None], patience=0.2)
     assert stopped is not None
     assert (stopped.moved, stopped.ended) == (True, False)
 
@@ -154,7 +154,7 @@ def test_a_session_that_begins_its_next_statement_meanwhile_is_ended_too(
 ) -> None:
     one = holder(RUN)
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(cancellation.cancel, RUN, "Enough.", [None])
+        answer = threads.submit(cancellation.stop, RUN, Ending.CANCELLED, "Enough.", [None])
         wait_until("it was told while it did nothing", lambda: platform.run(RUN).status == "error")
         with one.at_work():
             assert answer.result().ended
@@ -195,7 +195,7 @@ def test_a_run_handed_back_is_pending_with_its_failures_as_they_were(
     platform: Platform, cancellation: Cancellation, holder: Any, running: None
 ) -> None:
     with holder(RUN).at_work():
-        stopped = cancellation.hand_back(RUN, "Again.", [None])
+        stopped = cancellation.stop(RUN, Ending.HANDED_BACK, "Again.", [None])
         assert stopped is not None
         assert (stopped.moved, stopped.ended) == (True, True)
     row = platform.run(RUN)
@@ -208,8 +208,8 @@ def test_what_is_over_is_neither_cancelled_nor_handed_back(
 ) -> None:
     platform.sql(f"update reporting.seeder_run_history set status = '{status}'")
     before = platform.run(RUN)
-    for stop in (cancellation.cancel, cancellation.hand_back):
-        stopped = stop(RUN, "Enough.", [None])
+    for ending in Ending:
+        stopped = cancellation.stop(RUN, ending, "Enough.", [None])
         assert stopped is not None
         assert (stopped.moved, stopped.run.status) == (False, status)
     assert platform.run(RUN) == before
@@ -220,7 +220,7 @@ def test_what_never_was_is_an_error_for_a_person_and_nothing_for_a_worker(
 ) -> None:
     with pytest.raises(UnknownRunOrTable, match="no run and no table 'nothing'"):
         cancellation.cancel_named("nothing", "anna")
-    assert cancellation.cancel("nothing", "Enough.", [None]) is None
+    assert cancellation.stop("nothing", Ending.CANCELLED, "Enough.", [None]) is None
     platform.custom(1, table_name="sales", query="select 1 as one")
     assert cancellation.cancel_named("sales", "anna") == []
 
