@@ -40,11 +40,11 @@ def as_data(one: Stopped) -> dict[str, object]:
 
 def sentence(one: Stopped) -> str:
     if not one.moved:
-        return f"over already, with {status_text(one.run.status)}; nothing was changed."
+        return f"over already: {status_text(one.run.standing)}; nothing was changed."
     if one.unreachable:
         where = ", ".join(map(database_name, one.unreachable))
         return (
-            f"cancelled; it was {status_text(one.run.status)}. Its manifest is gone, so it may be in any "
+            f"cancelled; it was {status_text(one.run.standing)}. Its manifest is gone, so it may be in any "
             f"database, and {where} can't be reached: whether a session still works on it there isn't known."
         )
     if not one.ended:
@@ -52,7 +52,7 @@ def sentence(one: Stopped) -> str:
             "cancelled, but its statement is still being ended: PostgreSQL may be busy rolling it back. "
             "Look again with `seeder history`."
         )
-    return f"cancelled; it was {status_text(one.run.status)}."
+    return f"cancelled; it was {status_text(one.run.standing)}."
 
 
 def account() -> str:

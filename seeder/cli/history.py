@@ -42,7 +42,7 @@ def run(table_name: str, limit: int, *, as_json: bool) -> int:
     for one in runs:
         rows.add(
             one.run_id,
-            status_cell(one.status, one.errors),
+            status_cell(one.standing),
             moment(one.start_time),
             took(one.duration_seconds, one.start_time, one.finish_time),
             number(one.records_processed),

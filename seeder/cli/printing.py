@@ -16,13 +16,13 @@ from rich.text import Text
 from seeder.cli.fitting import plain
 from seeder.cli.output import is_unicode
 from seeder.cli.tables import Styled, Table
-from seeder.history.cancelled import is_cancelled
 from seeder.wording import first_line as first_line
 from seeder.wording import number as number
 from seeder.wording import size as size
 from seeder.wording import took as took
 
-STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow"}
+#: Of each standing.
+STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow", "cancelled": "dim"}
 
 #: If the output isn't a terminal nothing is wrapped: grep needs whole lines.
 PIPE_WIDTH = 1_000_000
@@ -87,19 +87,15 @@ def progress(what: str, out: Console) -> Iterator[tuple[Callable[[int], object],
         yield lambda total: bar.update(task, total=total), lambda count: bar.advance(task, count)
 
 
-def status_text(status: str | None, errors: str | None = None) -> str:
+def status_text(standing: str | None) -> str:
     """For a sentence, with rich's markup."""
-    shown = status_cell(status, errors)
+    shown = status_cell(standing)
     return f"[{shown.style}]{shown.text}[/]"
 
 
-def status_cell(status: str | None, errors: str | None = None) -> Styled:
-    """Of a run, with what its errors say; None is never run."""
-    if status is None:
-        return Styled("never run", "dim")
-    if status == "error" and is_cancelled(errors):
-        return Styled("cancelled", "dim")
-    return Styled(status, STYLES[status])
+def status_cell(standing: str | None) -> Styled:
+    """Of a run; None is never run."""
+    return Styled("never run", "dim") if standing is None else Styled(standing, STYLES[standing])
 
 
 def counted(count: int, noun: str) -> str:

@@ -1,6 +1,7 @@
 """``seeder refresh``: queues runs, and with ``--wait`` follows them to their end."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seeder.app import app
-from seeder.cli.printing import console, counted, first_line, print_json, text
+from seeder.cli.printing import console, counted, first_line, print_json, status_text, text
 from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UserError
-from seeder.history import HistoryRepository, Run
+from seeder.history import HistoryRepository, Run, Standing
 from seeder.monitoring import Monitor
 from seeder.run_ids import identity_of
 from seeder.seedings.fan_out import Seeding, of_tables, seed
@@ -148,8 +149,8 @@ def watch(
                 waiting.discard(one.run_id)
                 ended.append(one)
                 if one.status == "error":
-                    out.print(f"[red]error[/] {failure_line(one)}")
-            failures = sum(one.status == "error" for one in ended)
+                    out.print(f"{status_text(one.standing)} {failure_line(one)}")
+            failures = sum(one.standing is Standing.ERROR for one in ended)
             progress.update(bar, completed=len(ended), failed=f"{failures} failed" if failures else "")
             if not waiting:
                 break
@@ -174,10 +175,13 @@ def failure_line(run: Run) -> str:
 
 def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float, unfinished: int = 0) -> None:
     """``refused`` is how many manifests had no run, as they can't be used."""
-    failed = [one for one in ended if one.status == "error"]
-    words = f"[green]{len(ended) - len(failed)} succeeded[/]"
+    count = Counter(one.standing for one in ended)
+    failed = [one for one in ended if one.standing is Standing.ERROR]
+    words = f"[green]{count[Standing.SUCCESS]} succeeded[/]"
     if failed:
         words += f", [red]{len(failed)} failed[/]"
+    if cancelled := count[Standing.CANCELLED]:
+        words += f", {cancelled} cancelled"
     if refused:
         words += f", [red]{refused} refused[/]"
     if unfinished:

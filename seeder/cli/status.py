@@ -20,7 +20,6 @@ from seeder.cli.tables import Column, Styled, Table
 from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
-from seeder.history.cancelled import has_failed
 from seeder.models import RunStatus
 from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import Selection
@@ -104,16 +103,12 @@ def show(out: Console, jobs: Sequence[Job], *, every: bool = False) -> None:
 
 
 def status_of(job: Job) -> Styled:
-    return status_cell(job.status, job.last_errors) if job.enabled else Styled("disabled", "dim")
+    return status_cell(job.standing) if job.enabled else Styled("disabled", "dim")
 
 
 def is_failing(job: Job) -> bool:
     """One that a person cancelled has not failed by that."""
-    return (
-        job.enabled
-        and job.status == RunStatus.ERROR
-        and has_failed(job.consecutive_failures, job.last_errors)
-    )
+    return job.enabled and job.status == RunStatus.ERROR and job.has_failed
 
 
 def wants_attention(job: Job) -> bool:

@@ -1,29 +1,84 @@
-"""What tells a run that somebody ended from one that failed.
+"""Cancelled runs: the one place that writes what marks them, and that recognises it.
 
-Both are ``error`` by the contract, and both count as failures in a row. They are told apart by how their
-errors begin, which ``HistoryRepository.cancel`` alone writes; no other error is let begin so.
+By the contract a run that somebody ended is an ``error`` and counts as a failure in a row. The contract has
+no column that would tell it from a run that failed, so the text in ``errors`` does, by how it begins
+(docs/decisions/cancelled-runs.md). Everything else asks for the ``Standing`` of a run or a job.
 """
 
-from seeder.history.not_run import is_not_run
+from enum import StrEnum
 
-#: How the errors of a cancelled run begin: who it was, and when, follows.
-CANCELLED = "Cancelled by "
+from seeder.history.not_run import NOT_RUN, is_not_run
+from seeder.models import RunStatus
+
+
+class Standing(StrEnum):
+    """The status of a run, and apart from the errors those that somebody cancelled."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+#: How the errors of a cancelled run begin: who it was, and when, follows. No other errors begin so.
+_CANCELLED = "Cancelled by "
 
 #: In a job's last errors, between those of a run that was cancelled, or not run, and the failure that had
 #: come before and still stands.
-EARLIER = "\nThe last failure before that: "
+_EARLIER = "\nThe last failure before that: "
+
+# --- writing --------------------------------------------------------------------------------------------
 
 
-def is_cancelled(errors: str | None) -> bool:
-    return errors is not None and errors.startswith(CANCELLED)
+def as_cancelled(by: str) -> str:
+    """The errors of a run that was cancelled; ``by``: who, and when."""
+    return f"{_CANCELLED}{by}"
+
+
+def as_failure(errors: str) -> str:
+    """The errors of a run that failed, or waits. Some begin with a table's name, which may be anything."""
+    return f"Error: {errors}" if is_about_cancel(errors) or is_not_run(errors) else errors
+
+
+# --- recognising ----------------------------------------------------------------------------------------
+
+
+def is_about_cancel(errors: str | None) -> bool:
+    """Whether a run's errors, or a job's last ones, tell of a run that was cancelled. A job's still do while
+    its next run waits or is at work."""
+    return errors is not None and errors.startswith(_CANCELLED)
+
+
+def standing_of(status: str, errors: str | None) -> Standing:
+    """Of a run or a job."""
+    if status == RunStatus.ERROR and is_about_cancel(errors):
+        return Standing.CANCELLED
+    return Standing(status)
 
 
 def has_failed(failures: int, last_errors: str | None) -> bool:
     """Of a job: whether any of its failures in a row was one, and not a run that somebody cancelled."""
-    no_failure = is_cancelled(last_errors) or is_not_run(last_errors)
-    return failures > 0 and not (no_failure and EARLIER not in (last_errors or ""))
+    no_failure = is_about_cancel(last_errors) or is_not_run(last_errors)
+    return failures > 0 and not (no_failure and _EARLIER not in (last_errors or ""))
 
 
-def as_failure(errors: str) -> str:
-    """The words of a failure. Some quote a name first, and a table may be called anything."""
-    return f"Error: {errors}" if is_cancelled(errors) or is_not_run(errors) else errors
+# --- in SQL ---------------------------------------------------------------------------------------------
+
+#: ``standing_of`` a row of the history.
+STANDING = f"""\
+case when status = 'error' and starts_with(errors, '{_CANCELLED}') then 'cancelled' else status end"""
+
+#: A job's last errors after the run ``m`` has moved; ``before`` is its status row until then. What failed
+#: last stays in sight until a run succeeds, also behind what a run says that was cancelled, or not run.
+LAST_ERRORS = f"""\
+case when m.status = 'success' then null
+            when (starts_with(m.errors, '{_CANCELLED}') or starts_with(m.errors, '{NOT_RUN}'))
+                 and before.consecutive_failures > 0 then
+                m.errors || coalesce(
+                    case when starts_with(before.last_errors, '{_CANCELLED}')
+                              or starts_with(before.last_errors, '{NOT_RUN}')
+                         then substr(before.last_errors, nullif(strpos(before.last_errors, '{_EARLIER}'), 0))
+                         else '{_EARLIER}' || before.last_errors end,
+                    '')
+            else coalesce(m.errors, before.last_errors) end"""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from seeder.history.cancelled import Standing, standing_of
 from seeder.history.pages import COUNTED, SeedingCounts
 from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
@@ -76,6 +77,10 @@ class NightRun:
     #: The first line of what went wrong.
     error: str | None
 
+    @property
+    def standing(self) -> Standing:
+        return standing_of(self.status, self.error)
+
 
 class Nights:
     """Reads seedings for those who look at them."""
@@ -93,7 +98,7 @@ class Nights:
         return list(dict.fromkeys(row.seeding_id for row in found))
 
     def counts(self, seeding_ids: list[str]) -> dict[str, SeedingCounts]:
-        """Each seeding's runs by status."""
+        """Each seeding's runs by standing."""
         with expecting_contract(), self._databases.session() as session:
             found = session.rows(self.sql(COUNTS), seeding_ids=seeding_ids)
         return {row.seeding_id: _counts(row) for row in found}

@@ -19,7 +19,7 @@ OF_TABLE = """
 select {run_columns}, id
 from {runs}
 where table_name = %(table_name)s
-  and (%(statuses)s::text[] is null or status = any(%(statuses)s))
+  and (%(standings)s::text[] is null or {standing} = any(%(standings)s))
   and (%(since)s::timestamptz is null or start_time >= %(since)s)
   and (%(until)s::timestamptz is null or start_time < %(until)s)
   and (%(before_id)s::bigint is null or id < %(before_id)s)
@@ -41,7 +41,7 @@ from (
     order by start_time desc, id desc
     limit %(examined)s
 ) h cross join {absent}
-where (%(statuses)s::text[] is null or status = any(%(statuses)s))
+where (%(standings)s::text[] is null or {standing} = any(%(standings)s))
   and (%(report_type)s::text is null or report_type = %(report_type)s)
   and (%(text)s::text is null
        or strpos(lower(table_name || chr(10) || report_name || chr(10) || agency_slug), lower(%(text)s)) > 0)
@@ -68,7 +68,8 @@ select count(*) as runs,
        count(*) filter (where status = 'pending') as pending,
        count(*) filter (where status = 'running') as running,
        count(*) filter (where status = 'success') as success,
-       count(*) filter (where status = 'error') as error,
+       count(*) filter (where {standing} = 'error') as error,
+       count(*) filter (where {standing} = 'cancelled') as cancelled,
        min(created_at) as recorded_at,
        max(finish_time) as finish_time,
        coalesce(sum(duration_seconds) filter (where finish_time is not null), 0)::integer as worked_seconds
@@ -97,7 +98,7 @@ class RunFilter:
     agency: str | None = None
     table_name: str | None = None
     report_type: str | None = None
-    statuses: tuple[str, ...] | None = None
+    standings: tuple[str, ...] | None = None
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -113,17 +114,22 @@ class Place:
 
 @dataclass(frozen=True)
 class SeedingCounts:
-    """A seeding's runs by status; times are None where there are none."""
+    """A seeding's runs by standing; times are None where there are none."""
 
     runs: int
     pending: int
     running: int
     success: int
     error: int
+    cancelled: int
     recorded_at: datetime | None
     finish_time: datetime | None
     #: The durations of its ended runs together.
     worked_seconds: int
+
+    @property
+    def ended(self) -> int:
+        return self.success + self.error + self.cancelled
 
 
 class RunPages:
@@ -172,5 +178,5 @@ class RunPages:
 
 
 def _values(wanted: RunFilter) -> dict[str, Any]:
-    statuses: Sequence[str] | None = wanted.statuses and list(wanted.statuses)
-    return {**vars(wanted), "statuses": statuses or None}
+    standings: Sequence[str] | None = wanted.standings and list(wanted.standings)
+    return {**vars(wanted), "standings": standings or None}

@@ -8,7 +8,7 @@ from typing import Any
 
 from seeder.history import optional, queries, transitions
 from seeder.history.abandoned import Abandoned
-from seeder.history.cancelled import CANCELLED, as_failure
+from seeder.history.cancelled import as_cancelled, as_failure
 from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.reading import RecordReader
@@ -126,7 +126,9 @@ class HistoryRepository(RecordReader):
     ) -> bool:
         """running → pending: the run will be begun again; why is kept. Says whether it was the mover's to say
         so. ``attempts``: how many tries have failed or were lost with this one; None where it was none."""
-        return bool(self._move(transitions.RETRY, seen, session, attempts, errors=shortened(errors)))
+        return bool(
+            self._move(transitions.RETRY, seen, session, attempts, errors=shortened(as_failure(errors)))
+        )
 
     def requeue(
         self,
@@ -139,7 +141,7 @@ class HistoryRepository(RecordReader):
     ) -> bool:
         """→ pending, if the run is still as it was seen and nobody has written it for that long; says whether
         it was. ``attempts`` as for ``retry``."""
-        values = asdict(seen) | {"errors": shortened(errors), "attempts": attempts}
+        values = asdict(seen) | {"errors": shortened(as_failure(errors)), "attempts": attempts}
         with self._session(session) as open_session:
             kept = self._optional.wanted(open_session, note=None, attempts=attempts)
             statements = transitions.LOCK_STATUS, transitions.REQUEUE, transitions.REQUEUED
@@ -171,7 +173,7 @@ class HistoryRepository(RecordReader):
 
     def cancel(self, seen: Seen, by: str, session: Session | None = None) -> None:
         """→ error, of a run that somebody ended; ``by``: who, and when."""
-        self._move(transitions.FAIL, seen, session, None, errors=shortened(CANCELLED + by))
+        self._move(transitions.FAIL, seen, session, None, errors=shortened(as_cancelled(by)))
 
     @contextmanager
     def soon(self, milliseconds: int = 100) -> Iterator[Session]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from seeder.history.cancelled import is_cancelled
-from seeder.models import RunStatus
+from seeder.history.cancelled import Standing, has_failed, is_about_cancel, standing_of
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,12 @@ class Run:
     attempts: int | None
 
     @property
+    def standing(self) -> Standing:
+        return standing_of(self.status, self.errors)
+
+    @property
     def is_cancelled(self) -> bool:
-        return self.status == RunStatus.ERROR and is_cancelled(self.errors)
+        return self.standing is Standing.CANCELLED
 
     @property
     def seen(self) -> Seen:
@@ -136,3 +139,18 @@ class Job:
     consecutive_failures: int
     last_run_id: str | None
     last_errors: str | None
+
+    @property
+    def standing(self) -> Standing | None:
+        """Of its last run; None is never run."""
+        return None if self.status is None else standing_of(self.status, self.last_errors)
+
+    @property
+    def tells_of_cancel(self) -> bool:
+        """Whether the last errors begin with those of a run that was cancelled, be it the last run or not."""
+        return is_about_cancel(self.last_errors)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any of its failures in a row was one, and not a run that somebody cancelled."""
+        return has_failed(self.consecutive_failures, self.last_errors)

@@ -3,9 +3,7 @@ for the pieces that several of them share."""
 
 from functools import cache
 
-from seeder.history import optional, queries, transitions
-from seeder.history.cancelled import CANCELLED, EARLIER
-from seeder.history.not_run import NOT_RUN
+from seeder.history import cancelled, optional, queries, transitions
 from seeder.sql.names import quoted
 
 #: The gap's name → the table's.
@@ -30,6 +28,8 @@ PIECES = {
     "as_seen_or_before": transitions.AS_SEEN_OR_BEFORE,
     "failures_so_far": transitions.FAILURES_SO_FAR,
     "instead": transitions.INSTEAD,
+    "standing": cancelled.STANDING,
+    "last_errors": cancelled.LAST_ERRORS,
     "shown": transitions.SHOWN,
     "show": transitions.SHOW,
 }
@@ -43,9 +43,6 @@ class Statements:
         self._pieces |= {
             "history_name": "'" + self._pieces["history"].replace("'", "''") + "'",
             "window_days": str(queries.WINDOW_DAYS),
-            "cancelled": CANCELLED,
-            "earlier": EARLIER,
-            "not_run": NOT_RUN,
         }
         for gap, piece in PIECES.items():
             self._pieces[gap] = piece.format(**self._pieces)

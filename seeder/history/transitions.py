@@ -67,19 +67,7 @@ select m.table_name,
        coalesce(instead.start_time, m.start_time),
        m.consecutive_failures,
        coalesce(instead.run_id, m.run_id),
-       -- What failed last stays in sight until something has succeeded, also beside a run that was cancelled
-       -- or wasn't done.
-       case when instead.status in ('success', 'error') then before.last_errors
-            when m.status = 'success' then null
-            when (starts_with(m.errors, '{cancelled}') or starts_with(m.errors, '{not_run}'))
-                 and before.consecutive_failures > 0 then
-                m.errors || coalesce(
-                    case when starts_with(before.last_errors, '{cancelled}')
-                              or starts_with(before.last_errors, '{not_run}')
-                         then substr(before.last_errors, nullif(strpos(before.last_errors, '{earlier}'), 0))
-                         else '{earlier}' || before.last_errors end,
-                    '')
-            else coalesce(m.errors, before.last_errors) end,
+       case when instead.status in ('success', 'error') then before.last_errors else {last_errors} end,
        m.updated_at
 from moved m
 left join instead on instead.moved_run_id = m.run_id

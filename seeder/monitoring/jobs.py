@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from statistics import median_low
 
-from seeder.history.cancelled import has_failed, is_cancelled
+from seeder.history import Standing
 from seeder.history.watching import WatchedJob
 from seeder.models import RunStatus
 from seeder.run_ids import manifest_identity
@@ -74,8 +74,6 @@ class MonitoredJob:
     #: When its run, if one is at work, becomes long.
     long_after: datetime | None
     is_failing: bool
-    #: Its run was ended by somebody.
-    is_cancelled: bool
     is_long_running: bool
     is_stale: bool
     never_run: bool
@@ -87,6 +85,11 @@ class MonitoredJob:
     @property
     def identity(self) -> str:
         return manifest_identity(self.job.report_type, self.job.manifest_id)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Its last run was ended by somebody."""
+        return self.job.standing is Standing.CANCELLED
 
     @property
     def usual_seconds(self) -> int | None:
@@ -108,7 +111,7 @@ class MonitoredJob:
 def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJob:
     """The flags of a job. What is switched off is neither failing nor stale: nobody expects it to run."""
     usual = None if successes.usual is None else ceil(successes.usual)
-    failing = has_failed(job.consecutive_failures, job.last_errors)
+    failing = job.has_failed
     succeeded = job.status == RunStatus.SUCCESS
     last_success = max(filter(None, (successes.last, job.finish_time if succeeded else None)), default=None)
     sizes = successes.sizes
@@ -130,7 +133,6 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
         size_before=sizes[1] if len(sizes) > 1 else None,
         long_after=long_after,
         is_failing=job.enabled and failing,
-        is_cancelled=job.status == RunStatus.ERROR and is_cancelled(job.last_errors),
         is_long_running=long_after is not None and clock.now > long_after,
         is_stale=job.enabled and _is_stale(last_success, clock, failing=failing),
         never_run=never_run,

@@ -31,7 +31,7 @@ SORTS: dict[str, Callable[[MonitoredJob], Key]] = {
     "tableName": lambda one: _word(one.job.table_name),
     "reportName": lambda one: _word(one.job.report_name.casefold()),
     "agencySlug": lambda one: _word(one.job.agency_slug),
-    "status": lambda one: _word(one.job.status),
+    "status": lambda one: _word(one.job.standing),
     "startTime": lambda one: _moment(one.job.start_time),
     "finishTime": lambda one: _moment(one.job.finish_time),
     "lastSuccess": lambda one: _moment(one.last_success),
@@ -49,7 +49,7 @@ class JobQuery:
     agency: str | None = None
     report_type: str | None = None
     #: Any of these.
-    statuses: tuple[str, ...] = ()
+    standings: tuple[str, ...] = ()
     #: All of these.
     flags: tuple[str, ...] = ()
     text: str | None = None
@@ -69,8 +69,8 @@ class JobQuery:
             jobs = [one for one in jobs if one.job.agency_slug == self.agency]
         if self.report_type is not None:
             jobs = [one for one in jobs if one.job.report_type == self.report_type]
-        if self.statuses:
-            jobs = [one for one in jobs if one.job.status in self.statuses]
+        if self.standings:
+            jobs = [one for one in jobs if one.job.standing in self.standings]
         for flag in self.flags:
             jobs = [one for one in jobs if getattr(one, FLAGS[flag])]
         if self.text is not None:

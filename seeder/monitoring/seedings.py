@@ -59,12 +59,11 @@ def expected_end(counts: SeedingCounts, left: Sequence[Left], now: datetime) -> 
     """
     if not left:
         return None
-    ended = counts.success + counts.error
     known = [one.usual_seconds for one in left if one.usual_seconds is not None]
     if known:
         otherwise = float(median(known))
-    elif ended and counts.worked_seconds:
-        otherwise = counts.worked_seconds / ended
+    elif counts.ended and counts.worked_seconds:
+        otherwise = counts.worked_seconds / counts.ended
     else:
         return None
     seconds = [

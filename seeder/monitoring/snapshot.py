@@ -8,6 +8,7 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
+from seeder.history import Standing
 from seeder.monitoring.jobs import FLAGS, Clock, MonitoredJob
 from seeder.monitoring.listing import JobQuery, Listing, listing
 
@@ -63,9 +64,9 @@ class Snapshot:
         return made
 
     @cached_property
-    def status_counts(self) -> Mapping[str | None, int]:
-        """Enabled jobs by the status of their last run; None is never run."""
-        return Counter(one.job.status for one in self.jobs if one.enabled)
+    def standing_counts(self) -> Mapping[Standing | None, int]:
+        """Enabled jobs by the standing of their last run; None is never run."""
+        return Counter(one.job.standing for one in self.jobs if one.enabled)
 
     @cached_property
     def flag_counts(self) -> Mapping[str, int]:

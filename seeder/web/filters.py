@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from seeder.history.cancelled import is_cancelled
 from seeder.run_ids import seeding_of
 from seeder.wording import brief, duration, first_line, number, signed, size, took
 
@@ -82,6 +81,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for made in (
         job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc,
         duration, number, size, rows_change, size_change, is_steep, is_slow, isolated, first_line,
-        code_point, brief, took, is_cancelled, seeding_of,
+        code_point, brief, took, seeding_of,
     )
 }  # fmt: skip

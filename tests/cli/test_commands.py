@@ -284,7 +284,7 @@ def test_a_queued_run_is_cancelled_once_and_in_somebodys_name(command, platform:
     assert (code, out) == (0, f"{run.run_id} (sales): cancelled; it was pending.\n")
     assert platform.run(run.run_id).errors == "Cancelled by anna before it started."
     assert command("cancel", run.run_id) == (
-        1, f"{run.run_id} (sales): over already, with error; nothing was changed.\n", "",
+        1, f"{run.run_id} (sales): over already: cancelled; nothing was changed.\n", "",
     )  # fmt: skip
     assert command("cancel", "sales") == (1, "No run of sales is queued or at work.\n", "")
     said = json.loads(command("cancel", run.run_id, "--json")[1])
@@ -482,6 +482,15 @@ def test_the_summary_counts_what_was_refused_before_it_could_run(capsys) -> None
 
     summarise(console(), [_run()], 2, 1.0)
     assert "1 succeeded, 2 refused in 1.0 s." in capsys.readouterr().out
+
+
+def test_cancelled_runs_are_summarised_apart_from_those_that_failed(capsys) -> None:
+    from seeder.cli.printing import console
+
+    cancelled = replace(_run(), status="error", errors="Cancelled by anna before it started.")
+    failed = replace(_run(), status="error", errors="22012: division by zero")
+    summarise(console(), [_run(), cancelled, failed, cancelled], 0, 1.0)
+    assert "1 succeeded, 1 failed, 2 cancelled in 1.0 s." in capsys.readouterr().out
 
 
 def test_whoever_stops_waiting_is_told_that_the_runs_go_on(command, sales, monkeypatch) -> None:

@@ -63,6 +63,9 @@ def test_the_runs_of_a_seeding_are_counted_and_listed(platform: Platform, nights
     assert [(one.runs, one.pending, one.success, one.error) for one in counts.values()] == [
         (3, 1, 1, 1), (1, 1, 0, 0),
     ]  # fmt: skip
+    platform.history.cancel(as_it_is(platform.history, "20261124T020000Z-k3f9.custom-9"), "anna.")
+    (cancelled,) = nights.counts(["20261124T020000Z-k3f9"]).values()
+    assert (cancelled.error, cancelled.cancelled, cancelled.ended, cancelled.runs) == (0, 1, 1, 1)
     runs = {run.run_id[-1]: run for run in nights.runs("20261124T0200Z")}
     assert set(runs) == {"1", "2", "3"}
     assert (runs["1"].records, runs["1"].status, runs["1"].error) == (12, "success", None)

@@ -1,12 +1,16 @@
 """Which of a table's runs its status row shows, and how a cancelled one is told from one that failed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.contract import Platform, as_it_is, new_run
 
-from seeder.history import Figures, Refusal
-from seeder.history.cancelled import has_failed, is_cancelled
+from seeder.history import Figures, Refusal, cancelled
+from seeder.history.cancelled import STANDING, as_cancelled, has_failed, is_about_cancel, standing_of
+from seeder.models import RunStatus
 
 A, B = "a.custom-1", "b.custom-1"
 
@@ -120,7 +124,7 @@ def test_a_cancelled_run_counts_and_is_no_failure(
     counted = len(moves) - (moves.index("succeed") + 1 if "succeed" in moves else 0)
     assert row.consecutive_failures == counted
     assert (row.last_errors, has_failed(row.consecutive_failures, row.last_errors)) == (words, failed)
-    assert is_cancelled(row.last_errors) == (moves[-1] == "cancel")
+    assert is_about_cancel(row.last_errors) == (moves[-1] == "cancel")
 
 
 def test_no_other_error_can_be_taken_for_a_cancelled_run(platform: Platform) -> None:
@@ -132,3 +136,51 @@ def test_no_other_error_can_be_taken_for_a_cancelled_run(platform: Platform) -> 
     for run_id in (A, B):
         assert platform.run(run_id).errors == f"Error: {words}"
     assert has_failed(2, platform.status("sales").last_errors)
+
+
+def test_a_run_that_waits_or_is_swept_can_not_be_taken_for_a_cancelled_one_either(platform: Platform) -> None:
+    words = "Cancelled by me is being refreshed by run n9.custom-2; this run waits for its turn."
+    history = platform.history
+    history.queue([new_run(A)])
+    history.fail(as_it_is(history, A), "no")
+    history.queue([new_run(B)])
+    for move in (
+        lambda seen: history.retry(seen, words),
+        lambda seen: history.requeue(seen, words, 0.0),
+    ):
+        history.start(B, "sales")
+        move(as_it_is(history, B))
+        assert platform.run(B).errors == f"Error: {words}"
+        assert has_failed(1, platform.status("sales").last_errors)
+
+
+# --- told apart by a typed value -------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+
+WORDS = st.one_of(
+    st.none(),
+    TEXT,
+    TEXT.map(as_cancelled),
+    st.sampled_from(["Cancelled by", "cancelled by anna", " Cancelled by anna", "Error: Cancelled by anna"]),
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(status=st.sampled_from(list(RunStatus)), errors=WORDS)
+def test_postgresql_and_python_tell_the_same_standing(
+    platform: Platform, status: str, errors: str | None
+) -> None:
+    sql = f"select {STANDING} as standing from (values (%(status)s, %(errors)s::text)) as h (status, errors)"
+    with platform.databases.session() as session:
+        row = session.row(sql, status=status, errors=errors)
+    assert row.standing == standing_of(status, errors)
+
+
+def test_nothing_else_knows_how_the_errors_of_a_cancelled_run_begin() -> None:
+    home = Path(cancelled.__file__)
+    package = home.parent.parent
+    mark = as_cancelled("").strip()
+    assert mark in home.read_text()
+    places = [path for end in ("py", "html", "js", "sql") for path in package.rglob(f"*.{end}")]
+    assert [path for path in places if mark in path.read_text() and path != home] == []

@@ -19,7 +19,7 @@ from seeder.run_ids import tick_seeding_id
 
 HISTORY_NAMES = [
     "runId", "status", "startTime", "finishTime", "durationSeconds", "recordsProcessed", "bytesProcessed",
-    "memoryUsageMb", "cpuPercentage", "errors", "note", "attempts",
+    "memoryUsageMb", "cpuPercentage", "errors", "note", "attempts", "isCancelled",
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_jobs_history_has_exactly_the_contracts_names_and_ours(
         "error",
         "22012: division by zero",
     )
-    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None, None, None]
+    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None, None, None, False]
     assert client.get("/api/jobs/sales/history?status=success").json()["items"] == [good]
 
 
@@ -113,13 +113,13 @@ def scans_history(text: str) -> list[str]:
     )
 
 
-NO_FILTER = {"agency": None, "table_name": None, "report_type": None, "statuses": None, "text": None,
+NO_FILTER = {"agency": None, "table_name": None, "report_type": None, "standings": None, "text": None,
              "since": None, "until": None}  # fmt: skip
 LONG_AGO = datetime.now(UTC) - timedelta(days=100)
 ASKED = {
     "a job's history": (pages.OF_TABLE, {"table_name": "custom_7"}),
     "its second page": (pages.OF_TABLE, {"table_name": "custom_7", "before_id": 30_000}),
-    "its errors": (pages.OF_TABLE, {"table_name": "custom_7", "statuses": ["error"]}),
+    "its errors": (pages.OF_TABLE, {"table_name": "custom_7", "standings": ["error"]}),
     "all runs": (pages.OF_ALL, {}),
     "a later page of all runs": (pages.OF_ALL, {"before_id": 30_000, "before_time": LONG_AGO}),
     "an agency's runs": (pages.OF_ALL, {"agency": "agency-7"}),
@@ -182,7 +182,7 @@ def test_a_page_of_a_rare_kind_is_short_and_has_a_next_one(
 ) -> None:
     monkeypatch.setattr(pages, "EXAMINED", 700)
     reader = RunPages(filled.databases, "reporting")
-    wanted = RunFilter(statuses=("error",))
+    wanted = RunFilter(standings=("error",))
     expected = filled.value("select count(*) from reporting.seeder_run_history where status = 'error'")
     found: list[DatedRun] = []
     end: Place | None = None

@@ -12,6 +12,9 @@ from seeder.history import Figures, Refusal
 A, B = "20261124T0200Z.custom-1", "20261124T091501Z-a1b2.custom-1"
 
 
+TABLES = ("sales", "t2", "t3")
+
+
 @pytest.fixture(autouse=True)
 def sales(platform: Platform) -> None:
     platform.custom(1, table_name="sales")
@@ -42,7 +45,7 @@ def test_a_run_at_work_is_shown_and_can_be_ended_while_another_waits_and_is_canc
     assert (found["lastRunId"], found["status"], found["isCancelled"]) == (A, "running", False)
     assert not found["isFailing"]
     counts = client.get("/api/summary").json()["status"]
-    assert (counts["running"], counts["error"]) == (1, 0)
+    assert (counts["running"], counts["error"], counts["cancelled"]) == (1, 0, 0)
     assert f'data-post="/api/runs/{A}/cancel"' in holder.get("/").text
     platform.history.succeed(as_it_is(platform.history, A), Figures(1, 8192))
     wait_until("its end is shown", lambda: job(client)["status"] == "success")
@@ -66,6 +69,60 @@ def test_a_cancelled_run_is_told_as_cancelled_and_is_no_failing_report(
         assert "failed with" not in page, path
     queued = holder.post("/api/failing/refresh", json={}).json()
     assert queued["queued"] == 0
+
+
+def test_cancelled_runs_are_counted_and_found_apart_from_those_that_failed(
+    platform: Platform, client: TestClient
+) -> None:
+    for number in (2, 3):
+        platform.custom(number, table_name=f"t{number}")
+    night = "20261124T0200Z"
+    runs = [new_run(f"{night}.custom-{n}", table, manifest_id=n) for n, table in enumerate(TABLES, 1)]
+    platform.history.queue(runs)
+    for run in runs:
+        platform.history.start(run.run_id, run.table_name)
+    cancelled, failed, good = (as_it_is(platform.history, run.run_id) for run in runs)
+    platform.history.cancel(cancelled, "anna in the middle of the run.")
+    platform.history.fail(failed, "22012: division by zero")
+    platform.history.succeed(good, Figures(1, 8192))
+
+    told = client.get("/api/summary").json()
+    once = {"pending": 0, "running": 0, "success": 1, "error": 1, "cancelled": 1}
+    assert told["status"] == {**once, "neverRun": 0}
+    assert told["last"].items() >= {**once, "runs": 3}.items()
+
+    def found(path: str, status: str, key: str) -> list[str]:
+        return [one[key] for one in client.get(path, params={"status": status}).json()["items"]]
+
+    for path in ("/api/jobs", "/api/history"):
+        assert found(path, "error", "tableName") == ["t2"]
+        assert found(path, "cancelled", "tableName") == ["sales"]
+    assert found("/api/jobs/sales/history", "error", "runId") == []
+    assert found("/api/jobs/sales/history", "cancelled", "isCancelled") == [True]
+
+    page = client.get("/").text
+    assert "1 failed</strong>, 1 cancelled</p>" in page
+    tiles = dict(re.findall(r'href="/\?status=(\w+)"[^>]*>\s*<span class="count">(\d+)</span>', page))
+    assert tiles == {"success": "1", "error": "1", "cancelled": "1", "running": "0", "pending": "0"}
+    nights = client.get("/nights").text
+    assert "1 succeeded, 1 cancelled</span>" in nights
+    assert nights.count('<strong class="failed">1</strong>') == 1
+    night_page = client.get(f"/nights/{night}").text
+    failed_runs = night_page.split('id="night-failed"')[1].split("</section>")[0]
+    assert ("t2" in failed_runs, "sales" in failed_runs) == (True, False)
+    assert '<g class="cancelled">' in night_page
+    assert re.search(r"cancelled</span></dt><dd class=.count.>1</dd>", night_page)
+
+
+def test_nothing_is_said_of_cancelled_runs_where_there_are_none(
+    platform: Platform, client: TestClient
+) -> None:
+    platform.history.queue([new_run(A)])
+    platform.history.start(A, "sales")
+    platform.history.fail(as_it_is(platform.history, A), "22012: division by zero")
+    for path in ("/nights", "/nights/20261124T0200Z"):
+        assert "cancelled" not in client.get(path).text, path
+    assert not re.search(r'href="/\?status=cancelled"', client.get("/").text)
 
 
 def test_a_report_that_failed_before_it_was_cancelled_is_still_failing(

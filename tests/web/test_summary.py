@@ -101,7 +101,15 @@ def test_what_is_switched_off_is_not_failing() -> None:
 
 
 def counts(**more: object) -> SeedingCounts:
-    usual = {"runs": 10, "pending": 2, "running": 2, "success": 6, "error": 0, "finish_time": None}
+    usual = {
+        "runs": 10,
+        "pending": 2,
+        "running": 2,
+        "success": 6,
+        "error": 0,
+        "cancelled": 0,
+        "finish_time": None,
+    }
     return SeedingCounts(
         **{**usual, "recorded_at": NOW - timedelta(seconds=100), "worked_seconds": 400, **more}  # type: ignore[arg-type]
     )
@@ -149,7 +157,9 @@ def test_a_summary_counts_and_tells_of_the_running_and_the_last_seeding(
     platform.history.start(f"{now}.custom-1", "t1")
     told = client.get("/api/summary").json()
     assert told["jobs"] == 5
-    assert told["status"] == {"pending": 1, "running": 1, "success": 0, "error": 1, "neverRun": 1}
+    assert told["status"] == {
+        "pending": 1, "running": 1, "success": 0, "error": 1, "cancelled": 0, "neverRun": 1,
+    }  # fmt: skip
     assert told["flags"] == {"isFailing": 1, "isLongRunning": 0, "isStale": 1, "neverRun": 2, "enabled": 4}
     running = told["running"]
     assert (running["seedingId"], running["scheduled"], running["finishTime"]) == (now, False, None)

@@ -26,7 +26,7 @@ from seeder.web.api.answers import (
 )
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.services import services
-from seeder.web.wire.base import ReportKind, Status
+from seeder.web.wire.base import ReportKind, StandingAsked
 from seeder.web.wire.history import HistoryPage, HistoryRow, RunPage, RunRow
 
 router = APIRouter(tags=["history"], responses=ERRORS | UNCHANGED)
@@ -40,7 +40,11 @@ LARGEST_ID = 2**63 - 1
 class HistoryAsked(Paged):
     """Filters and page of a job's history."""
 
-    status: Annotated[tuple[Status, ...], Field(max_length=10), Query(description="Any of these.")] = ()
+    status: Annotated[
+        tuple[StandingAsked, ...],
+        Field(max_length=10),
+        Query(description="Any of these. error leaves out what somebody cancelled."),
+    ] = ()
     since: Annotated[When | None, Query(description="Begun then or later.")] = None
     until: Annotated[When | None, Query(description="Begun before.")] = None
 
@@ -80,7 +84,7 @@ async def job_history(
     if (known := snapshot.known(key)) is not None:
         return answer(request, tag, lambda: known)
     wanted = RunFilter(
-        table_name=table_name, statuses=tuple(asked.status), since=asked.since, until=asked.until
+        table_name=table_name, standings=tuple(asked.status), since=asked.since, until=asked.until
     )
     before = _id(place(table_name, asked.cursor)) if asked.cursor else None
 
@@ -109,7 +113,7 @@ async def history(request: Request, asked: Annotated[RunsAsked, Query()]) -> Res
         agency=asked.agency,
         table_name=asked.table,
         report_type=asked.type,
-        statuses=tuple(asked.status),
+        standings=tuple(asked.status),
         text=asked.q,
         since=asked.since,
         until=asked.until,

@@ -22,7 +22,7 @@ from seeder.web.api.answers import (
 )
 from seeder.web.cursors import BAD, cursor, place
 from seeder.web.services import services
-from seeder.web.wire.base import ReportKind, Status
+from seeder.web.wire.base import ReportKind, StandingAsked
 from seeder.web.wire.jobs import JobDetail, JobPage, JobRow
 
 router = APIRouter(tags=["jobs"], responses=ERRORS | UNCHANGED)
@@ -50,7 +50,9 @@ class JobsAsked(Paged):
     agency: Annotated[Text | None, Query(description="An agency's slug.")] = None
     type: Annotated[ReportKind | None, Query(description="custom or canned.")] = None
     status: Annotated[
-        tuple[Status, ...], Field(max_length=10), Query(description="Of the last run; any of these.")
+        tuple[StandingAsked, ...],
+        Field(max_length=10),
+        Query(description="Of the last run; any of these. error leaves out what somebody cancelled."),
     ] = ()
     flag: Annotated[
         tuple[Flag, ...], Field(max_length=10), Query(description="All of these must be set.")
@@ -70,7 +72,7 @@ class JobsAsked(Paged):
         return JobQuery(
             agency=self.agency,
             report_type=self.type,
-            statuses=tuple(self.status),
+            standings=tuple(self.status),
             flags=tuple(self.flag),
             text=self.q,
             started_since=self.since,

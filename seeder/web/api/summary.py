@@ -6,6 +6,7 @@ from functools import lru_cache
 from fastapi import APIRouter, Request, Response
 
 from seeder.config.settings import Settings
+from seeder.history import Standing
 from seeder.history.pages import RunPages, SeedingCounts
 from seeder.monitoring import Snapshot
 from seeder.monitoring.jobs import FLAGS
@@ -72,14 +73,11 @@ def summarised(snapshot: Snapshot, runs: RunPages, settings: Settings, late: Lat
         # It has taken over all tables from the one before.
         ended = [before]
     last = next((row for one in ended[:CANDIDATES] if (row := _ended(one, runs.seeding(one)))), None)
-    counts = snapshot.status_counts
+    counts = snapshot.standing_counts
     return Summary(
         jobs=len(snapshot.jobs),
         status=StatusCounts(
-            pending=counts.get("pending", 0),
-            running=counts.get("running", 0),
-            success=counts.get("success", 0),
-            error=counts.get("error", 0),
+            **{standing: counts.get(standing, 0) for standing in Standing},
             never_run=counts.get(None, 0),
         ),
         flags=FlagCounts(**{FLAGS[name]: count for name, count in snapshot.flag_counts.items()}),
@@ -117,6 +115,7 @@ def _seeding(
         running=counts.running,
         success=counts.success,
         error=counts.error,
+        cancelled=counts.cancelled,
     )
 
 

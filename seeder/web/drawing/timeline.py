@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
+from seeder.history import Standing
 from seeder.models import RunStatus
 from seeder.monitoring.night import Bar, Night, load_of
 from seeder.web.drawing.scales import Scale, ticks, whole
@@ -46,7 +47,7 @@ class Box:
     y: float
     width: float
     height: float
-    #: success, error, running; many for runs that are drawn together.
+    #: success, error, cancelled, running; many for runs that are drawn together.
     kind: str
     title: str
     label: str = ""
@@ -134,8 +135,8 @@ def _free_until(night: Night) -> list[float]:
 
 
 def _usual_end(bar: Bar, across: Scale, free_until: float) -> float | None:
-    """None where it is not known, too near to tell, or another run's bar is there. When a run fails says
-    nothing of how long it takes."""
+    """None where it is not known, too near to tell, or another run's bar is there. When a run fails
+    or is cancelled says nothing of how long it takes."""
     if bar.usual_seconds is None or bar.run.status == RunStatus.ERROR:
         return None
     usual = bar.start + bar.usual_seconds
@@ -147,7 +148,8 @@ def _usual_end(bar: Bar, across: Scale, free_until: float) -> float | None:
 
 def _box(bar: Bar, lane: int, lane_height: float, across: Scale, free_until: float) -> Box:
     x = across.at(bar.start)
-    least = NARROWEST_ERROR if bar.run.status == RunStatus.ERROR else NARROWEST
+    failed = bar.run.standing is Standing.ERROR
+    least = NARROWEST_ERROR if failed else NARROWEST
     width = max(across.at(bar.end) - x, least)
     x = min(x, WIDTH - width)
     letters = int(width / LETTER)
@@ -157,11 +159,11 @@ def _box(bar: Bar, lane: int, lane_height: float, across: Scale, free_until: flo
         label = name if len(name) <= letters else f"{name[: letters - 1]}…"
     height = round(lane_height - 1 if lane_height < 8 else lane_height - 3, 2)
     y = round(LANES_AT + lane * lane_height, 2)
-    if bar.run.status == RunStatus.ERROR:
+    if failed:
         # Taller than its lane's others, for a thin one has no room for hatching.
         y, height = y - TALLER, height + 2 * TALLER
     usual = _usual_end(bar, across, free_until)
-    return Box(x, y, round(width, 2), height, bar.run.status, title_of(bar), label, usual)
+    return Box(x, y, round(width, 2), height, bar.run.standing, title_of(bar), label, usual)
 
 
 def title_of(bar: Bar) -> str:
@@ -170,7 +172,7 @@ def title_of(bar: Bar) -> str:
     took = f"{'at work for' if bar.is_running else 'took'} {brief(bar.seconds)}"
     usual = f", usually {brief(bar.usual_seconds)}" if bar.usual_seconds is not None else ""
     return (
-        f"{run.table_name} ({run.agency_slug}): {run.status}, {took}{usual}; "
+        f"{run.table_name} ({run.agency_slug}): {run.standing}, {took}{usual}; "
         f"began {run.start_time.astimezone(UTC):%H:%M:%S} UTC, {brief(bar.waited)} in the queue"
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median_low
 
-from seeder.history import Run
+from seeder.history import Run, Standing
 from seeder.models import RunStatus
 from seeder.web.drawing.scales import Scale, round_up_seconds, whole
 from seeder.wording import brief, lasted, number, took
@@ -65,14 +65,16 @@ def durations(newest_first: Sequence[Run]) -> Chart | None:
             x=x,
             y=HEIGHT - max(scale.at(run.duration_seconds or 0), 1.0),
             height=max(scale.at(run.duration_seconds or 0), 1.0),
-            status=_end(run),
-            title=f"{_when(run)}: {took(run.duration_seconds, run.start_time, run.finish_time)}, {_end(run)}",
+            status=run.standing,
+            title=f"{_when(run)}: {_took(run)}, {run.standing}",
         )
         for x, run in zip(_places(len(runs)), runs, strict=True)
     )
-    failed = sum(_end(run) == RunStatus.ERROR for run in runs)
+    failed = sum(run.standing is Standing.ERROR for run in runs)
+    cancelled = sum(run.standing is Standing.CANCELLED for run in runs)
     good = [_seconds(run) for run in runs if run.status == RunStatus.SUCCESS]
-    words = [f"{_count(len(runs), 'run')}, {failed or 'none'} failed."]
+    ended = f"{failed or 'none'} failed" + (f", {cancelled} cancelled" if cancelled else "")
+    words = [f"{_count(len(runs), 'run')}, {ended}."]
     if good:
         least, most = brief(min(good)), brief(max(good))
         words.append(
@@ -84,13 +86,12 @@ def durations(newest_first: Sequence[Run]) -> Chart | None:
     return _chart(runs, columns, whole(top), "0", " ".join(words))
 
 
+def _took(run: Run) -> str:
+    return took(run.duration_seconds, run.start_time, run.finish_time)
+
+
 def _seconds(run: Run) -> float:
     return lasted(run.duration_seconds, run.start_time, run.finish_time) or 0
-
-
-def _end(run: Run) -> str:
-    """Its status, or that somebody ended it."""
-    return "cancelled" if run.is_cancelled else run.status
 
 
 def rows(newest_first: Sequence[Run]) -> Chart | None:
@@ -111,8 +112,8 @@ def rows(newest_first: Sequence[Run]) -> Chart | None:
         y = round(HEIGHT - scale.at(count), 2) if count is not None else HEIGHT
         if count is not None:
             path.append(f"{'L' if path else 'M'}{x} {y}H{x + COLUMN}")
-        told = f"{number(count)} rows" if count is not None else _end(run)
-        columns.append(Column(x, y, HEIGHT - y, _end(run), f"{_when(run)}: {told}"))
+        told = f"{number(count)} rows" if count is not None else run.standing
+        columns.append(Column(x, y, HEIGHT - y, run.standing, f"{_when(run)}: {told}"))
     if low == high:
         summary = f"{number(low)} rows after each of them."
     else:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from seeder.diagnosis.forecast import Forecast
 from seeder.diagnosis.inspection import Inspection, Unknown, inspect, next_refresh, work
 from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
+from seeder.history import Standing
 from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
 from seeder.manifests import Manifest
@@ -181,7 +182,7 @@ async def _reason(
     database_id = manifest.database_id if manifest else None
     if job.status == RunStatus.PENDING:
         where = await _within(here, _whereabouts, here, job, database_id)
-        running = snapshot.status_counts.get(RunStatus.RUNNING, 0)
+        running = snapshot.standing_counts.get(Standing.RUNNING, 0)
         return of_pending(job, where, running, here.equipment.settings.limit_of(database_id))
     try:
         matview = matview_name(job.table_name, here.equipment.settings.db_schema)

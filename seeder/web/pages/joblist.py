@@ -77,7 +77,7 @@ def joblist(snapshot: Snapshot, asked: ListAsked, base: str, agency: str | None 
         raise HTTPException(409, BAD) from None
     shown = page if asked.rows is None else _of(snapshot, asked.identities)
     # A tile's number is that of the list behind it.
-    counts = counts_of(snapshot, replace(query, statuses=(), flags=()))
+    counts = counts_of(snapshot, replace(query, standings=(), flags=()))
     return JobList(
         base=base,
         asked=asked,

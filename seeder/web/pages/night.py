@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
+from seeder.history import Standing
 from seeder.history.nights import STEPS
 from seeder.history.pages import SeedingCounts
 from seeder.models import RunStatus
@@ -81,7 +82,7 @@ class NightView:
     moment: datetime | None
     night: Night
     picture: Timeline
-    counts: dict[str, int]
+    counts: dict[Standing, int]
     #: How the time went and what held the end back, a sentence each.
     sentences: Sequence[str]
     slowest: Sequence[Bar]
@@ -144,7 +145,7 @@ def _viewed(here: Services, seeding_id: str, usual: dict[str, int | None], now: 
     found = night_of(runs, usual, max(now, datetime.now(UTC)))
     if found is None:
         return None
-    failed = [bar for bar in found.bars if bar.run.status == RunStatus.ERROR]
+    failed = [bar for bar in found.bars if bar.run.standing is Standing.ERROR]
     earlier, later = _neighbours(here, seeding_id)
     return NightView(
         seeding_id,
@@ -152,7 +153,7 @@ def _viewed(here: Services, seeding_id: str, usual: dict[str, int | None], now: 
         seeding_moment(seeding_id),
         found,
         timeline(found),
-        {status: sum(run.status == status for run in runs) for status in RunStatus},
+        {standing: sum(run.standing is standing for run in runs) for standing in Standing},
         list(_sentences(found)),
         sorted(found.bars, key=lambda bar: -bar.seconds)[:SLOWEST],
         sorted(failed, key=lambda bar: bar.start)[:FAILED],

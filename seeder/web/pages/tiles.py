@@ -10,10 +10,10 @@ from seeder.web.pages.asked import ListAsked, address
 
 @dataclass(frozen=True)
 class Counts:
-    """Jobs by the status of their last run (None: never run) and by flag."""
+    """Jobs by the standing of their last run (None: never run) and by flag."""
 
     all: int
-    statuses: Mapping[str | None, int]
+    standings: Mapping[str | None, int]
     flags: Mapping[str, int]
     #: Switched on, and never run.
     unrun: int
@@ -45,7 +45,12 @@ FLAG_TILES = (
     ("isStale", "stale", "warn"),
     ("neverRun", "never run", "never"),
 )
-STATUS_TILES = (("success", "success"), ("error", "error"), ("running", "running"), ("pending", "pending"))
+STATUS_TILES = (
+    ("success", "success"), ("error", "error"), ("cancelled", "never"), ("running", "running"),
+    ("pending", "pending"),
+)  # fmt: skip
+#: Only where there is something to count: it is rare.
+RARE = "cancelled"
 
 #: The filters that aren't tiles, as chips name them.
 CHIPS = {"q": "text", "agency": "agency", "type": "type", "since": "begun since", "until": "begun before"}
@@ -54,7 +59,7 @@ CHIPS = {"q": "text", "agency": "agency", "type": "type", "since": "begun since"
 def counted(jobs: Sequence[MonitoredJob]) -> Counts:
     return Counts(
         all=len(jobs),
-        statuses=Counter(one.job.status for one in jobs),
+        standings=Counter(one.job.standing for one in jobs),
         flags={flag: sum(getattr(one, name) for one in jobs) for flag, name in FLAGS.items()},
         unrun=sum(one.enabled and one.never_run for one in jobs),
     )
@@ -70,8 +75,11 @@ def flag_tiles(base: str, asked: ListAsked, counts: Counts) -> Iterator[Tile]:
 def status_tiles(base: str, asked: ListAsked, counts: Counts) -> Iterator[Tile]:
     for status, tone in STATUS_TILES:
         active = status in asked.status
+        count = counts.standings.get(status, 0)
+        if status == RARE and not count and not active:
+            continue
         url = address(base, asked, flag=(), status=() if active else (status,), cursor=None)
-        yield Tile(status, counts.statuses.get(status, 0), url, active, tone)
+        yield Tile(status, count, url, active, tone)
 
 
 def chips(base: str, asked: ListAsked) -> Iterator[Chip]:

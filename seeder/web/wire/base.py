@@ -19,6 +19,9 @@ Moment = Annotated[
 ]
 
 Status = Literal["pending", "running", "success", "error"]
+
+#: What can be asked for: the contract's words, of which error then leaves out what somebody cancelled.
+StandingAsked = Literal["pending", "running", "success", "error", "cancelled"]
 ReportKind = Literal["custom", "canned"]
 
 #: In examples.

@@ -32,6 +32,7 @@ class HistoryRow(Wire):
         "has no such column.",
         example=1,
     )
+    is_cancelled: bool = value(description="Somebody ended it; its status is error.", example=False)
 
 
 class HistoryPage(Wire):
@@ -56,7 +57,6 @@ class RunRow(HistoryRow):
     consecutive_failures: int = value(
         description="Runs in a row that ended in error, with this one.", example=0
     )
-    is_cancelled: bool = value(description="Somebody ended it; its status is error.", example=False)
 
 
 class RunPage(Wire):

@@ -4,12 +4,13 @@ from seeder.web.wire.base import Moment, Wire, value
 
 
 class StatusCounts(Wire):
-    """Jobs that are switched on, by the status of their last run."""
+    """Jobs that are switched on, by the status of their last run, cancelled ones apart from the errors."""
 
     pending: int = value(example=0)
     running: int = value(example=2)
     success: int = value(example=138)
-    error: int = value(example=2)
+    error: int = value(description="Their last run failed.", example=2)
+    cancelled: int = value(description="Their last run was cancelled by somebody.", example=0)
     never_run: int = value(example=0)
 
 
@@ -44,7 +45,10 @@ class SeedingRow(Wire):
     pending: int = value(example=0)
     running: int = value(example=0)
     success: int = value(example=140)
-    error: int = value(example=2)
+    error: int = value(description="Runs that failed.", example=2)
+    cancelled: int = value(
+        description="Runs that somebody cancelled; runs is the sum of these five.", example=0
+    )
 
 
 class ScheduleRow(Wire):
