@@ -1,4 +1,4 @@
-"""What the record holds of tables that no manifest names any more: to be looked at, and to be let go of."""
+"""What the record holds of tables that no manifest names any more: read, and deleted on request."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -57,7 +57,7 @@ values (%(run_id)s, %(manifest_id)s, %(table_name)s, %(report_name)s, %(agency_i
 on conflict (run_id) do nothing
 """
 
-#: Only as it was seen: whoever has written it since has a use for it.
+#: Only if it is as it was seen: a session that has written it since still needs it.
 FORGET = """
 delete from {status} where table_name = %(table_name)s and updated_at = %(seen)s
 """

@@ -1,4 +1,4 @@
-"""Cancelled runs: the one place that writes what marks them, and that recognises it.
+"""How a cancelled run is marked: the only file that writes the mark, and that recognises it.
 
 By the contract a run that somebody ended is an ``error`` and counts as a failure in a row. The contract has
 no column that would tell it from a run that failed, so the text in ``errors`` does, by how it begins
@@ -12,7 +12,7 @@ from seeder.models import RunStatus
 
 
 class Standing(StrEnum):
-    """The status of a run, and apart from the errors those that somebody cancelled."""
+    """The status of a run, with ``cancelled`` told apart from ``error``."""
 
     PENDING = "pending"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""Runs that a fan-out recorded while somebody held their table's status row: what is tried before it ends.
+"""What a fan-out tries again before it ends: runs recorded while another session held their status row.
 
 Most rows are held for a millisecond, by a run that moves. Where one is held for longer, a queued run shows
 when it starts, and a refused one, which is pending until then, ends when the sweep has had it begun.
@@ -13,7 +13,7 @@ from seeder.history.repository import HistoryRepository
 from seeder.history.rows import NewRun, Refusal
 from seeder.models import RunStatus
 
-#: Before each try; whoever asked for the seeding waits for their sum at most.
+#: Before each try. A request for a seeding waits for their sum at most.
 PAUSES = (0.01, 0.05, 0.2, 0.6)
 
 

@@ -1,5 +1,5 @@
-"""What a fan-out records: many runs at once, although the database may refuse to hold some of them, and
-somebody may hold the rows of others.
+"""Record many runs at once, although the database may refuse some of them, and another session may hold the
+status rows of others.
 
 One row that somebody has locked must not cost all other reports their night, so none of the locks is waited
 for as long as others hold it.

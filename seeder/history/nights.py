@@ -1,4 +1,4 @@
-"""Seedings one after the other, and the runs of one: the nights, as somebody looks back at them.
+"""Seedings, the latest first, and the runs of one: what the pages about nights show.
 
 The contract has no table of seedings, and no index but the one on run_id knows them. Seedings lie in it one
 behind the other, so the list goes from one to the next with one step into the index each, over all their runs
@@ -83,7 +83,7 @@ class NightRun:
 
 
 class Nights:
-    """Reads seedings for those who look at them."""
+    """Reads seedings for the pages about nights."""
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases

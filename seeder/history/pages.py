@@ -1,4 +1,4 @@
-"""The history page by page: no page costs more than a bounded stretch of an index, however long it is."""
+"""The history, page by page: each page reads a bounded range of an index, however long the history is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ class SeedingCounts:
 
 
 class RunPages:
-    """Reads the history for those who look at it a page at a time."""
+    """Reads the history a page at a time."""
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self._databases = databases

@@ -1,4 +1,4 @@
-"""What the record says of runs and jobs: single ones, those of a table, those that haven't ended."""
+"""Read runs and jobs from the record: single ones, those of a table, those that haven't ended."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""``HistoryRepository``: the only writer of runs and status; what it reads is in seeder.history.reading."""
+"""``HistoryRepository``, the only writer of runs and status. Its reading half is seeder.history.reading."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,7 +177,7 @@ class HistoryRepository(RecordReader):
 
     @contextmanager
     def soon(self, milliseconds: int = 100) -> Iterator[Session]:
-        """A transaction that waits no longer than that for a lock, for who has more to do than this."""
+        """A transaction that waits no longer than that for a lock, for callers that have other work to do."""
         with self.at_once() as session:
             session.run_text(f"set local lock_timeout = {milliseconds}")
             yield session
@@ -186,7 +186,7 @@ class HistoryRepository(RecordReader):
     def holding(self, table_name: str) -> Iterator[Session]:
         """A transaction that holds the table's status row: until it ends, no run of the table moves.
 
-        A run lets go of its matview's lock after it has recorded its end, so none gets past that either.
+        A run releases its matview's lock after it has recorded its end, so no run gets past that either.
         """
         with self._session(None) as session, session.transaction():
             session.run(self.sql(transitions.LOCK_STATUS), table_name=table_name)

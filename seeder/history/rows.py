@@ -68,7 +68,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Seen:
-    """A run as whoever moves it knows it: the attempt that it makes, or what it last read of it.
+    """A run as its mover knows it: the attempt that it makes itself, or the run as it has last read it.
 
     A move counts only while the record still says so. That keeps a worker that was given up for dead from its
     successor's run: each attempt has a ``start_time`` of its own.

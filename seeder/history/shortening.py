@@ -1,4 +1,4 @@
-"""How long an error may be in the record. Some quote a value of a megabyte; a page shows many errors."""
+"""Shorten long errors for the record: some quote a value of a megabyte, and a page shows many errors."""
 
 LONGEST_BYTES = 8192
 

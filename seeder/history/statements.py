@@ -1,5 +1,5 @@
-"""The statements' text for one schema: each is a constant beside what uses it, with gaps for the tables and
-for the pieces that several of them share."""
+"""The text of statements for one schema: each is a constant beside its only user, with gaps for the tables
+and for the pieces that several statements share."""
 
 from functools import cache
 

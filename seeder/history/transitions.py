@@ -7,8 +7,8 @@ twin, makes `moved` empty, and with it nothing else happens. That is what makes 
 repeat, and what counts a failure once.
 
 `start_time` is when the run was queued until it starts, then when its latest attempt did. So it names the
-attempt, for which the contract has no column: whoever moves a run says in which status and of which
-`start_time` it knows it, and what isn't so any more isn't its own to move.
+attempt, for which the contract has no column: a mover says which status and which `start_time` it knows of
+the run, and where the row has others by now the run isn't its own to move.
 
 The contract's columns for rows and bytes are 0 by default; here they are null until a run has succeeded, as a
 run that failed says nothing of what lies in the matview.

@@ -24,8 +24,8 @@ select {job_columns}, updated_at from {dashboard} where table_name = any(%(table
 order by report_type desc, manifest_id
 """
 
-#: A row's version is where it lies and who wrote it. Those of all manifests tell of every change, whoever
-#: made it, without a look at what is in them.
+#: A row's version is its place and the transaction that wrote it. Those of all manifests show every change,
+#: by whatever session, without reading what is in them.
 STATE = """
 select clock_timestamp() as now,
        (select max(id) from {history}) as newest_id,
@@ -112,7 +112,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class WatchedJob(Job):
-    """A job with what tells a look whether it knows it already."""
+    """A job with the time of its last change, by which a look knows whether it has seen it."""
 
     updated_at: datetime | None
 

@@ -1,4 +1,4 @@
-"""Who holds what everybody needs: a lock on the record's tables, on some of their rows, or that of fan-outs.
+"""Sessions that hold a lock which runs need: on the record's tables, on rows of them, or that of fan-outs.
 
 A row's lock stands in no view unless somebody waits for it. Its holder is in the row itself: xmax is the
 transaction that has locked or changed it last, and one that hasn't ended has a lock on its own id
@@ -22,7 +22,7 @@ from seeder.postgres.session import Session
 from seeder.sql.names import quoted
 from seeder.wording import listed
 
-#: A run that moves holds its rows too, for a millisecond; only who does so for longer is in the way.
+#: A run that moves holds its rows too, for a millisecond. Only a session that does so longer is in the way.
 LONG_SECONDS = 2
 
 #: Sessions in a message.
@@ -112,7 +112,7 @@ class Holder:
 
 
 def holders(databases: Databases, schema: str) -> tuple[Holder, ...]:
-    """Those that have held something for a while, the longest first. Raises psycopg2.Error."""
+    """Sessions that have held such a lock for a while, the longest first. Raises psycopg2.Error."""
     with databases.session() as session:
         found = _asked(session, TABLES, schema=schema)
         try:
@@ -124,7 +124,7 @@ def holders(databases: Databases, schema: str) -> tuple[Holder, ...]:
             )
             return (*found, *_asked(session, rows, days=WINDOW_DAYS))
         except psycopg2.errors.LockNotAvailable:
-            # Where nobody may even read a table, its rows don't matter.
+            # While not even reading a table is possible, locks on its rows don't matter.
             return found
 
 

@@ -116,7 +116,7 @@ def monitored(job: WatchedJob, successes: Successes, clock: Clock) -> MonitoredJ
     last_success = max(filter(None, (successes.last, job.finish_time if succeeded else None)), default=None)
     sizes = successes.sizes
     if succeeded and not sizes:
-        # The success is older than what is looked back at.
+        # The success is older than the successes that are read.
         sizes = (Size(job.records_processed, job.bytes_processed),)
     never_run = job.status is None
     long_after = None

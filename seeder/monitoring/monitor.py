@@ -1,4 +1,4 @@
-"""The jobs in memory, brought up to date by looks.
+"""All jobs, kept in memory and brought up to date by looks.
 
 The dashboard view over 10,000 manifests and 5 million runs takes 0.7 s and more, so it is read whole only at
 the start, when a manifest has changed, and now and then for what no look can notice (an agency's name). In
@@ -51,7 +51,7 @@ class Monitor:
         self._long_running_seconds = settings.long_running_seconds
         self._lock = Lock()
         self._snapshot: Snapshot | None = None
-        #: By a table's name and who refreshed it: what a job shows is of whoever's run it shows.
+        #: By table and manifest: a job shows the successes of the manifest whose run it shows.
         self._successes: dict[tuple[str, str], Successes] = {}
         self._last: State | None = None
         self._loaded: datetime | None = None

@@ -1,4 +1,4 @@
-"""One seeding looked back at: what ran side by side, what held its end back.
+"""One seeding in retrospect: which runs overlapped, and what delayed its end.
 
 Times are seconds since the seeding was recorded. Nothing here asks a database.
 """

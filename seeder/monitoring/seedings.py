@@ -1,4 +1,4 @@
-"""How a seeding stands, and when it will have ended."""
+"""How far a seeding is, and when it is expected to end."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""A run's life: claimed, kept waiting, recorded, cancelled, handed back at a shutdown."""
+"""A run's life: claimed, started, kept waiting, recorded, cancelled, handed back at a shutdown."""

@@ -37,7 +37,7 @@ TERMINAL = (RunStatus.SUCCESS, RunStatus.ERROR)
 
 #: A cancelled statement has ended after 50 ms (PostgreSQL 15 and 18), unless it is busy rolling back.
 ENDING_SECONDS = 5.0
-#: Between two looks whether it has ended; each tells it again.
+#: Between two checks whether it has ended; each cancels the statement again.
 PAUSE_SECONDS = 0.05
 
 
@@ -48,7 +48,7 @@ class Ending(StrEnum):
     CANCELLED = "cancelled"
     #: → error, through a fault of its own.
     FAILED = "failed"
-    #: → pending. Whoever asks for it queues the run again once no session works on it.
+    #: → pending. The caller queues the run again once no session works on it.
     HANDED_BACK = "handed back"
 
 
@@ -141,7 +141,7 @@ class Cancellation:
     ) -> Stopped | None:
         """End the run, and the statement of the session that works on it; None where there is no such run.
 
-        ``words``: whoever cancelled it and when, the reason of the failure, or why it is handed back.
+        ``words``: who cancelled it and when, why it failed, or why it is handed back.
         ``database_ids``: where its matview may be.
         ``attempt``: only if no session works on another one; None is whichever.
         ``patience``: for how many seconds to wait until no session works on it any more.
@@ -181,7 +181,7 @@ class Cancellation:
         return Stopped(run, moved=True, ended=not busy)
 
     def _tell(self, run: Run, database_ids: Sequence[int | None], reporting: Session) -> bool:
-        """Cancel the statement of whoever works on the run; whether there was somebody."""
+        """Cancel the statement of each session that works on the run; says whether there was one."""
         busy = False
         for session, matview in self._places(run, database_ids, reporting):
             busy |= lock.cancel_holder(session, matview, run.run_id)

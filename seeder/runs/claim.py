@@ -106,7 +106,7 @@ class Claims:
             raise in_place(judged(error), named_elsewhere(database_id)) from error
 
     def abandon(self, session: Session, matview: MatviewName, database_id: int | None) -> None:
-        """Let go of the lock, if it is held, and of the connection."""
+        """Release the lock, if it is held, and give the connection back."""
         try:
             if not session.closed:
                 lock.release(session, matview)
@@ -118,7 +118,7 @@ class Claims:
 
 @dataclass
 class Claim:
-    """A run that this worker alone works on: the lock is held by ``session``.
+    """A run that only this worker works on: its ``session`` holds the lock.
 
     It may lose the lock with the connection, and then the run to another worker, without noticing either.
     """
@@ -179,7 +179,7 @@ class Claim:
         )
 
     def retry(self, errors: str, *, counts: bool = True) -> bool:
-        """Says whether the next try is this worker's to see to; not where another has the run by now.
+        """Says whether this worker is to arrange the next try: not where another one has the run by now.
 
         ``counts``: whether this was a try, and not a wait for a turn.
         """
@@ -199,7 +199,7 @@ class Claim:
         self._record(lambda session: history.fail(seen, errors, session, attempts=tries), "error")
 
     def release(self) -> None:
-        """Let go of the lock and of the connection, if that hasn't happened."""
+        """Release the lock and give the connection back, unless that has been done."""
         if self.released:
             return
         self.released = True
@@ -211,8 +211,8 @@ class Claim:
     def _record(
         self, write: Callable[[Session | None], None], what: str, *, with_release: bool = True
     ) -> None:
-        """Record the end and let go; in one round trip where the lock is on the reporting database, unless
-        what the write returns is of interest."""
+        """Record the end and release the lock: in one round trip where both are in the reporting database,
+        unless the caller needs what the write returns."""
 
         def attempt() -> None:
             try:

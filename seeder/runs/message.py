@@ -1,4 +1,4 @@
-"""What a refresh message carries, and one that could not be made a claim."""
+"""What a refresh message carries, and the run of a message that could not be claimed."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -1,4 +1,4 @@
-"""Writes that must not be lost: tried again while the reporting database is away.
+"""Writes that must not be lost: they are tried again while the reporting database is unavailable.
 
 Celery swallows what a signal handler raises, so a transition that can't be written would simply be missing,
 and the run would look lost. One that can't be written because of what it says (a column of its owners' that

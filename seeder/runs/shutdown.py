@@ -1,4 +1,4 @@
-"""A worker that is stopped, a task that is revoked or outlasts a time limit: what becomes of the runs.
+"""What becomes of runs whose worker is stopped, whose task is revoked, or that exceed Celery's time limits.
 
 Celery's warm shutdown (the first SIGTERM or SIGINT) takes nothing new and waits for what runs; that is left
 as it is. Its cold one (SIGQUIT, a second SIGINT) loses an acknowledged task in ``prefork`` and waits for it
@@ -63,12 +63,12 @@ def hand_back(app: Celery, request: Any) -> None:
 
 
 def end_revoked(run_id: str, kwargs: dict[str, Any], by: str) -> None:
-    """→ error, as cancelled, and the statement ended, whoever works on the run."""
+    """→ error, as cancelled; the statement is cancelled too, whichever worker the run is on."""
     _stop(run_id, Ending.CANCELLED, by, kwargs)
 
 
 def end_timed_out(request: Any, seconds: float, *, soft: bool) -> None:
-    """→ error, and the statement ended, if it is this worker's."""
+    """→ error, and the statement is cancelled, if the attempt is this worker's."""
     which, setting = ("soft", "task_soft_time_limit") if soft else ("hard", "task_time_limit")
     words = TIMED_OUT.format(which=which, seconds=seconds, setting=setting)
     _stop(request.id, Ending.FAILED, words, request.kwargs, attempt=request.retries)

@@ -1,4 +1,4 @@
-"""Has runs wait in Redis: with which message a run waits, what it waits for, and who calls it."""
+"""Runs that wait: for the moment of their next try, or for a turn, which the run before them gives them."""
 
 import time
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from seeder.sql.names import matview_name
 
 log = structlog.get_logger(__name__)
 
-#: For so long a process believes that nobody waits for a turn, rather than ask Redis after each run. Who came
-#: meanwhile tries unasked (broker.delayed.TURN_SECONDS).
+#: For how long a process takes it that no run waits for a turn, rather than ask Redis after each run. A run
+#: that has come to wait meanwhile tries again by itself (broker.delayed.TURN_SECONDS).
 BELIEF_SECONDS = 1.0
 
 
@@ -72,12 +72,12 @@ class DelayedRuns:
             log.warning("not deferred; the sweep queues it", run_id=request.id, reason=one_line(error))
 
     def wait_for_turn(self, request: Any, message: Message, busy: TurnAwaited) -> None:
-        """The run is tried again when whoever is in its way calls it; this was no try."""
+        """The run is tried again when the run in its way has ended and calls it; this was no try."""
         turn = self._turn(message, busy)
         try:
             self._deferral.park(self._ready(request, request.retries), turn, -usual_seconds(request))
             self._believe(True)
-            # Whoever was in the way may have gone before there was anybody to call.
+            # The run in its way may have ended before this one could be called.
             if self._is_free(message, busy):
                 self._deferral.call([turn])
         except TROUBLE as error:
@@ -102,7 +102,7 @@ class DelayedRuns:
             # No matview can have that name, so nobody waits for it.
             return
         except TROUBLE as error:
-            log.warning("nobody was called; the next tries unasked", reason=one_line(error))
+            log.warning("no waiting run was called; it tries again by itself", reason=one_line(error))
 
     def whereabouts(self, message: Message) -> Whereabouts:
         """Where a pending run waits. Raises BrokerUnreachable."""
@@ -165,7 +165,7 @@ class DelayedRuns:
     def _is_free(self, message: Message, busy: TurnAwaited) -> bool:
         """Whether what the run found taken is free by now; yes where that can't be told."""
         if isinstance(busy, RecordHeld):
-            # Whoever holds the record calls nobody: it is tried again unasked.
+            # The session that holds the record calls no run: this one tries again by itself.
             return False
         limit = self._equipment.settings.limit_of(message.database_id)
         try:
@@ -177,5 +177,5 @@ class DelayedRuns:
         except psycopg2.Error:
             return True
         except NameRefused:
-            # Not a manifest's: it is tried again unasked.
+            # Not a manifest's: the run tries again by itself.
             return False
