@@ -75,7 +75,7 @@ def record_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
     tries = max(request.retries, run.tried) + 1
     words = f"Try {tries} failed; it is tried again.\n{_told(error)}"
     if not isinstance(run, Claim):
-        _record_unclaimed("retry", request.message, words)
+        _record_unclaimed(request.message, words, retried=True)
     elif not run.retry(words):
         return
     # After the record, so that the next try can't overtake it.
@@ -99,7 +99,7 @@ def record_failure(sender: Any, task_id: str, exception: BaseException, **_: Any
     if isinstance(run, Claim):
         run.fail(_told(exception))
     elif message := getattr(sender.request, "message", None):
-        _record_unclaimed("fail", message, _told(exception))
+        _record_unclaimed(message, _told(exception), retried=False)
 
 
 @signals.task_failure.connect
@@ -170,25 +170,25 @@ def delayed_runs() -> DelayedRuns:
     return DelayedRuns(app, equipment())
 
 
-def _record_unclaimed(move: str, message: Message, words: str) -> None:
+def _record_unclaimed(message: Message, words: str, *, retried: bool) -> None:
     """For a run that holds no lock, through a connection of its own: only while it is pending, and as it was
     when it could first be read. A message that bears the id of another run than it is about isn't that run's
     failure."""
     history = equipment().history
     read: Run | None = None
 
-    def write(move: str, words: str) -> None:
+    def write(words: str, *, retried: bool) -> None:
         nonlocal read
         read = read or history.run(message.run_id)
         if read and message.is_of(read) and read.status == RunStatus.PENDING:
             tries = max(message.attempt, read.attempts or 0) + 1
-            getattr(history, move)(read.seen, words, attempts=tries)
+            (history.retry if retried else history.fail)(read.seen, words, attempts=tries)
 
-    what = "error" if move == "fail" else move
     insist(
-        lambda: write(move, words),
-        f"{what} of {message.run_id}",
-        otherwise=lambda last_words: write("fail", last_words),
+        lambda: write(words, retried=retried),
+        "retry" if retried else "error",
+        message.run_id,
+        otherwise=lambda last_words: write(last_words, retried=False),
     )
 
 

@@ -238,6 +238,6 @@ class Claim:
             self.claims.history.fail(self.seen, words, attempts=self.tried + 1)
 
         try:
-            insist(attempt, f"{what} of {self.message.run_id}", otherwise=in_plain_words)
+            insist(attempt, what, self.message.run_id, otherwise=in_plain_words)
         finally:
             self.release()

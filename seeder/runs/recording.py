@@ -40,13 +40,15 @@ LAST_WORDS = "The {what} can't be recorded ({reason}). The worker's log has the 
 def insist(
     write: Callable[[], object],
     what: str,
+    run_id: str,
     *,
     patience: float = WRITING_SECONDS,
     otherwise: Callable[[str], object] | None = None,
 ) -> bool:
     """Do the write, again and again while the failure may pass; says whether it was done.
 
-    Where it can't be done because of what it says, `otherwise` is called with words for an error.
+    ``what`` is written, and of which run, for messages. Where it can't be written because of what it says,
+    ``otherwise`` is called with words for an error.
     """
     started = time.monotonic()
     pause = 0.1
@@ -57,11 +59,13 @@ def insist(
             reason = one_line(error)
             limit = min(patience, CLOSING_SECONDS) if CLOSING.is_set() else patience
             if otherwise and (error.pgcode or "")[:2] in ABOUT_THE_WORDS:
-                return _last_words(otherwise, what, str(error.pgcode), reason)
+                return _last_words(otherwise, what, run_id, str(error.pgcode), reason)
             if not _may_pass(error) or time.monotonic() - started >= limit:
-                log.error("could not be recorded; the sweep settles it", what=what, reason=reason)
+                log.error(
+                    "could not be recorded; the sweep settles it", what=what, run_id=run_id, reason=reason
+                )
                 return False
-            log.warning("not recorded yet", what=what, reason=reason)
+            log.warning("not recorded yet", what=what, run_id=run_id, reason=reason)
             # Full jitter: many workers wait for the same server.
             nap = random.uniform(0, pause)  # noqa: S311 - no secret is drawn here
             if CLOSING.wait(nap):
@@ -70,16 +74,16 @@ def insist(
         except Exception as error:
             if otherwise is None:
                 raise
-            log.exception("a bug in seeder, found in recording", what=what)
-            return _last_words(otherwise, what, type(error).__name__, one_line(error))
+            log.exception("a bug in seeder, found in recording", what=what, run_id=run_id)
+            return _last_words(otherwise, what, run_id, type(error).__name__, one_line(error))
         else:
             return True
 
 
-def _last_words(record: Callable[[str], object], what: str, reason: str, details: str) -> bool:
-    log.error("can't be recorded as it is", what=what, reason=details)
-    words = LAST_WORDS.format(what=what.partition(" of ")[0], reason=reason)
-    return insist(lambda: record(words), f"last words of {what}")
+def _last_words(record: Callable[[str], object], what: str, run_id: str, reason: str, details: str) -> bool:
+    log.error("can't be recorded as it is", what=what, run_id=run_id, reason=details)
+    words = LAST_WORDS.format(what=what, reason=reason)
+    return insist(lambda: record(words), "last words", run_id)
 
 
 def _may_pass(error: psycopg2.Error) -> bool:

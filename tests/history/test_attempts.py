@@ -325,15 +325,15 @@ def test_a_run_that_was_not_claimed_moves_only_while_it_waits_as_it_did(platform
     assert platform.run(RUN) == before
 
 
-@pytest.mark.parametrize("move", ["retry", "fail"])
+@pytest.mark.parametrize("retried", [True, False])
 def test_a_second_message_that_could_not_be_claimed_does_not_move_the_run_at_work(
-    platform: Platform, workers: tuple[Equipment, Equipment], monkeypatch: pytest.MonkeyPatch, move: str
+    platform: Platform, workers: tuple[Equipment, Equipment], monkeypatch: pytest.MonkeyPatch, retried: bool
 ) -> None:
     monkeypatch.setattr(signals, "equipment", lambda: workers[1])
-    claim = Claims.of(workers[0]).claim(FIRST)
+    claim, words = Claims.of(workers[0]).claim(FIRST), "The connection to the database failed."
     before = platform.run(RUN)
-    signals._record_unclaimed(move, FIRST, "The connection to the database failed.")
+    signals._record_unclaimed(FIRST, words, retried=retried)
     assert platform.run(RUN) == before
     claim.retry("lost the connection")
-    signals._record_unclaimed(move, FIRST, "The connection to the database failed.")
-    assert platform.run(RUN).errors == "The connection to the database failed."
+    signals._record_unclaimed(FIRST, words, retried=retried)
+    assert platform.run(RUN).errors == words

@@ -56,13 +56,13 @@ class Write:
 
 def test_what_passes_is_tried_again_until_it_is_written(clock: Clock) -> None:
     write = Write(psycopg2.OperationalError("server closed the connection"), times=3)
-    assert insist(write, "the end")
+    assert insist(write, "the end", "n1.custom-1")
     assert (write.tries, clock.pauses) == (4, [0.1, 0.2, 0.4])
 
 
 def test_pauses_grow_to_a_longest_one_and_patience_ends(clock: Clock) -> None:
     write = Write(psycopg2.OperationalError("could not connect"), times=float("inf"))
-    assert not insist(write, "the end", patience=30)
+    assert not insist(write, "the end", "n1.custom-1", patience=30)
     assert max(clock.pauses) == clock.pauses[-1] == LONGEST_PAUSE_SECONDS
     assert 30 <= clock.now < 30 + LONGEST_PAUSE_SECONDS
 
@@ -70,7 +70,7 @@ def test_pauses_grow_to_a_longest_one_and_patience_ends(clock: Clock) -> None:
 def test_a_process_that_is_to_end_at_once_insists_for_a_moment_only(clock: Clock) -> None:
     clock.closes_at = 10.0
     write = Write(psycopg2.OperationalError("could not connect"), times=float("inf"))
-    assert not insist(write, "the end")
+    assert not insist(write, "the end", "n1.custom-1")
     assert 10.0 <= clock.now <= 10.0 + CLOSING_SECONDS
 
 
@@ -79,19 +79,19 @@ def test_a_cancel_that_hits_the_record_itself_is_waited_out(clock: Clock) -> Non
         pgcode = "57014"
 
     write = Write(Cancelled(), times=2)
-    assert insist(write, "the end")
+    assert insist(write, "the end", "n1.custom-1")
     assert write.tries == 3
 
 
 def test_what_does_not_pass_is_left_to_the_sweep_at_once(clock: Clock) -> None:
     write = Write(psycopg2.ProgrammingError("no such column"), times=float("inf"))
-    assert not insist(write, "the end")
+    assert not insist(write, "the end", "n1.custom-1")
     assert (write.tries, clock.pauses) == (1, [])
 
 
 def test_a_bug_is_not_swallowed(clock: Clock) -> None:
     with pytest.raises(ZeroDivisionError):
-        insist(Write(ZeroDivisionError(), times=1), "the end")
+        insist(Write(ZeroDivisionError(), times=1), "the end", "n1.custom-1")
 
 
 def test_the_record_survives_a_connection_that_is_cut_under_it(platform: Platform, clock: Clock) -> None:
@@ -103,7 +103,7 @@ def test_the_record_survives_a_connection_that_is_cut_under_it(platform: Platfor
                 session.run("select pg_terminate_backend(pg_backend_pid())")
             platform.history.fail(as_it_is(platform.history, "n1.custom-1"), "division by zero", session)
 
-    assert insist(fail, "the end")
+    assert insist(fail, "the end", "n1.custom-1")
     run = platform.run("n1.custom-1")
     assert (run.status, run.consecutive_failures, len(clock.pauses)) == ("error", 1, 1)
 
@@ -120,7 +120,8 @@ def test_a_failure_whose_words_cant_be_written_is_recorded_all_the_same(
         fail, seen = platform.history.fail, as_it_is(platform.history, "n1.custom-1")
         assert insist(
             lambda: fail(seen, words),
-            "error of n1.custom-1",
+            "error",
+            "n1.custom-1",
             otherwise=lambda plain: fail(seen, plain),
         )
         row = platform.run("n1.custom-1")

@@ -143,7 +143,7 @@ def test_a_cancel_that_hits_the_record_of_the_end_loses_nothing(
     world.open_gates()
     recording = wait_until("the record waits for the person", lambda: world.waiting(run_id))
     world.sql("select pg_cancel_backend(%s)", recording)
-    worker.wait_for_log(f'what="success of {run_id}"')
+    worker.wait_for_log(f"what=success run_id={run_id}")
     person.rollback()
     person.close()
     assert world.wait_for(run_id, "success").errors is None
