@@ -23,7 +23,7 @@ class RecordReader:
 
     def run(self, run_id: str, session: Session | None = None) -> Run | None:
         """One run, or None where nothing of that id was ever recorded."""
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             row = open_session.row(self.sql(queries.ONE_RUN), run_id=run_id)
         return row and Run(**row._asdict())
 
@@ -33,13 +33,13 @@ class RecordReader:
 
     def recorded(self, seeding_ids: Iterable[str]) -> tuple[bool, datetime | None]:
         """Whether any of the seedings has a run, and when the oldest run still known was recorded."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             row = session.row(self.sql(queries.RECORDED), seeding_ids=list(seeding_ids))
         return row.recorded, row.first_record
 
     def waited_at(self, tick: datetime, table_names: Iterable[str]) -> set[tuple[str, int]]:
         """report_type and manifest_id of those whose run of an earlier tick was still to begin then."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             found = session.rows(
                 self.sql(queries.WAITED_AT), tick=tick, tables=list(table_names), days=queries.WINDOW_DAYS
             )
@@ -51,7 +51,7 @@ class RecordReader:
 
     def still_pending(self, run_ids: Iterable[str]) -> set[str]:
         """Those of the runs that wait to be taken by a worker."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             return {
                 row.run_id for row in session.rows(self.sql(queries.STILL_PENDING), run_ids=list(run_ids))
             }
@@ -66,7 +66,7 @@ class RecordReader:
 
     def usual_seconds(self) -> dict[str, int]:
         """table_name → how long its last finished run took."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             return {
                 row.table_name: row.duration_seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))
             }
@@ -75,7 +75,7 @@ class RecordReader:
         self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None
     ) -> list[Job]:
         """One row per manifest with its latest status, never-run ones included."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             found = session.rows(
                 self.sql(queries.JOBS),
                 agency_slug=agency_slug,
@@ -85,11 +85,12 @@ class RecordReader:
         return [Job(**row._asdict()) for row in found]
 
     def _runs(self, statement: str, **values: Any) -> list[Run]:
-        with self._session(None) as session:
+        with self.using(None) as session:
             return [Run(**row._asdict()) for row in session.rows(self.sql(statement), **values)]
 
     @contextmanager
-    def _session(self, session: Session | None) -> Iterator[Session]:
+    def using(self, session: Session | None) -> Iterator[Session]:
+        """The caller's session, or one of its own for the length of the block."""
         with expecting_contract():
             if session is not None:
                 yield session

@@ -35,10 +35,10 @@ class HistoryRepository(RecordReader):
     def __init__(self, databases: Databases, schema: str) -> None:
         super().__init__(databases, schema)
         #: Of tables that no manifest names any more.
-        self.abandoned = Abandoned(self._session, self.sql)
+        self.abandoned = Abandoned(self.using, self.sql)
         self._many = ManyRuns(self.sql, schema)
         #: What runs wait for, and those that end because of it.
-        self.upstreams = UpstreamRuns(self._session, self.sql, self._many)
+        self.upstreams = UpstreamRuns(self.using, self.sql, self._many)
         self._prepared_start = cache(self._start_beside)
         self._prepared_move = cache(self._move_of)
         self._optional = OptionalColumns(self.sql(optional.KEPT))
@@ -46,13 +46,13 @@ class HistoryRepository(RecordReader):
     @contextmanager
     def at_once(self) -> Iterator[Session]:
         """A session for what is recorded whole or not at all, should the process die meanwhile."""
-        with self._session(None) as session, session.transaction():
+        with self.using(None) as session, session.transaction():
             yield session
 
     @contextmanager
     def one_fan_out(self, seeding_id: str) -> Iterator[None]:
         """Of several fan-outs of one seeding, one at a time."""
-        with self._session(None) as session, self._many.alone(session, seeding_id):
+        with self.using(None) as session, self._many.alone(session, seeding_id):
             yield
 
     def queue(
@@ -71,7 +71,7 @@ class HistoryRepository(RecordReader):
         that no row can hold; it costs only the rows it is about. A status row that somebody holds costs
         nothing: its run is recorded and queued like all others, but doesn't show yet.
         """
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             return self._many.queue(open_session, runs, upstreams or {}, scheduled=scheduled)
 
     def refuse(self, refusals: Sequence[Refusal], session: Session | None = None) -> list[NotRecorded]:
@@ -80,13 +80,13 @@ class HistoryRepository(RecordReader):
         Where somebody holds the table's status row, the run is pending for now: `fail` ends it once they let
         go, and if that never comes the sweep has it begun, which ends it too.
         """
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             return self._many.refuse(open_session, refusals)
 
     def show(self, runs: Sequence[NewRun]) -> list[NewRun]:
         """Show runs that were queued while somebody held their table's status row; returns those of which
         somebody still does."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             return self._many.show(session, runs)
 
     def start(self, run_id: str, table_name: str, session: Session | None = None) -> Seen | None:
@@ -116,7 +116,7 @@ class HistoryRepository(RecordReader):
         columns, null where it had no row.
         """
         start = self._prepared_start(beside, before, only_if)
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             row = open_session.row(start, run_id=run_id, table_name=table_name, **values)
         self._optional.saw(row)
         return row
@@ -142,7 +142,7 @@ class HistoryRepository(RecordReader):
         """→ pending, if the run is still as it was seen and nobody has written it for that long; says whether
         it was. ``attempts`` as for ``retry``."""
         values = asdict(seen) | {"errors": shortened(as_failure(errors)), "attempts": attempts}
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             kept = self._optional.wanted(open_session, note=None, attempts=attempts)
             statements = transitions.LOCK_STATUS, transitions.REQUEUE, transitions.REQUEUED
             text = ";\n".join(self.sql(one, **kept.pieces()) for one in statements)
@@ -188,13 +188,13 @@ class HistoryRepository(RecordReader):
 
         A run releases its matview's lock after it has recorded its end, so no run gets past that either.
         """
-        with self._session(None) as session, session.transaction():
+        with self.using(None) as session, session.transaction():
             session.run(self.sql(transitions.LOCK_STATUS), table_name=table_name)
             yield session
 
     def prune(self, days: int, batch: int) -> int:
         """Delete so many finished runs older than that many days, but each table's last; returns how many."""
-        with self._session(None) as session:
+        with self.using(None) as session:
             return session.run(self.sql(queries.PRUNE), days=days, batch=batch)
 
     def _move(
@@ -207,7 +207,7 @@ class HistoryRepository(RecordReader):
         **values: Any,
     ) -> int:
         values |= asdict(seen) | {"attempts": attempts, "note": note}
-        with self._session(session) as open_session:
+        with self.using(session) as open_session:
             kept = self._optional.wanted(open_session, note=note, attempts=attempts)
             with self._optional.writing(kept):
                 return open_session.run(self._prepared_move(statement, kept), **values)
