@@ -1,7 +1,7 @@
 """Celery's requests: a task as the worker's main process sees it, with hooks for time limits and shutdowns.
 
 That a task names its class of request is documented; what a cold shutdown calls on it, and how a request
-tells that it was cancelled already, isn't (seeder/broker/insides.py).
+tells that it was cancelled already, isn't (seeder/broker/insides).
 https://docs.celeryq.dev/en/stable/userguide/tasks.html#requests-and-custom-requests
 """
 

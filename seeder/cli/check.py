@@ -9,7 +9,7 @@ from seeder.broker import dead_letters
 from seeder.broker.client import redis
 from seeder.broker.messages import verify_room
 from seeder.cli.printing import console, counted, print_json, progress, text
-from seeder.config.settings import unknown_variables
+from seeder.config.unknown import unknown_variables
 from seeder.config.urls import masked_broker
 from seeder.diagnosis.check import Findings, Problem, check_manifests
 from seeder.equipment import equipment

@@ -5,10 +5,8 @@ working directory is read too, and the environment wins. ``docs/configuration.md
 table by a test.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -18,7 +16,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -275,20 +272,6 @@ def load_settings(**overrides: Any) -> Settings:
         if name is None:
             raise
         raise BadSetting(name=variable_name(name[1]), problem="it must be JSON") from None
-
-
-def unknown_variables() -> list[str]:
-    """What seems to be meant for seeder, in the environment or in ``.env``, and isn't known: most likely a
-    misspelt name, whose value then has no effect."""
-    known = {variable_name(field) for field in Settings.model_fields}
-    names = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
-    told = []
-    for name in sorted(names - known):
-        # The tests' own say where their servers are.
-        if name.startswith("SEEDER_") and not name.startswith("SEEDER_TEST_"):
-            like = get_close_matches(name, known, 1, cutoff=0.8)
-            told.append(f"{name} is no setting of seeder's" + (f"; {like[0]} is." if like else "."))
-    return told
 
 
 def variable_name(field: str) -> str:

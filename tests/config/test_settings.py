@@ -21,10 +21,10 @@ from seeder.config.settings import (
     Settings,
     current_settings,
     load_settings,
-    unknown_variables,
     variable_name,
 )
 from seeder.config.types import LONGEST_SECONDS
+from seeder.config.unknown import unknown_variables
 from seeder.errors import BadSetting
 
 UNITS = {"": 1, "ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}

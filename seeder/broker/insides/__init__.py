@@ -1,9 +1,9 @@
 """The names in other packages that seeder builds on though their documentation doesn't promise them.
 
-Only the files of this folder touch any of it, and those of ``web/serving/`` what is uvicorn's. A test finds
+Only the files of ``broker/`` touch any of it, and those of ``web/serving/`` what is uvicorn's. A test finds
 each name with its signature in the version that is installed, finds that the code touches no other, and that
-each behaviour (seeder.broker.behaviour) has a test of its own (tests/broker/test_insides.py). So an upgrade
-that takes something away fails there, by name: ``make lock LOCK_ARGS=--upgrade``, then that test
+each behaviour (seeder.broker.insides.behaviour) has a test of its own (tests/broker/test_insides.py). So an
+upgrade that takes something away fails there, by name: ``make lock LOCK_ARGS=--upgrade``, then that test
 (CONTRIBUTING.md).
 """
 
