@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.contract import Platform
+from support.forked import run_module
 from typer.main import get_command
 
 import seeder
@@ -18,7 +19,7 @@ LONG = "größter Umsatz – 売上高"
 
 
 def run(*arguments: str, line: str | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own; or a line of bash, in which it is $seeder."""
+    """The command in a process of its own; or a line of bash, in which it is "$seeder"."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SEEDER_")}
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line] if line else [SCRIPT, *arguments],
@@ -27,6 +28,12 @@ def run(*arguments: str, line: str | None = None, **environment: str) -> subproc
         timeout=60,
         check=False,
     )
+
+
+def completed(folder: Path, **asked: str) -> str:
+    """What a shell is told that asks about a line."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEEDER_")}
+    return run_module(["seeder"], cwd=folder, env={**clean, **asked}).stdout
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def test_what_is_said_in_json_is_never_replaced(there: dict[str, str]) -> None:
 
 
 def test_a_name_that_is_no_text_is_wrong_use() -> None:
-    done = run(line="$seeder history $'\\xff\\xfe'", SEEDER_DATABASE_URL="postgresql://127.0.0.1:1/x")
+    done = run(line="\"$seeder\" history $'\\xff\\xfe'", SEEDER_DATABASE_URL="postgresql://127.0.0.1:1/x")
     assert done.returncode == 2
     assert b"isn't text in this terminal's encoding" in done.stderr
     assert done.stderr.count(b"\n") == 1
@@ -74,20 +81,20 @@ def test_a_reader_that_goes_leaves_no_traceback(
             (id, table_name, report_name, agency_id, agency_slug, query, enabled)
         select n, 'report_' || n, 'Report', 7, 'ua', 'select 1', true from generate_series(2, 1000) n
     """)
-    done = run(line=f"$seeder {words} | head -1", **there)
+    done = run(line=f'"$seeder" {words} | head -1', **there)
     assert (done.stderr, done.stdout.count(b"\n")) == (b"", 1)
     assert done.returncode in (0, 141)
     # And one that never read: what was to be written is less than a pipe holds, too.
-    done = run(line=f"$seeder {words} | (exec 0<&-)", **there)
+    done = run(line=f'"$seeder" {words} | (exec 0<&-)', **there)
     assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_an_output_that_cannot_be_written_is_told_in_one_line(there: dict[str, str]) -> None:
     for words in ("status", "schema show"):
-        done = run(line=f"$seeder {words} > /dev/full", **there)
+        done = run(line=f'"$seeder" {words} > /dev/full', **there)
         assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr
         assert b"can't be written: No space left on device" in done.stderr
-        done = run(line=f"$seeder {words} >&-", **there)
+        done = run(line=f'"$seeder" {words} >&-', **there)
         assert (done.returncode, done.stderr) == (0, b""), words
 
 
@@ -165,11 +172,11 @@ def test_a_shell_is_given_its_script(shell: str) -> None:
         ("seeder status --type c", {"custom", "canned"}),
     ],
 )
-def test_a_shell_asks_how_a_line_may_go_on(typed: str, wanted: set[str]) -> None:
+def test_a_shell_asks_how_a_line_may_go_on(tmp_path: Path, typed: str, wanted: set[str]) -> None:
     words = typed.split(" ")
     asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1), "_SEEDER_COMPLETE": "complete_bash"}
-    assert set(run(**asked).stdout.decode().split()) == wanted
+    assert set(completed(tmp_path, **asked).split()) == wanted
     asked = {"_TYPER_COMPLETE_ARGS": typed, "_SEEDER_COMPLETE": "complete_zsh"}
-    assert wanted <= set(run(**asked).stdout.decode().replace('"', " ").split())
+    assert wanted <= set(completed(tmp_path, **asked).replace('"', " ").split())
     asked |= {"_SEEDER_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    assert {line.split("\t")[0] for line in run(**asked).stdout.decode().splitlines()} == wanted
+    assert {line.split("\t")[0] for line in completed(tmp_path, **asked).splitlines()} == wanted

@@ -6,6 +6,7 @@ It is run here beside a Makefile that only says what was asked of it, and withou
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_the_gate_stops_at_the_first_failure(clone: Path, failing: str) -> None:
 def test_the_gate_says_which_versions_it_runs_on_before_it_tests(clone: Path) -> None:
     python = clone / ".venv/bin/python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!{shutil.which("bash")}\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!{shutil.which("bash")}\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
     lines = run(clone, ":").stdout.splitlines()
     before = lines[: lines.index("CI=true make test")]
@@ -88,7 +89,8 @@ def test_the_gate_upgrades_the_packages_that_are_there_already(clone: Path) -> N
     programs = clone.parent / "programs"
     for name, script in {
         "apt-get": f'echo "$@" >>"{asked_for}"',
-        "sudo": '[ "$1" = --non-interactive ] && shift; exec "$@"',
+        # Of a normal user. Without exec: `true` is the shell's own.
+        "sudo": '[ "$1" = --non-interactive ] && shift; "$@"',
         "npm": ":",
         # This machine's own policy stays as it is.
         "tee": "while read -r; do :; done",

@@ -91,7 +91,8 @@ def _begin(channels: list[int], arguments: list[str], environment: dict[str, str
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).parents[1])
+    tests = Path(__file__).parents[1]
+    sys.path[:1] = [str(tests), str(tests.parent)]
     import_all()
     if arguments := fork_as_asked(socket.socket(fileno=int(sys.argv[1]))):
         sys.argv = arguments
