@@ -1,26 +1,30 @@
 """Our log lines: one event with its facts as key=value, through the standard library's logging."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-from seeder.errors import WAITS
+from seeder.errors import TurnAwaited
+from seeder.wording import shortened
 
-#: The first of those that wait for a turn tries every two seconds, for as long as a refresh may take.
+#: A run that is next in line tries again every two seconds, for as long as the refresh before it may take.
 REPEATED_AFTER_SECONDS = 300.0
-#: The task that comes each minute.
+#: The task that beat sends each minute.
 SWEEP = "seeder.sweep"
-#: Runs whose last line is remembered before those of long ago are forgotten.
+#: How many waiting runs are remembered before those whose five minutes are over are forgotten.
 REMEMBERED = 1000
 
 
 class SeldomWaiting(logging.Filter):
-    """Of Celery's lines about a run that waits its turn, each of which is a retry to Celery, lets one through
-    in five minutes."""
+    """Lets one line in five minutes through about each run that waits its turn.
+
+    To Celery each wait is a retry, with a line of its own. That line has the reason as text only, but
+    celery/app/trace.py (5.7) logs it while it handles the Retry, whose ``exc`` is the error itself.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -28,10 +32,9 @@ class SeldomWaiting(logging.Filter):
         self._told: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # celery/app/trace.py (5.7) hands over what its line is about.
-        about = getattr(record, "data", None) or {}
-        if not str(about.get("exc", "")).endswith(WAITS):
+        if not isinstance(getattr(sys.exception(), "exc", None), TurnAwaited):
             return True
+        about: Mapping[str, object] = getattr(record, "data", {})
         run_id, now = str(about.get("id")), self._clock()
         if now - self._told.get(run_id, float("-inf")) < REPEATED_AFTER_SECONDS:
             return False
@@ -44,8 +47,8 @@ class SeldomWaiting(logging.Filter):
 
 
 class QuietSweeps(logging.Filter):
-    """Makes Celery's lines about a sweep that went well ones of level DEBUG: there is one each minute, mostly
-    of nothing. What a sweep did it says itself."""
+    """Lowers Celery's lines about a sweep that went well to DEBUG: there is a sweep each minute, and most
+    find nothing to do. One that does logs it itself."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno != logging.INFO or SWEEP not in _what_it_is_about(record):
@@ -55,39 +58,67 @@ class QuietSweeps(logging.Filter):
 
 
 class NoResults(logging.Filter):
-    """Leaves out that a revoke couldn't be noted as a result, since no results are kept: each worker warns of
-    it for each id, as of a failure, although the revoke works (celery/worker/control.py, 5.7)."""
+    """Drops the warning that a revoke could not be stored as a result. Seeder keeps no results, and each
+    worker would warn for each id as if the revoke had failed (celery/worker/control.py, 5.7)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         facts = record.args if isinstance(record.args, tuple) else ()
-        # That of a result backend which is configured is of another kind.
+        # A result backend that somebody has configured fails in another way.
         return not any(isinstance(fact, NotImplementedError) for fact in facts)
 
 
-def _what_it_is_about(record: logging.LogRecord) -> Collection[Any]:
-    """celery/worker/strategy.py and celery/app/trace.py (5.7) give facts by name, celery/beat.py in a row."""
+class Shortened(logging.Filter):
+    """Cuts Celery's lines about a task as the record cuts an error, tracebacks included: PostgreSQL quotes
+    the value that it could not read, however long that is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if (short := shortened(message)) != message:
+            record.msg, record.args = short, ()
+        if record.exc_info:
+            # A formatter takes this rather than make it anew.
+            record.exc_text = shortened(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+def _shortened(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The same for the facts of our own lines."""
+    for name, fact in event.items():
+        if isinstance(fact, str):
+            event[name] = shortened(fact)
+    return event
+
+
+def _what_it_is_about(record: logging.LogRecord) -> Collection[object]:
+    """The facts of a line of Celery's (5.7): worker/strategy.py and app/trace.py give them by name, beat.py
+    by position."""
     facts = record.args or ()
     return list(facts.values()) if isinstance(facts, Mapping) else facts
 
 
-#: One list for good: a logger keeps to the one with which it was used first.
+#: Always this one list: a logger keeps the list that it was first used with.
 PROCESSORS: list[Processor] = [
     structlog.stdlib.filter_by_level,
     structlog.processors.format_exc_info,
+    _shortened,
     structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True),
 ]
 
 SELDOM_WAITING = SeldomWaiting()
 QUIET_SWEEPS = QuietSweeps()
 NO_RESULTS = NoResults()
+SHORTENED = Shortened()
 
 
 def configure() -> None:
-    """Called by the entry points; Celery's own handlers and formats then apply to our lines too."""
+    """Set up our log lines; each entry point calls it. Celery's handlers and formats apply to them too."""
     logging.getLogger("celery.app.trace").addFilter(SELDOM_WAITING)
     logging.getLogger("celery.worker.control").addFilter(NO_RESULTS)
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).addFilter(QUIET_SWEEPS)
+    # Last, since it may leave no facts to look at.
+    for name in ("celery.app.trace", "celery.worker.request"):
+        logging.getLogger(name).addFilter(SHORTENED)
     structlog.configure(
         processors=PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -97,7 +128,7 @@ def configure() -> None:
 
 
 def follow(celery_level: int) -> None:
-    """Set the level of our lines, once Celery has set its own. Its default, WARNING, would leave unsaid what
-    a worker does and what failed, and its INFO is two lines for every run."""
+    """Set the level of our lines after Celery has set its own. At its default, WARNING, a log wouldn't say
+    what a worker does, and at INFO Celery itself writes two lines for each run."""
     ours = logging.INFO if celery_level == logging.WARNING else logging.NOTSET
     logging.getLogger("seeder").setLevel(ours)

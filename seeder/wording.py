@@ -1,4 +1,4 @@
-"""Numbers as people read them, on the pages and in a terminal."""
+"""How numbers, durations and long texts are written for people: on pages, in a terminal, in the log."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -73,3 +73,31 @@ def first_line(value: str | None) -> str:
     """The first line, cut where it is longer than a list can show."""
     line = (value or "").partition("\n")[0]
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+
+
+#: How much of an error the record and a log line keep. Some quote a value of a megabyte.
+LONGEST_BYTES = 8192
+
+#: What is kept of the end: hint, place in the query and database come last (seeder.errors.reports).
+TAIL_BYTES = 1024
+
+LEFT_OUT = "[… {left_out:,} of {whole:,} bytes are left out here …]"
+
+
+def shortened(words: str) -> str:
+    """The text, or where it is too long its beginning and its end, with a line between them that says so.
+
+    The beginning has the SQLSTATE. The end starts with a whole line if it holds the beginning of one.
+    """
+    text = words.encode(errors="replace")
+    if len(text) <= LONGEST_BYTES:
+        return words
+    end = text[-TAIL_BYTES:]
+    end = end[end.find(b"\n") + 1 :]
+    # The longest that the line between can be.
+    line = LEFT_OUT.format(left_out=len(text), whole=len(text))
+    beginning = text[: LONGEST_BYTES - len(end) - len(line.encode()) - 2]
+    # A character that a cut went through is left out whole.
+    first, last = (part.decode(errors="ignore") for part in (beginning, end))
+    left_out = len(text) - len(first.encode()) - len(last.encode())
+    return "\n".join((first, LEFT_OUT.format(left_out=left_out, whole=len(text)), last))

@@ -4,28 +4,29 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
+from celery import Celery, Task
+from celery.app.trace import build_tracer
 from celery.exceptions import Retry
 
 from seeder import logs
 from seeder.errors import (
-    WAITS,
     DatabaseFull,
     DatabaseTrouble,
     MatviewBusy,
     QueryFailed,
+    RecordHeld,
     SeederError,
-    TemporaryError,
     TurnAwaited,
     UnknownAgency,
 )
-from seeder.logs import SeldomWaiting
 from seeder.postgres.databases import Databases
+from seeder.wording import LONGEST_BYTES
 
 URL = "postgresql://someone:geheim@127.0.0.1:1/there"
 
@@ -49,17 +50,50 @@ def test_an_event_is_one_line_whatever_its_facts_hold(caplog: pytest.LogCaptureF
     )
 
 
-@pytest.mark.parametrize(
-    "busy", [MatviewBusy(table_name="sales", holder="run n1"), DatabaseFull(table_name="sales", limit=2)]
-)
-def test_a_run_that_waits_its_turn_is_told_of_now_and_then(busy: TurnAwaited) -> None:
-    moments = [0.0]
-    seldom = SeldomWaiting(lambda: moments[-1])
+@pytest.fixture
+def run(caplog: pytest.LogCaptureFixture) -> Callable[[str, Exception], list[logging.LogRecord]]:
+    """Run a task that raises the error, as a worker does, and return the records that Celery let through."""
+    app = Celery(set_as_current=False, broker="memory://")
 
-    def told(run_id: str, after: float = 0.0, error: TemporaryError = busy) -> bool:
+    @app.task(name="seeder.test", bind=True, throws=(SeederError,))
+    def task(_self: Task, error: Exception) -> None:
+        raise error
+
+    caplog.set_level(logging.INFO, "celery.app.trace")
+    trace = build_tracer(task.name, task, app=app)
+
+    def run(task_id: str, error: Exception) -> list[logging.LogRecord]:
+        caplog.clear()
+        trace(task_id, (error,), {}, {"id": task_id, "args": (), "kwargs": {}})
+        return list(caplog.records)
+
+    return run
+
+
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The last one is now, to what thins out the lines about waiting runs."""
+    moments = [0.0]
+    monkeypatch.setattr(logs.SELDOM_WAITING, "_clock", lambda: moments[-1])
+    monkeypatch.setattr(logs.SELDOM_WAITING, "_told", {})
+    return moments
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        MatviewBusy(table_name="sales", holder="run n1"),
+        DatabaseFull(table_name="sales", limit=2),
+        RecordHeld(table_name="sales"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_celerys_line_about_a_run_that_waits_its_turn_comes_every_five_minutes(
+    run: Callable[[str, Exception], list[logging.LogRecord]], moments: list[float], busy: TurnAwaited
+) -> None:
+    def told(run_id: str, after: float = 0.0) -> bool:
         moments.append(moments[-1] + after)
-        data = {"id": run_id, "exc": str(Retry(str(error), error))}
-        return bool(seldom.filter(logging.makeLogRecord({"data": data})))
+        return bool(run(run_id, Retry(str(busy), busy)))
 
     assert told("one")
     assert told("other")
@@ -67,18 +101,65 @@ def test_a_run_that_waits_its_turn_is_told_of_now_and_then(busy: TurnAwaited) ->
     assert not told("one", after=297)
     assert told("one", after=2)
     assert not told("one", after=2)
-    for _ in range(3):
-        assert told("one", error=DatabaseTrouble(report="no connection"))
-        assert seldom.filter(logging.makeLogRecord({"msg": "ready."}))
 
 
-def test_what_is_remembered_of_waiting_runs_stays_small() -> None:
-    moments = [0.0]
-    seldom = SeldomWaiting(lambda: moments[-1])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Retry(exc=DatabaseTrouble(report="08006: somebody waits its turn.")),
+        QueryFailed(report="P0001: it waits its turn."),
+        MatviewBusy(table_name="sales", holder="run n1"),
+    ],
+    ids=["retry", "failure", "no retry"],
+)
+def test_whatever_its_words_are_any_other_line_about_a_task_is_logged_each_time(
+    run: Callable[[str, Exception], list[logging.LogRecord]], error: Exception
+) -> None:
+    assert [len(run("one", error)) for _ in range(3)] == [1, 1, 1]
+
+
+def test_what_is_remembered_of_waiting_runs_stays_small(
+    run: Callable[[str, Exception], list[logging.LogRecord]], moments: list[float]
+) -> None:
+    busy = MatviewBusy(table_name="sales", holder="run n1")
     for number in range(3 * logs.REMEMBERED):
         moments.append(float(number))
-        seldom.filter(logging.makeLogRecord({"data": {"id": f"n.custom-{number}", "exc": WAITS}}))
-    assert len(seldom._told) <= logs.REMEMBERED
+        run(f"n.custom-{number}", Retry(exc=busy))
+    assert 0 < len(logs.SELDOM_WAITING._told) <= logs.REMEMBERED
+
+
+LONG = "22P02: " + "ä" * 500_000 + "\nAt line 3, column 9 of the manifest's query"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Retry(exc=DatabaseTrouble(report=LONG)), QueryFailed(report=LONG), RuntimeError(LONG)],
+    ids=["retry", "failure", "bug"],
+)
+def test_celerys_line_about_a_task_quotes_8_kb_of_an_error_and_its_end(
+    run: Callable[[str, Exception], list[logging.LogRecord]], error: Exception
+) -> None:
+    (record,) = run("one", error)
+    message, whole = record.getMessage(), logging.Formatter().format(record)
+    assert "22P02: ää" in message
+    assert "bytes are left out here" in message
+    assert "line 3, column 9" in message
+    assert len(message.encode()) <= LONGEST_BYTES
+    # And a traceback, where there is one.
+    assert len(whole.encode()) <= 2 * LONGEST_BYTES + 1
+    assert whole.startswith("Task seeder.test[one] ")
+
+
+def test_our_own_lines_quote_8_kb_of_an_error_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "seeder.somewhere")
+    log = structlog.get_logger("seeder.somewhere")
+    log.warning("not recorded yet", reason=LONG, tries=3)
+    log.error("a bug", exc_info=RuntimeError(LONG))
+    for record in caplog.records:
+        assert "bytes are left out here" in record.getMessage()
+        assert len(record.getMessage().encode()) <= LONGEST_BYTES + 200
+    assert "tries=3" in caplog.records[0].getMessage()
+    assert "RuntimeError: 22P02" in caplog.records[1].getMessage()
 
 
 def test_the_level_is_that_of_the_standard_library(

@@ -58,7 +58,6 @@ from seeder.errors.manifest import (
     UpstreamFailed,
 )
 from seeder.errors.temporary import (
-    WAITS,
     DatabaseFull,
     DatabaseTrouble,
     MatviewBusy,
@@ -99,7 +98,6 @@ from seeder.errors.user import (
 )
 
 __all__ = [
-    "WAITS",
     "BadSetting",
     "BrokerElsewhere",
     "BrokerFull",

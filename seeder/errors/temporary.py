@@ -11,10 +11,6 @@ class DatabaseTrouble(TemporaryError):
     """{report}"""
 
 
-#: What the message of a TurnAwaited ends with.
-WAITS = "waits its turn."
-
-
 class TurnAwaited(TemporaryError):
     """{what}"""
 

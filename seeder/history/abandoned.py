@@ -7,10 +7,10 @@ from datetime import datetime
 
 from seeder.history.cancelled import as_failure
 from seeder.history.rows import NewRun
-from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
 from seeder.postgres.session import Session
 from seeder.run_ids import manifest_identity
+from seeder.wording import shortened
 
 #: What is remembered of tables as runs of these manifests: the last run, and when the last success ended.
 REMEMBERED = """

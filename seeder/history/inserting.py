@@ -20,10 +20,10 @@ from seeder.history import fan_outs
 from seeder.history.cancelled import as_failure
 from seeder.history.queries import WINDOW_DAYS
 from seeder.history.rows import NewRun, NotRecorded, Recorded, Refusal
-from seeder.history.shortening import shortened
 from seeder.history.statements import Statements
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import Session
+from seeder.wording import shortened
 
 log = structlog.get_logger(__name__)
 

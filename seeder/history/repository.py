@@ -13,11 +13,11 @@ from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.reading import RecordReader
 from seeder.history.rows import Figures, NewRun, NotRecorded, Recorded, Refusal, Seen
-from seeder.history.shortening import shortened
 from seeder.history.upstreams import UpstreamRuns
 from seeder.postgres.databases import Databases
 from seeder.postgres.prepared import Prepared
 from seeder.postgres.session import Session
+from seeder.wording import shortened
 
 #: A query of no columns, for a start that reads nothing beside.
 NOTHING = "select"
@@ -29,7 +29,7 @@ class HistoryRepository(RecordReader):
     Every method that moves a run takes the session to write through, or opens one of its own; each is one
     round trip and one transaction, and harmless when repeated. What moves a run that is at work, or might be,
     takes it as it was seen, and does nothing where it isn't so any more. Errors are shortened where they are
-    long (seeder.history.shortening).
+    long (seeder.wording.shortened).
     """
 
     def __init__(self, databases: Databases, schema: str) -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Refusal
-from seeder.history.shortening import shortened
 from seeder.monitoring.listing import Listing
 from seeder.web.cursors import cursor, place
+from seeder.wording import shortened
 
 FIGURES = Figures(records=12, total_bytes=8192, memory_mb=3, cpu_percentage=50)
 NIGHT = "20261124T0200Z"

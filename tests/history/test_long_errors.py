@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from support.contract import Platform, as_it_is, new_run
 
 from seeder.history import Figures, Refusal
-from seeder.history.shortening import LONGEST_BYTES, shortened
 from seeder.postgres.failures import judged, place_in
-from seeder.wording import LONGEST_LINE, first_line
+from seeder.wording import LONGEST_BYTES, LONGEST_LINE, first_line, shortened
 
 LONG = (
     "22P02: "
