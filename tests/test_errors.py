@@ -16,30 +16,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeder import errors
-from seeder.errors import FieldMissing, ManifestError, SeederError, TemporaryError, UserError
+from seeder.errors import (
+    Fact,
+    FieldMissing,
+    ManifestError,
+    MatviewBusy,
+    SeederError,
+    TemporaryError,
+    TurnAwaited,
+    UserError,
+)
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "seeder").rglob("*.py"))}
-BRANCHES = {SeederError, UserError, ManifestError, TemporaryError}
+BRANCHES = {SeederError, UserError, ManifestError, TemporaryError, TurnAwaited}
 
 
 def declared() -> Iterator[type[SeederError]]:
     """Every error of ours, those that a command declares for itself too."""
-    for path, tree in SOURCES.items():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and re.search("Error$", ast.unparse(node.bases or [node])):
-                module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                found = getattr(importlib.import_module(module.removesuffix(".__init__")), node.name)
-                if issubclass(found, SeederError):
-                    yield found
+    classes = {
+        node.name: (path, [base.id for base in node.bases if isinstance(base, ast.Name)])
+        for path, tree in SOURCES.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    ours = {"SeederError"}
+    while more := {name for name, (_, bases) in classes.items() if ours.intersection(bases)} - ours:
+        ours |= more
+    for name in sorted(ours):
+        module = ".".join(classes[name][0].relative_to(ROOT).with_suffix("").parts)
+        yield getattr(importlib.import_module(module.removesuffix(".__init__")), name)
 
 
 def gaps(kind: type[SeederError]) -> set[str]:
+    """The facts that the message shows."""
     return {name for _, name, _, _ in Formatter().parse(kind.__doc__ or "") if name is not None}
 
 
-ERRORS = {kind.__name__: kind for kind in [SeederError, *declared()]}
-FILLED = [kind(**{gap: f"<{gap}>" for gap in gaps(kind)}) for kind in ERRORS.values()]
+def facts(kind: type[SeederError]) -> set[str]:
+    """And those that the program reads."""
+    read = (name for one in kind.__mro__ for name, value in vars(one).items() if isinstance(value, Fact))
+    return gaps(kind) | set(read)
+
+
+ERRORS = {kind.__name__: kind for kind in declared()}
+FILLED = [kind(**{fact: f"<{fact}>" for fact in facts(kind)}) for kind in ERRORS.values()]
 by_name = pytest.mark.parametrize("error", FILLED, ids=lambda error: type(error).__name__)
 
 
@@ -62,17 +83,17 @@ SITES = [pytest.param(*site[1:], id=f"{site[0]} {site[1].__name__}") for site in
 
 
 @pytest.mark.parametrize(("kind", "given_facts", "positional"), SITES)
-def test_whoever_raises_an_error_fills_exactly_the_gaps_of_its_message(
+def test_whoever_raises_an_error_gives_exactly_the_facts_that_are_shown_or_read(
     kind: type[SeederError], given_facts: list[ast.keyword], positional: list[ast.expr]
 ) -> None:
     named = {fact.arg for fact in given_facts if fact.arg is not None}
     assert positional == []
     if len(named) == len(given_facts):
-        assert named == gaps(kind)
+        assert named == facts(kind)
     else:
         # `**error.facts`: the rest are all the facts of another error.
-        assert named < gaps(kind)
-        assert gaps(kind) - named in [gaps(other) for other in ERRORS.values()]
+        assert named < facts(kind)
+        assert facts(kind) - named in [facts(other) for other in ERRORS.values()]
 
 
 def test_every_place_was_looked_at() -> None:
@@ -126,6 +147,19 @@ def test_every_error_is_of_exactly_one_branch_or_of_none(error: SeederError) -> 
     """None: a bug, or no failure at all."""
     branches = [kind for kind in (UserError, ManifestError, TemporaryError) if isinstance(error, kind)]
     assert len(branches) == (type(error) not in (SeederError, errors.Duplicate))
+
+
+def test_no_fact_changes_after_the_message_is_made() -> None:
+    given_facts = {"table_name": "sales", "holder": "run n1", "session_name": "seeder n1"}
+    busy = MatviewBusy(**given_facts)
+    said = str(busy)
+    given_facts["table_name"] = "another"
+    assert (busy.table_name, busy.session_name) == ("sales", "seeder n1")
+    with pytest.raises(TypeError):
+        busy.facts["table_name"] = "another"  # type: ignore[index]
+    with pytest.raises(AttributeError, match="table_name"):
+        busy.table_name = "another"
+    assert str(busy) == said
 
 
 @given(field=st.text())

@@ -19,8 +19,10 @@ from seeder.errors import (
     DatabaseFull,
     DatabaseTrouble,
     MatviewBusy,
+    Position,
     QueryFailed,
     RecordHeld,
+    Report,
     SeederError,
     TurnAwaited,
     UnknownAgency,
@@ -106,8 +108,8 @@ def test_celerys_line_about_a_run_that_waits_its_turn_comes_every_five_minutes(
 @pytest.mark.parametrize(
     "error",
     [
-        Retry(exc=DatabaseTrouble(report="08006: somebody waits its turn.")),
-        QueryFailed(report="P0001: it waits its turn."),
+        Retry(exc=DatabaseTrouble(report=Report("08006", "somebody waits its turn."))),
+        QueryFailed(report=Report("P0001", "it waits its turn.")),
         MatviewBusy(table_name="sales", holder="run n1"),
     ],
     ids=["retry", "failure", "no retry"],
@@ -128,12 +130,12 @@ def test_what_is_remembered_of_waiting_runs_stays_small(
     assert 0 < len(logs.SELDOM_WAITING._told) <= logs.REMEMBERED
 
 
-LONG = "22P02: " + "ä" * 500_000 + "\nAt line 3, column 9 of the manifest's query"
+LONG = Report("22P02", "ä" * 500_000, position=Position(3, 9))
 
 
 @pytest.mark.parametrize(
     "error",
-    [Retry(exc=DatabaseTrouble(report=LONG)), QueryFailed(report=LONG), RuntimeError(LONG)],
+    [Retry(exc=DatabaseTrouble(report=LONG)), QueryFailed(report=LONG), RuntimeError(str(LONG))],
     ids=["retry", "failure", "bug"],
 )
 def test_celerys_line_about_a_task_quotes_8_kb_of_an_error_and_its_end(
@@ -153,8 +155,8 @@ def test_celerys_line_about_a_task_quotes_8_kb_of_an_error_and_its_end(
 def test_our_own_lines_quote_8_kb_of_an_error_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "seeder.somewhere")
     log = structlog.get_logger("seeder.somewhere")
-    log.warning("not recorded yet", reason=LONG, tries=3)
-    log.error("a bug", exc_info=RuntimeError(LONG))
+    log.warning("not recorded yet", reason=str(LONG), tries=3)
+    log.error("a bug", exc_info=RuntimeError(str(LONG)))
     for record in caplog.records:
         assert "bytes are left out here" in record.getMessage()
         assert len(record.getMessage().encode()) <= LONGEST_BYTES + 200
@@ -243,7 +245,7 @@ def test_what_failed_as_it_may_is_one_line_without_a_password(
     monkeypatch.setattr(signals, "equipment", lambda: SimpleNamespace(databases=Databases(URL)))
     caplog.set_level(logging.INFO, "seeder.signals")
     kwargs = {"report_type": "custom", "manifest_id": 1, "table_name": "sales"}
-    failed = QueryFailed(report=f"42P01: no such table in geheim\nHint: {'y' * 9000}")
+    failed = QueryFailed(report=Report("42P01", "no such table in geheim", hint="y" * 9000))
     signals.tell_failure(run_task, "n1.custom-1", failed, kwargs)
     signals.tell_failure(fan_out_task, "t2", UnknownAgency(agency_slug="x", of_type=""), {})
     # A bug: Celery tells it with its traceback.

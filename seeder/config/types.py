@@ -133,7 +133,7 @@ def _expectations(value: str) -> str:
     try:
         read_expectations(value)
     except DirectiveRefused as error:
-        raise ValueError(f"{error.facts['reason']} (column {error.facts['column']})") from None
+        raise ValueError(f"{error.reason} (column {error.position.column})") from None
     return value
 
 

@@ -7,7 +7,7 @@ import psycopg2
 
 from seeder.diagnosis.check import Problem, rights_of_all
 from seeder.diagnosis.survey import looking, survey
-from seeder.errors import ManifestError, QueryFailed, SeederError
+from seeder.errors import ManifestError, Position, QueryFailed, SeederError
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
 from seeder.matviews import Action, Decision, Method, Policy, decide, glance, verify_feasible
@@ -46,6 +46,8 @@ class Forecast:
     index: str | None = None
     #: How long the last finished run took.
     last_seconds: float | None = None
+    #: Line and column of the manifest's SQL that the error is about.
+    position: Position | None = None
     #: From the matview's definition to the manifest's, as a unified diff; None where they mean the same.
     diff: str | None = None
 
@@ -83,7 +85,7 @@ def forecast(
         try:
             policies[one.identity] = policy.of_manifest(one.directives)
         except ManifestError as error:
-            told[one.identity] = _of(one, ERROR, str(error))
+            told[one.identity] = _error(one, error)
     usable = [one for one in owners if one.identity in policies]
     tell(len(selected) - len(usable))
     rights = rights_of_all(databases, [(one, policies[one.identity]) for one in usable])
@@ -95,7 +97,7 @@ def forecast(
         if isinstance(its, Problem):
             return _of(manifest, ERROR, its.problem)
         if its.problem:
-            return _of(manifest, ERROR, str(its.problem))
+            return _error(manifest, its.problem)
         with looking(databases, manifest.database_id, own.limits) as session:
             return _foreseen(session, manifest, own, its)
 
@@ -115,21 +117,18 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
     try:
         found = glance(session, manifest.matview, policy.limits.search_path)
     except psycopg2.Error as error:
-        return _of(manifest, ERROR, str(in_place(judged(error), where)))
+        return _error(manifest, in_place(judged(error), where))
     try:
         decision = decide(session, manifest, found, policy)
         verify_feasible(session, manifest, found, decision, policy)
         asker = replace(policy, role=its.reader) if its.ask_reader else policy
         asked = its.as_role or its.ask_reader
         thought = estimate(session, manifest.query, asker) if asked else None
-    except QueryFailed as error:
-        oid = found.oid if found.kind == "m" else None
-        why = str(in_place(with_reader(error, its.reader), where, policy.limits.directive))
-        return _of(manifest, ERROR, why, diff=_diff(session, manifest, oid, policy))
     except SeederError as error:
         oid = found.oid if found.kind == "m" else None
-        told = in_place(error, where, policy.limits.directive)
-        return _of(manifest, ERROR, str(told), diff=_diff(session, manifest, oid, policy))
+        told = with_reader(error, its.reader) if isinstance(error, QueryFailed) else error
+        told = in_place(told, where, policy.limits.directive)
+        return replace(_error(manifest, told), diff=_diff(session, manifest, oid, policy))
     index = key_index(session, found.oid) if decision.method is Method.CONCURRENTLY and found.oid else None
     action, why = _words(decision, index, populated=bool(found.populated))
     return _of(
@@ -188,6 +187,11 @@ def _shared(manifest: Manifest, owner: Manifest, its: Forecast) -> Forecast:
         cost=its.cost,
         estimated_rows=its.estimated_rows,
     )
+
+
+def _error(manifest: Manifest, error: SeederError) -> Forecast:
+    position = error.position if isinstance(error, ManifestError) else None
+    return _of(manifest, ERROR, str(error), position=position)
 
 
 def _of(manifest: Manifest, action: str, why: str, **more: object) -> Forecast:

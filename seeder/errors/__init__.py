@@ -23,6 +23,7 @@ if __doc__ is None:
 
 from seeder.errors.base import (
     Duplicate,
+    Fact,
     SeederError,
 )
 from seeder.errors.manifest import (
@@ -46,6 +47,7 @@ from seeder.errors.manifest import (
     PlaceholderRefused,
     QueryChanged,
     QueryFailed,
+    QueryPlaceholderRefused,
     QueryRefused,
     ReadsItself,
     Rejected,
@@ -56,6 +58,10 @@ from seeder.errors.manifest import (
     UnknownDatabase,
     UnknownReport,
     UpstreamFailed,
+)
+from seeder.errors.reports import (
+    Position,
+    Report,
 )
 from seeder.errors.temporary import (
     DatabaseFull,
@@ -115,6 +121,7 @@ __all__ = [
     "DirectiveRefused",
     "DirectiveUnfit",
     "Duplicate",
+    "Fact",
     "FieldMissing",
     "FieldUnreadable",
     "FunctionRefused",
@@ -135,13 +142,16 @@ __all__ = [
     "PartUnfit",
     "PlaceholderRefused",
     "PoolUnfit",
+    "Position",
     "QueryChanged",
     "QueryFailed",
+    "QueryPlaceholderRefused",
     "QueryRefused",
     "ReadsItself",
     "RecordHeld",
     "RecordLocked",
     "Rejected",
+    "Report",
     "RoleRefused",
     "SchemaIncomplete",
     "SchemaNotApplied",

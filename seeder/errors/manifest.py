@@ -1,10 +1,17 @@
-"""What the manifest's author mends; the run ends as ``error`` at once."""
+"""What the manifest's author has to correct; the run ends as ``error`` at once."""
 
-from seeder.errors.base import SeederError
+from seeder.errors.base import Fact, SeederError
+from seeder.errors.reports import Position, Report
 
 
 class ManifestError(SeederError):
     """{what}"""
+
+    @property
+    def position(self) -> Position | None:
+        """Where in the manifest's SQL it is, if it is about a place there."""
+        position = self.facts.get("position")
+        return position if isinstance(position, Position) else None
 
 
 class FieldMissing(ManifestError):
@@ -29,14 +36,22 @@ class PlaceholderRefused(ManifestError):
     """The placeholder {placeholder} can't be filled: {reason}."""
 
 
+class QueryPlaceholderRefused(PlaceholderRefused):
+    """The placeholder {placeholder} can't be filled: {reason} ({position})."""
+
+
 class DirectiveRefused(ManifestError):
-    """The directive can't be used: {reason} (line {line}, column {column}). docs/manifests.md says what a
-    manifest can ask for in its SQL's leading comment."""
+    """The directive can't be used: {reason} ({position}). docs/manifests.md says what a manifest can ask for
+    in its SQL's leading comment."""
+
+    reason = Fact[str]()
+    position = Fact[Position]()
 
 
 class QueryRefused(ManifestError):
-    """The query is refused: {reason} (line {line}, column {column}). A manifest's query must be one
-    SELECT that only reads."""
+    """The query is refused: {reason} ({position}). A manifest's query must be one SELECT that only reads."""
+
+    position = Fact[Position]()
 
 
 class DirectiveUnfit(ManifestError):
@@ -139,6 +154,11 @@ class Rejected(ManifestError):
 class QueryFailed(ManifestError):
     """{report}"""
 
+    report = Fact[Report]()
+
+    @property
+    def position(self) -> Position | None:
+        return self.report.position
 
 class CircularReads(ManifestError):
     """The report reads itself by way of others, so none of them can go first: {circle}. Take one of them out

@@ -1,6 +1,7 @@
 """What time mends: the run is tried again with backoff, or waits for its turn."""
 
-from seeder.errors.base import SeederError
+from seeder.errors.base import Fact, SeederError
+from seeder.errors.reports import Report
 
 
 class TemporaryError(SeederError):
@@ -10,13 +11,20 @@ class TemporaryError(SeederError):
 class DatabaseTrouble(TemporaryError):
     """{report}"""
 
+    report = Fact[Report]()
+
 
 class TurnAwaited(TemporaryError):
     """{what}"""
 
+    table_name = Fact[str]()
+
 
 class MatviewBusy(TurnAwaited):
     """{table_name} is being refreshed by {holder}; this run waits its turn."""
+
+    #: The application_name of the session that holds the lock.
+    session_name = Fact[str]()
 
 
 class RecordHeld(TurnAwaited):

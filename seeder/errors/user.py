@@ -1,6 +1,6 @@
 """What the person at the keyboard mends, or wrote the configuration; the command line exits with 2."""
 
-from seeder.errors.base import SeederError
+from seeder.errors.base import Fact, SeederError
 
 
 class UserError(SeederError):
@@ -59,6 +59,8 @@ class TooMuchAtOnce(UserError):
     """Nothing was done: {count} refreshes and cancels that were asked for here are under way already, and
     wait for the reporting database. Ask again in {seconds} s."""
 
+    seconds = Fact[int]()
+
 
 class BrokerUnreachable(UserError):
     """The broker at {url} can't be reached: {reason}. Check that Redis is running and that
@@ -115,6 +117,8 @@ class UnknownAgency(UserError):
 
 class UnknownTable(UserError):
     """No enabled manifest has the table {table_name!r}. `seeder status` lists the tables."""
+
+    table_name = Fact[str]()
 
 
 class TableSwitchedOff(UnknownTable):

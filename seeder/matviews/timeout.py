@@ -6,9 +6,11 @@ it is known by how long the run took, and by what the limit is in a new session 
 
 import psycopg2
 
-from seeder.errors import QueryFailed
+from seeder.errors import QueryFailed, Report
 from seeder.postgres.databases import Databases
 from seeder.postgres.sqlstates import HINTS
+
+TIMED_OUT = "25P04"
 
 #: In milliseconds; without a row before 17.
 TRANSACTION_TIMEOUT = (
@@ -28,5 +30,5 @@ def timed_out(databases: Databases, database_id: int | None, ran: float) -> Quer
         return None
     if row is None or not 0 < row.milliseconds <= ran * 1000:
         return None
-    said = f"25P04: the transaction took longer than transaction_timeout ({row.milliseconds / 1000:g} s)"
-    return QueryFailed(report=f"{said}\nHint: {HINTS['25P04']}")
+    words = f"the transaction took longer than transaction_timeout ({row.milliseconds / 1000:g} s)"
+    return QueryFailed(report=Report(TIMED_OUT, words, advice=HINTS[TIMED_OUT]))

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
 
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.errors import DatabaseTrouble, QueryFailed, SchemaIncomplete, SeederError
+from seeder.errors import DatabaseTrouble, Position, QueryFailed, Report, SchemaIncomplete, SeederError
 from seeder.postgres import sqlstates
 from seeder.postgres.sqlstates import is_passing
 
 TOO_LONG = "The refresh took longer than {limit} allows. Make the query cheaper, or raise it."
 CANCELLED = "Somebody ended the statement in the database. Refresh the table again when it may run."
 
-#: 57014 is both, and only who knows how long it ran can tell them apart (`in_place`).
+#: 57014 is both. Only how long the statement ran tells them apart (`in_place`).
 TOO_LONG_OR_CANCELLED = (
     "It took longer than SEEDER_STATEMENT_TIMEOUT or a limit of its own allows, or somebody ended the "
     "statement in the database."
@@ -32,20 +34,15 @@ HINTS = {
     ),
 }
 
-#: The last line of a report.
-AT = "At line {line}, column {column} of the manifest's query"
-_NUMBER = r"(\d{1,9})"
-_PLACE = re.compile(
-    rf"^{AT.format(line=_NUMBER, column=_NUMBER)}$|\(line {_NUMBER}, column {_NUMBER}\)[.:]", re.MULTILINE
-)
+#: An error of PostgreSQL's in our tree: final, or worth another try.
+Reported = QueryFailed | DatabaseTrouble
+R = TypeVar("R", bound=Reported)
 
 #: A line, and one that holds nothing but the pointer at its place.
 _POINTED_AT = re.compile(r"\n[^\n]*\n *\^(?=\n|$)")
 
-CONNECTION = "The connection to the database"
-
-#: Where a character of the statement stands in the manifest's own SQL, as (line, column), or None.
-Locate = Callable[[int], tuple[int, int] | None]
+#: Where a character of the statement stands in the manifest's own SQL, if it stands there.
+Locate = Callable[[int], Position | None]
 
 
 #: `lock table` looks for the schema by itself, other statements for the relation.
@@ -64,10 +61,19 @@ def expecting_contract() -> Iterator[None]:
         raise SchemaIncomplete(missing=missing) from error
 
 
-def judged(error: psycopg2.Error, locate: Locate | None = None) -> SeederError:
+def judged(error: psycopg2.Error, locate: Locate | None = None) -> Reported:
     """The error of our tree for one of psycopg2's."""
     kind = DatabaseTrouble if is_passing(error) else QueryFailed
     return kind(report=report(error, locate))
+
+
+def with_report(error: R, report: Report) -> R:
+    """The error with a report that says more; what psycopg2 raised stays its cause."""
+    if report == error.report:
+        return error
+    told = type(error)(report=report)
+    told.__cause__ = error.__cause__
+    return told
 
 
 def in_place(
@@ -83,17 +89,13 @@ def in_place(
 
     ``ran``: for how many seconds it did, of ``limit`` (0 is none); None where nobody knows.
     """
-    said = error.facts.get("report")
-    if said is None:
+    if not isinstance(error, Reported):
         return error
-    if ran is not None:
+    report = replace(error.report, database=database)
+    if ran is not None and report.sqlstate == errorcodes.QUERY_CANCELED:
         too_long = TOO_LONG.format(limit=own_limit or "SEEDER_STATEMENT_TIMEOUT")
-        said = said.replace(TOO_LONG_OR_CANCELLED, too_long if 0 < limit <= ran else CANCELLED)
-    if database and said.startswith(CONNECTION):
-        said = said.replace(CONNECTION, f"The connection to {database}", 1)
-    elif database:
-        said += f"\nIn {database}"
-    return type(error)(report=said) if said != error.facts["report"] else error
+        report = replace(report, advice=too_long if 0 < limit <= ran else CANCELLED)
+    return with_report(error, report)
 
 
 def one_line(error: BaseException) -> str:
@@ -102,25 +104,18 @@ def one_line(error: BaseException) -> str:
     return " ".join(_POINTED_AT.sub("", str(error)).split()).rstrip(".?!")
 
 
-def report(error: psycopg2.Error, locate: Locate | None = None) -> str:
-    """SQLSTATE, message, detail, hint and place, as a person needs them; one fact a line."""
+def report(error: psycopg2.Error, locate: Locate | None = None) -> Report:
+    """What PostgreSQL says of it, with our advice where it has none of its own."""
     said = error.diag
     if said.message_primary is None:
-        return f"{CONNECTION} failed: {one_line(error)}."
-    lines = [f"{error.pgcode}: {said.message_primary}"]
-    if said.message_detail:
-        lines.append(f"Detail: {said.message_detail}")
-    if hint := said.message_hint or HINTS.get(error.pgcode or ""):
-        lines.append(f"Hint: {hint}")
-    if said.context:
-        lines.append(f"Context: {said.context}")
-    if said.statement_position and locate and (place := locate(int(said.statement_position))):
-        lines.append(AT.format(line=place[0], column=place[1]))
-    return "\n".join(lines)
-
-
-def place_in(words: str) -> tuple[int, int] | None:
-    """Line and column of the manifest's query that an error's words name, or None: what ``report`` puts at
-    the end, and what our own errors about a query say (seeder.errors)."""
-    found = _PLACE.search(words)
-    return found and (int(found[1] or found[3]), int(found[2] or found[4]))
+        return Report(None, one_line(error))
+    place = int(said.statement_position) if said.statement_position else None
+    return Report(
+        error.pgcode,
+        said.message_primary,
+        said.message_detail,
+        said.message_hint,
+        HINTS.get(error.pgcode or ""),
+        said.context,
+        locate(place) if locate and place else None,
+    )

@@ -111,5 +111,5 @@ def _is_alive_elsewhere(message: Message, busy: MatviewBusy) -> bool:
 
     It isn't where this is the run's next attempt, whose message may overtake the record of the last one.
     """
-    holder = read_application_name(busy.facts["session_name"])
+    holder = read_application_name(busy.session_name)
     return bool(holder and holder[0] == message.run_id and holder[1] >= message.attempt)

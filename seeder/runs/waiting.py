@@ -153,7 +153,7 @@ class DelayedRuns:
         run's own: one that reads it, and that a swap would build anew too."""
         if isinstance(busy, DatabaseFull):
             return self._turn_of_database(message)
-        return self._turn_of_matview(message, busy.facts["table_name"])
+        return self._turn_of_matview(message, busy.table_name)
 
     def _turn_of_database(self, message: Message) -> str:
         number = self._equipment.databases.first_name(message.database_id)
@@ -172,7 +172,7 @@ class DelayedRuns:
             with self._equipment.databases.session(message.database_id) as session:
                 if isinstance(busy, DatabaseFull):
                     return slots.is_one_free(session, limit)
-                matview = matview_name(busy.facts["table_name"], self._equipment.settings.db_schema)
+                matview = matview_name(busy.table_name, self._equipment.settings.db_schema)
                 return lock.holder(session, matview) is None
         except psycopg2.Error:
             return True

@@ -184,7 +184,7 @@ def _told_if_switched_off(equipment: Equipment) -> Iterator[None]:
         yield
     except UnknownTable as error:
         with equipment.databases.session() as session:
-            if equipment.manifests.has_table(session, error.facts["table_name"]):
+            if equipment.manifests.has_table(session, error.table_name):
                 raise TableSwitchedOff(**error.facts) from None
         raise
 

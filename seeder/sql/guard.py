@@ -17,9 +17,10 @@ from typing import Any
 from pglast import parser
 from pglast.parser import Token
 
+from seeder.errors import Position
 from seeder.sql.denied import is_denied
 from seeder.sql.placeholders import RenderedQuery
-from seeder.sql.tokens import Position, refusal, scan
+from seeder.sql.tokens import refusal, scan
 
 #: Every kind of node a SELECT's raw parse tree can be made of (PostgreSQL 18, src/backend/parser/gram.y).
 _NODES = frozenset(

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from pglast.parser import Token
 
-from seeder.errors import PlaceholderRefused
-from seeder.sql.tokens import Position, offset_at, position, scan
+from seeder.errors import Position, QueryPlaceholderRefused
+from seeder.sql.tokens import offset_at, position, scan
 
 #: Tokens after which an operand is complete; beside them, every keyword that can be a column's name.
 _ENDS_OPERAND = frozenset(
@@ -83,8 +83,8 @@ class RenderedQuery:
 def render_query(text: str, values: Mapping[str, int | str | None]) -> RenderedQuery:
     """Fill each ``:name`` of `text` with the literal of ``values[name]``.
 
-    Raises PlaceholderRefused for a name that isn't in `values`, a value that is None or that PostgreSQL can't
-    hold, and QueryRefused for text that can't be scanned.
+    Raises QueryPlaceholderRefused for a name that isn't in `values`, a value that is None or that PostgreSQL
+    can't hold, and QueryRefused for text that can't be scanned.
     """
     if ":" not in text:
         return RenderedQuery(text, text)
@@ -197,8 +197,7 @@ def _literal(text: str, gap: _Gap, values: Mapping[str, int | str | None]) -> st
     return gap.before + literal + gap.after
 
 
-def _refusal(text: str, gap: _Gap, reason: str) -> PlaceholderRefused:
-    line, column = position(text, gap.start)
-    return PlaceholderRefused(
-        placeholder=text[gap.start : gap.end], reason=f"{reason} (line {line}, column {column})"
+def _refusal(text: str, gap: _Gap, reason: str) -> QueryPlaceholderRefused:
+    return QueryPlaceholderRefused(
+        placeholder=text[gap.start : gap.end], reason=reason, position=position(text, gap.start)
     )

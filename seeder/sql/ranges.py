@@ -5,18 +5,18 @@ A part of a query that is never reached may hold them without harm; nobody means
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pglast import parser
 
-#: Clause of a SELECT → PostgreSQL's words for a number below zero.
+#: Clause of a SELECT → SQLSTATE and PostgreSQL's words for a number below zero.
 _CLAUSES = {
-    "limitCount": "2201W: LIMIT must not be negative",
-    "limitOffset": "2201X: OFFSET must not be negative",
+    "limitCount": ("2201W", "LIMIT must not be negative"),
+    "limitOffset": ("2201X", "OFFSET must not be negative"),
 }
-_SAMPLE = "2202H: sample percentage must be between 0 and 100"
+_SAMPLE = ("2202H", "sample percentage must be between 0 and 100")
 #: The methods that PostgreSQL brings; an extension's count otherwise.
 _METHODS = ("system", "bernoulli")
 #: Rounded, as PostgreSQL does, it is 0.
@@ -27,7 +27,8 @@ _STILL_NONE = Decimal("-0.5")
 class OutOfRange:
     """What PostgreSQL would say, and at which character of the text the number stands."""
 
-    report: str
+    sqlstate: str
+    message: str
     offset: int
 
 
@@ -46,21 +47,21 @@ def out_of_range(text: str) -> OutOfRange | None:
         return None
     first = min(found, key=lambda one: one.offset)
     # The tree counts bytes.
-    return OutOfRange(first.report, len(text.encode()[: first.offset].decode()))
+    return replace(first, offset=len(text.encode()[: first.offset].decode()))
 
 
 def _wrong_in(node: dict[str, Any]) -> list[OutOfRange]:
     wrong = []
-    for clause, report in _CLAUSES.items():
+    for clause, error in _CLAUSES.items():
         number = _number(node.get(clause))
         if number is not None and number <= _STILL_NONE:
-            wrong.append(OutOfRange(report, _location(node[clause])))
+            wrong.append(OutOfRange(*error, _location(node[clause])))
     sample = node.get("RangeTableSample")
     if sample and sample["method"][-1]["String"]["sval"] in _METHODS:
         for argument in sample.get("args", ()):
             number = _number(argument)
             if number is not None and not 0 <= number <= 100:
-                wrong.append(OutOfRange(_SAMPLE, _location(argument)))
+                wrong.append(OutOfRange(*_SAMPLE, _location(argument)))
     return wrong
 
 

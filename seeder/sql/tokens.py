@@ -6,12 +6,11 @@ scan.l, compiled (https://github.com/pganalyze/libpg_query), and pglast calls it
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from pglast import parser
 from pglast.parser import Token
 
-from seeder.errors import QueryRefused
+from seeder.errors import Position, QueryRefused
 
 #: Longer SQL is refused before it is scanned. Far above any report's query, and it bounds the time: the worst
 #: text of this length that was found takes under two seconds from text to verdict (docs/manifests.md).
@@ -24,13 +23,6 @@ _OPERATOR_RUN = re.compile(r"[-+*/<>=~!@#%^&|`?]+")  # scan.l: op_chars
 #: What the scanner calls ``-- …`` and ``/* … */``.
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
-
-
-class Position(NamedTuple):
-    """Where in a text, as an editor counts: lines and characters, both from 1."""
-
-    line: int
-    column: int
 
 
 def position(text: str, offset: int) -> Position:
@@ -55,7 +47,7 @@ def offset_at(text: str, where: Position) -> int | None:
 
 def refusal(reason: str, where: Position) -> QueryRefused:
     # What is quoted from the manifest may go over several lines.
-    return QueryRefused(reason=" ".join(reason.split()), line=where.line, column=where.column)
+    return QueryRefused(reason=" ".join(reason.split()), position=where)
 
 
 def scan(text: str, locate: Callable[[int], Position]) -> list[Token]:

@@ -78,8 +78,8 @@ class Words:
         return shortened(self.word.text) or "the end"
 
     def refuse(self, reason: str, offset: int | None = None) -> NoReturn:
-        line, column = position(self._text, self.word.start if offset is None else offset)
-        raise DirectiveRefused(reason=reason, line=line, column=column)
+        where = position(self._text, self.word.start if offset is None else offset)
+        raise DirectiveRefused(reason=reason, position=where)
 
     def take(self, kind: str, wanted: str) -> Word:
         word = self.word

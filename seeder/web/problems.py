@@ -152,7 +152,7 @@ async def _user(request: Request, error: Exception) -> Response:
     message = str(error)
     if isinstance(error, DatabaseSilent | Unanswered | TooMuchAtOnce):
         message += told(await request.app.state.services.holding.now())
-    headers = {"Retry-After": str(error.facts["seconds"])} if isinstance(error, TooMuchAtOnce) else None
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMuchAtOnce) else None
     return problem(status, message, headers=headers, page=wants_page(request))
 
 

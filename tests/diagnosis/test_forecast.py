@@ -220,19 +220,24 @@ def test_one_that_was_made_without_seeder_will_be_adopted(world: Platform) -> No
 
 
 ERRORS = {
-    "a missing column": ("select price from sale", 'column "price" does not exist'),
-    "refused SQL": ("delete from sale", "it is not a SELECT but DELETE"),
-    "a volatile function": ("select public.writes()", "public.writes, which is volatile"),
+    "a missing column": ("select id,\n price from sale", 'column "price" does not exist', (2, 2)),
+    "refused SQL": ("delete from sale", "it is not a SELECT but DELETE", (1, 1)),
+    "a directive": ("-- seeder: mode=fast\nselect 1", "there is no mode fast", (1, 17)),
+    "a placeholder": ("select :nothing", "The placeholder :nothing can't be filled", (1, 8)),
+    "a volatile function": ("select public.writes()", "public.writes, which is volatile", None),
 }
 
 
-@pytest.mark.parametrize(("query", "words"), ERRORS.values(), ids=ERRORS)
-def test_what_can_only_fail_is_an_error_in_a_runs_own_words(world: Platform, query: str, words: str) -> None:
+@pytest.mark.parametrize(("query", "words", "position"), ERRORS.values(), ids=ERRORS)
+def test_what_can_only_fail_is_an_error_in_a_runs_own_words(
+    world: Platform, query: str, words: str, position: tuple[int, int] | None
+) -> None:
     world.sql("create function public.writes() returns int volatile language sql as 'select 1'")
     world.sql(f"update reporting.seeder_custom_report_manifest set query = '{query}'")
     found = only(world)
     assert found.action == "error"
     assert words in found.why
+    assert found.position == position
     assert run(world) == found.why
 
 

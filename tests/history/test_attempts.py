@@ -12,7 +12,15 @@ from support.contract import Platform, as_it_is, new_run
 from seeder import signals
 from seeder.config.settings import Settings
 from seeder.equipment import Equipment
-from seeder.errors import DatabaseTrouble, Duplicate, ManifestGone, MatviewBusy, SeederError, TurnAwaited
+from seeder.errors import (
+    DatabaseTrouble,
+    Duplicate,
+    ManifestGone,
+    MatviewBusy,
+    Report,
+    SeederError,
+    TurnAwaited,
+)
 from seeder.history import Figures, Run
 from seeder.maintenance.lost_runs import Sweep, Swept
 from seeder.runs.cancelling import Cancellation, Ending
@@ -164,7 +172,7 @@ class Room:
 
 
 @pytest.mark.parametrize(
-    "reason", [DatabaseTrouble(report="lost the connection"), MatviewBusy(table_name="x", holder="y")]
+    "reason", [DatabaseTrouble(report=Report(None, "lost")), MatviewBusy(table_name="x", holder="y")]
 )
 @pytest.mark.parametrize("own", [True, False])
 def test_the_message_of_a_next_try_is_put_away_by_the_worker_whose_run_it_is(

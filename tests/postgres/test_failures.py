@@ -10,13 +10,26 @@ from support.processes import wait_until
 from seeder.errors import (
     DatabaseTrouble,
     DirectiveRefused,
+    ManifestError,
     PlaceholderRefused,
+    Position,
     QueryFailed,
+    QueryPlaceholderRefused,
     QueryRefused,
+    Report,
     SchemaIncomplete,
     UnknownDatabase,
 )
-from seeder.postgres.failures import expecting_contract, in_place, judged, one_line, place_in, report
+from seeder.matviews.rights import with_reader
+from seeder.postgres.failures import (
+    TOO_LONG,
+    TOO_LONG_OR_CANCELLED,
+    expecting_contract,
+    in_place,
+    judged,
+    one_line,
+    report,
+)
 from seeder.postgres.sqlstates import is_passing
 from seeder.tasks import FAN_OUT, UPKEEP
 
@@ -59,9 +72,10 @@ def test_a_connection_that_is_refused_or_lost_may_come_back(platform: Platform) 
     for error in (refused.value, lost.value):
         assert error.pgcode is None
         assert is_passing(error)
-        assert report(error).startswith("The connection to the database failed: ")
-        assert report(error).endswith(".")
-        assert "\n" not in report(error)
+        said = str(report(error))
+        assert said.startswith("The connection to the database failed: ")
+        assert said.endswith(".")
+        assert "\n" not in said
     assert not is_passing(psycopg2.ProgrammingError("can't adapt type"))
 
 
@@ -72,7 +86,7 @@ def test_a_lock_that_was_awaited_too_long_is_told_with_its_setting_and_where_to_
         holder.run("lock table reporting.seeder_canned_report")
         error = error_of(platform, "set lock_timeout = '10ms'; select from reporting.seeder_canned_report")
     assert error.pgcode == "55P03"
-    hint = report(error).splitlines()[1]
+    hint = str(report(error)).splitlines()[1]
     assert hint.startswith("Hint: Another session holds a lock")
     assert "SEEDER_LOCK_TIMEOUT" in hint
     assert "pg_blocking_pids()" in hint
@@ -162,7 +176,7 @@ def test_a_report_has_detail_hint_and_context_each_on_its_line(platform: Platfor
         platform,
         "do $$ begin raise exception 'no' using errcode = '22012', detail = 'why', hint = 'how'; end $$",
     )
-    lines = report(error).splitlines()
+    lines = str(report(error)).splitlines()
     assert lines[:3] == ["22012: no", "Detail: why", "Hint: how"]
     assert lines[3].startswith("Context: PL/pgSQL function inline_code_block line 1")
 
@@ -171,13 +185,16 @@ def test_a_report_says_where_in_the_manifests_own_sql(platform: Platform) -> Non
     error = error_of(platform, "select nothing_like_it")
     asked = []
 
-    def locate(position: int) -> tuple[int, int] | None:
+    def locate(position: int) -> Position | None:
         asked.append(position)
-        return (3, 4) if len(asked) == 1 else None
+        return Position(3, 4) if len(asked) == 1 else None
 
-    assert report(error, locate).endswith("\nAt line 3, column 4 of the manifest's query")
-    assert "At line" not in report(error, locate)
-    assert "At line" not in report(error)
+    told = judged(error, locate)
+    assert isinstance(told, QueryFailed)
+    assert told.position == (3, 4)
+    assert str(told).endswith("\nAt line 3, column 4 of the manifest's query")
+    assert "At line" not in str(judged(error, locate))
+    assert "At line" not in str(judged(error))
     assert asked == [8, 8]
 
 
@@ -207,23 +224,60 @@ def test_a_drivers_words_fit_into_a_sentence(platform: Platform) -> None:
     assert one_line(hinted).startswith('column "relnme" does not exist HINT: ')
 
 
-def test_the_place_that_an_error_names_is_read_again(platform: Platform) -> None:
-    words = report(error_of(platform, "select 1,\n  amoumt"), lambda position: (2, position - 8))
-    assert place_in(words) == (2, 5)
-    assert place_in(str(QueryRefused(reason="it is empty", line=3, column=14))) == (3, 14)
-    assert place_in(str(DirectiveRefused(reason="no such word", line=1, column=2))) == (1, 2)
-    assert place_in(str(PlaceholderRefused(placeholder=":x", reason="unknown (line 4, column 5)"))) == (4, 5)
+def test_what_is_added_to_an_error_changes_its_facts_and_nothing_that_postgresql_said(
+    platform: Platform,
+) -> None:
+    """The words of ours that a message is made of may stand in what PostgreSQL quotes, too."""
+    quoted = f"The connection to the database failed. {TOO_LONG_OR_CANCELLED}\nAt line 1, column 1"
+    error = error_of(
+        platform,
+        f"do $$ begin raise '%', $m${quoted}$m$ using errcode = '57014', detail = $m${quoted}$m$; end $$",
+    )
+    first = judged(error, lambda _: Position(7, 2))
+    told = in_place(first, "database 7", "timeout=3 s", ran=4, limit=3)
+    assert isinstance(told, QueryFailed)
+    assert (told.report.message, told.report.detail) == (quoted, quoted)
+    assert told.report.database == "database 7"
+    assert told.report.advice == TOO_LONG.format(limit="timeout=3 s")
+    assert str(told).count(quoted) == 2
+    assert str(told).endswith("\nIn database 7")
+    # The error that it was made from is as it was.
+    assert first.report.database is None
+    assert "database 7" not in str(first)
+
+
+def test_the_advice_gives_way_to_a_hint_of_postgresqls_own(platform: Platform) -> None:
+    error = error_of(platform, "do $$ begin raise 'no' using errcode = '57014', hint = 'Ask Ann.'; end $$")
+    told = in_place(judged(error), None, ran=4, limit=3)
+    assert "\nHint: Ask Ann." in str(told)
+    assert "SEEDER_STATEMENT_TIMEOUT" not in str(told)
+
+
+def test_who_lacks_a_right_and_where_the_error_is_from_are_told_each_once(platform: Platform) -> None:
+    denied = error_of(platform, "do $$ begin raise 'no' using errcode = '42501'; end $$")
+    with pytest.raises(QueryFailed) as failed:
+        raise judged(denied) from denied
+    told = in_place(with_reader(failed.value, "bi"), "database 7")
+    assert told.__cause__ is denied
+    assert str(told).splitlines()[-2:] == ["The query is run with the rights of bi.", "In database 7"]
 
 
 @pytest.mark.parametrize(
-    "words",
+    "error",
     [
-        "",
-        "22012: division by zero",
-        "At line 1, column 2 of the manifest's query, or not",
-        "(line 1, column 2) in the middle",
-        "At line 99999999999, column 1 of the manifest's query",
+        QueryRefused(reason="it is empty", position=Position(3, 14)),
+        DirectiveRefused(reason="no such word", position=Position(3, 14)),
+        QueryPlaceholderRefused(placeholder=":x", reason="unknown", position=Position(3, 14)),
+        QueryFailed(report=Report("42703", "no such column", position=Position(3, 14))),
     ],
+    ids=lambda error: type(error).__name__,
 )
-def test_an_error_without_a_place_has_none(words: str) -> None:
-    assert place_in(words) is None
+def test_an_error_about_a_place_in_the_query_knows_it_and_tells_it(error: ManifestError) -> None:
+    assert error.position == (3, 14)
+    assert str(error).count("line 3, column 14") == 1
+
+
+def test_an_error_that_only_speaks_of_a_place_has_none() -> None:
+    words = "At line 1, column 2 of the manifest's query"
+    assert QueryFailed(report=Report("P0001", words)).position is None
+    assert PlaceholderRefused(placeholder=words, reason="(line 1, column 2).").position is None

@@ -15,7 +15,7 @@ from seeder import signals, tasks
 from seeder.broker.attempts import Attempts
 from seeder.config.settings import Settings
 from seeder.equipment import Equipment
-from seeder.errors import DatabaseTrouble, MatviewBusy, TemporaryError
+from seeder.errors import DatabaseTrouble, MatviewBusy, Report, TemporaryError
 from seeder.maintenance.lost_runs import Sweep
 from seeder.runs.cancelling import Cancellation, Ending
 from seeder.runs.claim import Claim, Claims, Message
@@ -97,7 +97,7 @@ class World:
         claim.release()
 
     def _fail(self, request: Any, claim: Claim) -> None:
-        trouble = DatabaseTrouble(report="40P01: deadlock detected")
+        trouble = DatabaseTrouble(report=Report("40P01", "deadlock detected"))
 
         def refresh() -> None:
             raise trouble

@@ -16,8 +16,7 @@ from seeder.sql.expectations import COMPARISONS, Fresh, NotNull, Rows, RowsChang
 def refused(text: str) -> tuple[str, int, int]:
     with pytest.raises(DirectiveRefused) as error:
         read(text)
-    facts = error.value.facts
-    return facts["reason"], facts["line"], facts["column"]
+    return error.value.reason, *error.value.position
 
 
 def test_all_directives_in_one_line() -> None:
@@ -278,7 +277,7 @@ def test_any_text_is_read_or_refused_at_a_place_in_it(text: str) -> None:
     try:
         read(text)
     except (DirectiveRefused, QueryRefused) as error:
-        line, column = error.facts["line"], error.facts["column"]
+        line, column = error.position
         lines = text.split("\n")
         assert 1 <= line <= len(lines)
         assert 1 <= column <= len(lines[line - 1]) + 1

@@ -244,7 +244,7 @@ def test_what_is_refused_is_refused_with_its_reason_and_place(
 ) -> None:
     with pytest.raises(QueryRefused) as refused:
         judge(text)
-    assert refused.value.facts == {"reason": reason, "line": line, "column": column}
+    assert refused.value.facts == {"reason": reason, "position": (line, column)}
     assert "\n" not in str(refused.value)
 
 
@@ -254,7 +254,7 @@ def test_the_place_is_that_in_the_manifests_own_text() -> None:
     )
     with pytest.raises(QueryRefused) as refused:
         check(query)
-    assert (refused.value.facts["line"], refused.value.facts["column"]) == (2, 16)
+    assert refused.value.position == (2, 16)
 
 
 def test_the_first_thing_that_is_wrong_is_the_one_reported() -> None:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seeder.errors import PlaceholderRefused, QueryRefused
+from seeder.errors import PlaceholderRefused, Position, QueryRefused
 from seeder.sql.placeholders import render_query
 from seeder.sql.spans import Span, lines_of
-from seeder.sql.tokens import Position, offset_at, position
+from seeder.sql.tokens import offset_at, position
 
 SQLISH = st.text("select'\"$-/*:;()\n 1aé\u202e\x00\\", max_size=60) | st.text(max_size=40)
 VALUES = {"agency_id": 7, "agency_slug": "o'hare\nx", "manifest_id": -3}

@@ -103,7 +103,7 @@ def test_the_sql_is_shown_as_a_run_takes_it(sale: Platform, client: TestClient) 
     assert "underlined is what stands for :agency_id" in words(html, "job-definition")
 
 
-def test_the_place_of_the_recorded_error_is_marked(sale: Platform, app: FastAPI, client: TestClient) -> None:
+def test_the_place_of_the_error_is_marked(sale: Platform, app: FastAPI, client: TestClient) -> None:
     sale.custom(1, table_name="sales", query="select id, :agency_id as agency,\n  amoumt\nfrom sale")
     refreshed(sale, app, 1)
     html = get(client, "/jobs/sales")
@@ -112,7 +112,42 @@ def test_the_place_of_the_recorded_error_is_marked(sale: Platform, app: FastAPI,
     assert '42703: column "amoumt" does not exist' in told
     assert "At line 2, column 3 of the manifest's query" in told
     assert 'href="#fault"' in html
-    assert "The error points to line 2, column 3" in words(html, "job-definition")
+    assert "The next run would fail at line 2, column 3" in words(html, "job-definition")
+
+
+def test_the_marked_place_is_one_of_the_sql_as_it_is_now(
+    sale: Platform, app: FastAPI, client: TestClient
+) -> None:
+    sale.custom(1, table_name="sales", query="select id,\n  amoumt\nfrom sale")
+    refreshed(sale, app, 1)
+    assert "Where that is in the SQL" in words(get(client, "/jobs/sales"), "job-now")
+    sale.sql("""
+        update reporting.seeder_custom_report_manifest set query = '-- a new first line' || chr(10) || query
+    """)
+    html = get(client, "/jobs/sales")
+    assert '<mark id="fault">amoumt</mark>' in html
+    assert "The next run would fail at line 3, column 3" in words(html, "job-definition")
+    # The recorded error names line 2.
+    assert "At line 2, column 3 of the manifest's query" in words(html, "job-now")
+    assert "Where that is in the SQL" not in html
+    sale.sql("alter table public.sale add amoumt integer")
+    html = get(client, "/jobs/sales")
+    assert 'id="fault"' not in html
+    assert "would fail" not in words(html, "job-definition")
+
+
+def test_an_error_whose_words_speak_of_a_place_marks_none(
+    sale: Platform, app: FastAPI, client: TestClient
+) -> None:
+    sale.sql("""
+        create function public.complain() returns int language plpgsql stable as $f$
+        begin raise E'no\nAt line 1, column 8 of the manifest''s query'; end $f$
+    """)
+    sale.custom(1, table_name="sales", query="select complain() as x from sale")
+    refreshed(sale, app, 1)
+    html = get(client, "/jobs/sales")
+    assert "At line 1, column 8 of the manifest's query" in words(html, "job-now")
+    assert 'id="fault"' not in html
 
 
 def test_what_the_guard_refuses_is_marked_without_any_run(sale: Platform, client: TestClient) -> None:

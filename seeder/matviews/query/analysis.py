@@ -9,8 +9,9 @@ it is asked for in confinement, and read only.
 from dataclasses import dataclass
 
 import psycopg2
+from psycopg2 import errorcodes
 
-from seeder.errors import QueryFailed
+from seeder.errors import QueryFailed, Report
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.columns import refuse_unfit_to
 from seeder.matviews.query.confinement import plan_of_probe
@@ -18,7 +19,7 @@ from seeder.matviews.query.elsewhere import meant_elsewhere
 from seeder.matviews.query.functions import refuse_functions_of_probe
 from seeder.matviews.query.probe import PROBE, probe
 from seeder.matviews.query.restricted import SINCE, unresolved_functions
-from seeder.postgres.failures import AT, judged
+from seeder.postgres.failures import judged
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 from seeder.sql.ranges import out_of_range
@@ -82,10 +83,11 @@ def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:
 def _refuse_system_columns(session: Session) -> None:
     """With PostgreSQL's words for it, which a run would end with."""
     if row := session.row(SYSTEM_COLUMNS):
-        raise QueryFailed(report=f'42701: column name "{row.name}" conflicts with a system column name')
+        words = f'column name "{row.name}" conflicts with a system column name'
+        raise QueryFailed(report=Report(errorcodes.DUPLICATE_COLUMN, words))
 
 
 def _refuse_out_of_range(query: SafeQuery) -> None:
     if found := out_of_range(query.text):
-        line, column = query.source_position(found.offset)
-        raise QueryFailed(report=f"{found.report}\n{AT.format(line=line, column=column)}")
+        where = query.source_position(found.offset)
+        raise QueryFailed(report=Report(found.sqlstate, found.message, position=where))

@@ -10,12 +10,13 @@ is asked by a function in an index on a temporary table.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
 
 from seeder.matviews.policy import Policy
-from seeder.postgres.failures import judged
+from seeder.postgres.failures import judged, with_report
 from seeder.postgres.session import Session
 
 #: The functions are two because one that an index calls must be IMMUTABLE, and those may not EXPLAIN. The
@@ -72,6 +73,6 @@ def ask(session: Session, question: str) -> str | None:
     except psycopg2.Error as error:
         ours = judged(error)
         # The context goes on from the question to our two functions, which nobody knows.
-        report = ours.facts["report"].partition(f'SQL statement "{question}"')[0]
-        raise type(ours)(report=report.removesuffix("Context: ").rstrip()) from error
+        context = (ours.report.context or "").partition(f'SQL statement "{question}"')[0].rstrip()
+        raise with_report(ours, replace(ours.report, context=context or None)) from error
     return None if row is None or row.answer is None else str(row.answer)

@@ -1,12 +1,13 @@
 """What a role may do with manifests' matviews, by the catalogue; what a run was denied, in the same words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh, QueryFailed
+from seeder.postgres.failures import with_report
 from seeder.postgres.session import Session
 from seeder.sql.names import MatviewName
 
@@ -96,9 +97,7 @@ def with_reader(error: QueryFailed, reader: str) -> QueryFailed:
     cause = error.__cause__
     if not isinstance(cause, psycopg2.Error) or cause.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
         return error
-    told = QueryFailed(report=f"{error.facts['report']}\nThe query is run with the rights of {reader}.")
-    told.__cause__ = cause
-    return told
+    return with_report(error, replace(error.report, reader=reader))
 
 
 def _problem(row: object, knows_maintain: bool) -> ManifestError | None:

@@ -8,7 +8,7 @@ with an older snapshot sees nothing of what CREATE … WITH DATA wrote.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 
@@ -21,7 +21,7 @@ from seeder.matviews.swap.carry_over import carry_over
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
 from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.swap.dependents import refuse_lost_columns
-from seeder.postgres.failures import Locate, judged
+from seeder.postgres.failures import Locate, Reported, judged, with_report
 from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.guard import SafeQuery
 
@@ -116,14 +116,15 @@ def fill(session: Session, pair: Pair, policy: Policy) -> Built:
             return _filled(session, pair, policy) if pair.old.populated else Built(pair, 0, 0)
     except psycopg2.Error as error:
         ours = in_names_of(error, model)
-        where = f"Context: the new rows of {pair.old.name}, which reads it and has to be built with it"
-        raise type(ours)(report=f"{ours.facts['report']}\n{where}") from error
+        where = f"the new rows of {pair.old.name}, which reads it and has to be built with it"
+        context = "\n".join(filter(None, (ours.report.context, where)))
+        raise with_report(ours, replace(ours.report, context=context)) from error
 
 
-def in_names_of(error: psycopg2.Error, model: Attributes | None, locate: Locate | None = None) -> SeederError:
+def in_names_of(error: psycopg2.Error, model: Attributes | None, locate: Locate | None = None) -> Reported:
     """The error in the names that a person knows."""
     ours = judged(error, locate)
-    return type(ours)(report=model.own_words(ours.facts["report"])) if model else ours
+    return with_report(ours, ours.report.in_words(model.own_words)) if model else ours
 
 
 def made(session: Session, old: Matview) -> Matview:

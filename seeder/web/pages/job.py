@@ -9,9 +9,9 @@ import psycopg2
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from seeder.diagnosis.forecast import Forecast
+from seeder.diagnosis.forecast import ERROR, Forecast
 from seeder.diagnosis.inspection import Inspection, Unknown, inspect, next_refresh, work
-from seeder.errors import ManifestError, NameRefused, UnknownTable, UserError
+from seeder.errors import ManifestError, NameRefused, Position, UnknownTable, UserError
 from seeder.history import Standing
 from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
@@ -19,12 +19,12 @@ from seeder.manifests import Manifest
 from seeder.matviews import policy_of
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
-from seeder.postgres.failures import one_line, place_in
+from seeder.postgres.failures import one_line
 from seeder.runs.message import Message
 from seeder.runs.waiting import Whereabouts
 from seeder.sql.names import matview_name
 from seeder.sql.spans import Span, lines_of
-from seeder.sql.tokens import Position, offset_at
+from seeder.sql.tokens import offset_at
 from seeder.web.api.answers import Asked, TableName, Text
 from seeder.web.api.history import LARGEST_ID
 from seeder.web.cursors import BAD, cursor, place
@@ -33,6 +33,7 @@ from seeder.web.live.timeouts import PART_SECONDS
 from seeder.web.pages.reasons import Reason, is_unfinished, of_pending, of_running
 from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
+from seeder.wording import shortened
 
 T = TypeVar("T")
 
@@ -60,12 +61,19 @@ class Definition:
 
     lines: Sequence[Sequence[Span]]
     left_out: int
-    #: What is wrong with it as it stands.
+    #: What is wrong with it as it stands, without a look into the database.
     problem: str | None
     #: The placeholders that were filled in.
     filled: Sequence[str]
-    #: Where the recorded error points at, in these lines.
+    #: The error that the next run would end with ...
+    error: str | None
+    #: ... and where in these lines it is.
     mark: Position | None
+
+    def is_error_of(self, job: WatchedJob) -> bool:
+        """Whether the job's last run ended with the error whose place is marked."""
+        marked = self.mark is not None and self.error is not None and not is_unfinished(job)
+        return marked and job.last_errors == shortened(str(self.error))
 
 
 @dataclass(frozen=True)
@@ -97,25 +105,26 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "holders": [held for held in await here.holding.now() if held.is_in_the_way_of(one.job.table_name)],
         "cursor": asked.cursor,
         "flower_url": here.equipment.settings.flower_url,
-        "points": place_in(one.job.last_errors or "") is not None,
     }
     # When the run is over, all has changed.
     if asked.piece == "now" and head["unfinished"]:
         reason = await _reason(here, snapshot, one, manifest)
         return piece(request, "job_now.html", **head, reason=reason)
     before = _before(table_name, asked.cursor)
-    reason, (inspection, forecast), runs, definition = await asyncio.gather(
+    reason, (inspection, forecast), runs = await asyncio.gather(
         _reason(here, snapshot, one, manifest),
         _inspected(here, one.job, manifest),
         here.read(_runs, here, table_name, before),
-        run_in_threadpool(definition_of, manifest, one.job.last_errors),
     )
+    foreseen = forecast if isinstance(forecast, Forecast) else None
+    definition = manifest and await run_in_threadpool(definition_of, manifest, foreseen)
     values: dict[str, Any] = {
         **head,
         "reason": reason,
         "inspection": inspection,
         "forecast": forecast,
         "definition": definition,
+        "points": definition is not None and definition.is_error_of(one.job),
         "relations": lambda listed: _related(snapshot, here, listed),
         "runs": runs,
     }
@@ -132,40 +141,34 @@ def _manifest(here: Services, job: WatchedJob) -> Manifest | None:
         return here.equipment.manifests.find(session, job.report_type, job.manifest_id)
 
 
-def definition_of(manifest: Manifest | None, errors: str | None) -> Definition | None:
-    """With the place that the errors of the last run name, if they name one. The worst text takes two seconds
+def definition_of(manifest: Manifest, forecast: Forecast | None) -> Definition:
+    """With the place of the error that is foreseen, if it has one. The worst text takes two seconds
     (seeder.sql.tokens.LONGEST_QUERY)."""
-    if manifest is None:
-        return None
-    problem = None
+    rendered_query, problem = None, None
     try:
         rendered_query = manifest.rendered_query
+        _ = manifest.query
     except ManifestError as error:
-        rendered_query, problem = None, str(error)
-    if problem is None:
-        try:
-            _ = manifest.query
-        except ManifestError as error:
-            problem = str(error)
-    words = errors or problem or ""
-    where = place_in(words)
-    mark = None
+        problem = error
+    where = problem.position if problem else forecast.position if forecast else None
     if rendered_query is None:
         text, fillings = manifest.raw_query, []
-        mark = where and offset_at(text, Position(*where))
+        mark = where and offset_at(text, where)
     else:
         text, fillings = rendered_query.text, rendered_query.fillings
-        mark = where and rendered_query.offset_of(Position(*where))
+        mark = where and rendered_query.offset_of(where)
     lines = lines_of(text, fillings, mark)
     if not lines[-1]:
         # An end of line at the end begins no line that anybody wrote.
         lines.pop()
+    words = str(problem) if problem else None
     return Definition(
         lines[:MOST_LINES],
         max(0, len(lines) - MOST_LINES),
-        problem,
+        words,
         sorted({placeholder for _, _, placeholder in fillings}),
-        Position(*where) if where and mark is not None else None,
+        words or (forecast.why if forecast and forecast.action == ERROR else None),
+        where if mark is not None else None,
     )
 
 
