@@ -1,1 +1,1 @@
-"""Settings as one table, the types that read them, and URLs whose passwords nobody sees."""
+"""Settings as one table, the types of their values, and URLs with their passwords masked."""

@@ -1,7 +1,7 @@
-"""Where Redis is: what may stand in its URL, and that ``rediss://`` verifies whom it talks to.
+"""Redis' URL: what may stand in it, and that ``rediss://`` verifies the server's certificate.
 
-kombu reads the URL, and most of what it can't use it finds out when it connects, by a traceback in each
-process; a run may be recorded by then. So it is looked at whole here, when the settings are read.
+kombu finds most faults in a URL only when it connects, with a traceback in each process, and a run may have
+been recorded by then. So all of the URL is checked here, when the settings are read.
 """
 
 import re
@@ -14,7 +14,7 @@ from kombu.connection import Connection
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import parse_url
 
-#: Of these Celery, Redis' client or people know, but seeder has been tried with a single Redis only.
+#: Schemes that Celery or Redis' client know, or people try. Seeder has been tested with a single Redis only.
 _OTHER_SCHEMES = {
     *TRANSPORT_ALIASES, "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel", "sentinels",
     "unix", "valkey", "valkeys", "http", "https", "tcp",

@@ -1,4 +1,4 @@
-"""The settings: one table of name, type, default and help. Everything else reads it.
+"""The settings: one table of name, type, default and help, which everything else reads.
 
 Each field is the environment variable of the same name with the prefix ``SEEDER_``; a ``.env`` file in the
 working directory is read too, and the environment wins. ``docs/configuration.md`` is checked against this

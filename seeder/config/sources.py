@@ -1,4 +1,4 @@
-"""Where settings are read from: the environment, and a .env file behind it."""
+"""Where settings are read from: the environment first, then a ``.env`` file."""
 
 from typing import Any
 

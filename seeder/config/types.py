@@ -1,4 +1,4 @@
-"""What the values of settings are: each a type that reads a text, or says how it should have been written."""
+"""The types of the settings: each reads a text, or says how it should have been written."""
 
 import re
 from datetime import UTC, datetime

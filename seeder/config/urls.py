@@ -1,4 +1,4 @@
-"""The servers' URLs, for the driver and for people: no password is ever shown."""
+"""The URLs of PostgreSQL and Redis: as the driver takes them, and for people, without their passwords."""
 
 import re
 from collections.abc import Iterable, Iterator

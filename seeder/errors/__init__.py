@@ -1,20 +1,20 @@
-"""Every error a person can meet, in one small tree.
+"""Every error that a person can meet, in one small tree.
 
-An error's docstring is its message: a sentence with named gaps that the raiser fills,
-``raise UnknownTable(table_name="reporting.x")``. So the tree can be read as the list of all messages,
-and a message can't be worded twice.
+The docstring of an error is its message, with named gaps that are filled where the error is raised:
+``raise UnknownTable(table_name="reporting.x")``. The tree is therefore the list of all messages, and no
+message is worded twice.
 
-The three branches say who mends it:
+It has three branches, by what it takes to solve the problem:
 
-``UserError``       whoever typed the command or wrote the configuration; the command line exits with 2.
-``ManifestError``   whoever wrote the manifest; the run ends as ``error`` at once.
-``TemporaryError``  time: the run is tried again with backoff.
+``UserError``       another command or configuration; the command line exits with 2.
+``ManifestError``   another manifest; the run ends as ``error`` at once.
+``TemporaryError``  time only; the run is tried again with backoff.
 """
 
 import sys
 
 if __doc__ is None:
-    # Every message would be empty. There is no error of ours yet that could say so.
+    # All messages would be empty, the one of an error that says so included.
     sys.stderr.write(
         "seeder: python -OO (PYTHONOPTIMIZE=2) drops the docstrings, which are seeder's messages. Run it "
         "without, or with -O.\n"

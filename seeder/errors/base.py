@@ -1,4 +1,4 @@
-"""What all of seeder's errors have in common: the docstring is the message, and facts fill its gaps."""
+"""The base of seeder's errors: a class's docstring is its message, and facts fill the gaps in it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What the manifest's author has to correct; the run ends as ``error`` at once."""
+"""Errors that the manifest's author corrects; the run ends as ``error`` at once."""
 
 from seeder.errors.base import Fact, SeederError
 from seeder.errors.reports import Position, Report
@@ -70,8 +70,8 @@ class FunctionRefused(ManifestError):
 
 
 class TextFunctionRefused(FunctionRefused):
-    """The query calls {function} ({why}), which may run SQL, or read what is named, in a text that it is
-    given, or change the session. Write into the query itself what it is to read, or vouch for the function in
+    """The query calls {function} ({why}), which may run SQL or read objects that a text argument
+    contains, or change the session. Write that SQL into the query itself, or allow the function in
     SEEDER_ALLOWED_FUNCTIONS."""
 
 

@@ -1,4 +1,4 @@
-"""What is known of a statement that PostgreSQL refused or ended: facts, from which a message is made once."""
+"""An error of PostgreSQL's as facts, from which a message is made once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What time mends: the run is tried again with backoff, or waits for its turn."""
+"""Errors that may be gone at the next try: the run is tried again with backoff, or waits for its turn."""
 
 from seeder.errors.base import Fact, SeederError
 from seeder.errors.reports import Report
@@ -43,6 +43,6 @@ class MatviewChanged(TemporaryError):
 
 
 class MatviewInUse(TemporaryError):
-    """{table_name} is in use: in {tries} tries no moment was found to exchange it for its new build
-    ({reason}). The old rows were kept. A reader in a long transaction holds it: have that end, and refresh
-    again if no try is left."""
+    """{table_name} is in use: it could not be exchanged for its new build in {tries} tries ({reason}). The
+    old rows were kept. A reader in a long transaction holds it: end that transaction, and refresh again if no
+    try is left."""

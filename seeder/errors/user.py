@@ -1,4 +1,4 @@
-"""What the person at the keyboard mends, or wrote the configuration; the command line exits with 2."""
+"""Errors in a command or in the configuration; the command line exits with 2."""
 
 from seeder.errors.base import Fact, SeederError
 
@@ -13,12 +13,11 @@ class BadSetting(UserError):
 
 
 class CeleryConfigUnusable(UserError):
-    """celeryconfig.py can't be used: {reason}. Correct it, or take it away: seeder brings settings of its
-    own."""
+    """celeryconfig.py can't be used: {reason}. Correct it, or remove it: seeder has settings of its own."""
 
 
 class CelerySettingFixed(UserError):
-    """celeryconfig.py sets {name}, which stays as seeder sets it: {reason}. Take it out there;
+    """celeryconfig.py sets {name}, which stays as seeder sets it: {reason}. Remove it there;
     docs/configuration.md lists what can't be changed."""
 
 
@@ -51,8 +50,8 @@ class Unanswered(UserError):
 
 
 class RecordLocked(UserError):
-    """Another session holds a lock that this needs, and hasn't let go of it in time, so nothing was done. Ask
-    again, or have that session end its transaction."""
+    """Another session holds a lock that this needs and didn't release it in time, so nothing was done. Try
+    again, or end that session's transaction."""
 
 
 class TooMuchAtOnce(UserError):

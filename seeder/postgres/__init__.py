@@ -1,1 +1,1 @@
-"""The one home of the driver: connections, statements, what an error means, what a backend used."""
+"""Everything that uses the driver: connections, statements, what an error means, what a backend used."""

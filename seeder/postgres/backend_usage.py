@@ -1,5 +1,6 @@
-"""CPU and memory of the PostgreSQL backend that serves a connection: read from its process where this host
-runs it, else from what the server reports of itself, else unknown."""
+"""CPU and memory that the PostgreSQL backend of a connection used.
+
+They are read from its process if that runs on this host, else from what the server reports, else unknown."""
 
 import os
 import re

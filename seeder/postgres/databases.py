@@ -1,5 +1,4 @@
-"""Connections: one engine per database, made at first use, safe over forks and threads; SQLAlchemy keeps the
-pools."""
+"""One engine per database, made at first use, safe over forks and threads; SQLAlchemy pools connections."""
 
 import os
 import re

@@ -1,10 +1,10 @@
-"""Databases that aren't encoded in UTF-8: what can't be said between them and us costs one value, not a run.
+"""Databases in other encodings than UTF-8: a character that can't be converted costs one value, not a run.
 
-Our connections speak UTF-8 and PostgreSQL converts. It can't always: SQL_ASCII says nothing about what its
-bytes mean, WIN1252 and EUC_JP have bytes that mean nothing, and LATIN1 has no ł. A statement that meets one
-such character fails as a whole (22021, 22P05), be it a list of 10,000 rows. So such a list is read again in
-the server's own encoding, which PostgreSQL then needn't convert, and what isn't text becomes U+FFFD here
-(seeder.postgres.session); and what the database can't hold is written as ``?``.
+Our connections use UTF-8, and PostgreSQL converts. It can't always: bytes in SQL_ASCII have no known meaning,
+WIN1252 and EUC_JP have bytes without one, and LATIN1 has no ł. A statement that meets one such character
+fails as a whole (22021, 22P05), even if it returns 10,000 rows. So it is repeated in the server's own
+encoding, which PostgreSQL doesn't convert, and what isn't text becomes U+FFFD (seeder.postgres.session). What
+the database can't store is written as ``?``.
 https://www.postgresql.org/docs/current/multibyte.html
 """
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean for a run: final, or worth another try; and how a person reads them."""
+"""What an error of PostgreSQL's means for a run (final, or worth another try), and how people read it."""
 
 import re
 from collections.abc import Callable, Iterator

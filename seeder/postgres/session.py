@@ -1,4 +1,4 @@
-"""One connection, with just the verbs that seeder's own statements need.
+"""One connection, with only the operations that seeder's own statements need.
 
 It works at the driver's level because a run's few statements are the platform's hot path, and because
 psycopg2 sends a text of several statements in one round trip, as one transaction

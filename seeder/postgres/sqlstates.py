@@ -1,8 +1,8 @@
-"""The SQLSTATEs that decide what becomes of a run, each with why: whether time may mend it, or it is final.
+"""The SQLSTATEs that decide what becomes of a run, each with why: it is final, or worth another try.
 
 What isn't here is final: syntax, names, rights, data, limits of the query's own
-(https://www.postgresql.org/docs/current/errcodes-appendix.html). It is never told by an error's words, which
-the server writes in the language of its lc_messages.
+(https://www.postgresql.org/docs/current/errcodes-appendix.html). The words of an error never decide: the
+server writes them in the language of its lc_messages.
 """
 
 import psycopg2

@@ -1,1 +1,1 @@
-"""Pure text in, text out: names, placeholders, the guard. Nothing here talks to a database."""
+"""Names, placeholders, directives, the guard: functions of text that need no database."""

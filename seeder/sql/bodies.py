@@ -1,4 +1,4 @@
-"""Names without a schema in the body of a PL/pgSQL function: what depends on the search_path when it runs.
+"""Names without a schema in the body of a PL/pgSQL function, which depend on its search_path at run time.
 
 PostgreSQL looks at the statements of such a body only when they are reached, so reading them is all that can
 be done beforehand. pglast has PostgreSQL's own parser for the language, and the one for the SQL in it.

@@ -1,4 +1,4 @@
-"""Whether two definitions are one, as PostgreSQL prints them.
+"""Whether two definitions that PostgreSQL printed are the same.
 
 ``pg_get_viewdef`` prints a parse tree, and what it prints, read again, may be another tree of the same
 meaning: ``exists (select 'y' from t)`` is printed with ``'y'::text``, which a dump hands to the next server,

@@ -1,10 +1,10 @@
-"""Functions that a manifest's query may not call, though PostgreSQL would let a SELECT do it.
+"""Functions that a manifest's query may not call, although PostgreSQL allows them in a SELECT.
 
-They write, reach outside the database, run SQL given as text, hold locks, or stop others. The list is every
-volatile function of PostgreSQL 15 to 18's pg_catalog that does any of that (a test compares it with the
-server it runs on, so a new version's can't slip in), with the few that do it though they aren't volatile,
-and the extensions dblink and adminpack. Volatile functions of other schemas are the catalogue's business
-(seeder/matviews/query/functions.py).
+They write, reach outside the database, run SQL given as text, hold locks, or stop other sessions. Listed are
+all volatile functions in pg_catalog of PostgreSQL 15 to 18 that do any of that (a test compares the list with
+the server it runs on, so that a new version's functions can't be missed), the few that do so without being
+volatile, and the extensions dblink and adminpack. Volatile functions in other schemas are found in the
+catalogue (seeder/matviews/query/functions.py).
 """
 
 _FILES = """

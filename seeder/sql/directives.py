@@ -1,11 +1,11 @@
-"""What a manifest says about its matview in the leading comments of its SQL.
+"""Directives: what a manifest asks for its matview, in the leading comments of its SQL.
 
     -- seeder: unique=(carrier, month) index=(month) timeout=15min
     -- seeder: expect=(rows > 0, not_null(carrier)) after=(flights_{agency_slug})
 
-Which comments there are, and where the query begins, is told by PostgreSQL's own scanner. What stands in them
-is a small grammar (docs/manifests.md has it whole) with words of its own: PostgreSQL's scanner refuses
-``15min``, a number that runs on into letters.
+PostgreSQL's own scanner finds the comments and the beginning of the query. The directives have a small
+grammar (in full in docs/manifests.md) and words of their own: PostgreSQL's scanner refuses ``15min``, a
+number with letters behind it.
 """
 
 import re
@@ -62,7 +62,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Directives:
-    """All that a manifest says; what it doesn't say is left to the settings."""
+    """What a manifest asks for; for the rest the settings apply."""
 
     indexes: tuple[Index, ...] = ()
     mode: str | None = None
@@ -107,7 +107,7 @@ def read(text: str) -> Directives:
 
 
 def missed(text: str) -> list[int]:
-    """The lines of comments that look like directives and lack the colon that would make them some."""
+    """The lines of comments that look like directives but lack the colon."""
     if "seeder" not in text.lower():
         return []
     tokens = scan_with_comments(text, lambda offset: position(text, offset))

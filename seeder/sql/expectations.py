@@ -1,4 +1,4 @@
-"""What a manifest's new rows must be like before anyone reads them, as values; `directives` reads them.
+"""What is expected of a matview's new rows before anyone reads them, as values; `directives` reads them.
 
 Each prints as it is written in a directive, which is also how a person is told which of them failed.
 """

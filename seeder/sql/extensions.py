@@ -1,9 +1,9 @@
-"""Extensions whose functions were looked at, and those of them that no query calls unless it is allowed to.
+"""Functions of known extensions that a query may call only if SEEDER_ALLOWED_FUNCTIONS names them.
 
-Volatile functions outside pg_catalog are refused as such (seeder/matviews/query/functions.py). Here are those
-that aren't volatile and all the same run SQL that they are given as text, read what a text names, or change
-the session: each contrib module of PostgreSQL 15 and 18, and pgvector. A test compares both lists with every
-extension that these servers bring. docs/decisions/sql-as-text.md says how others are judged.
+Volatile functions outside pg_catalog are refused anyway (seeder/matviews/query/functions.py). These aren't
+volatile, but run SQL that they are given as text, read what a text names, or change the session. Known are
+all contrib modules of PostgreSQL 15 and 18, and pgvector; a test compares both lists with every extension of
+these servers. docs/decisions/sql-as-text.md says how functions of other extensions are judged.
 """
 
 #: Extension → those of its functions.

@@ -1,4 +1,4 @@
-"""Judges a manifest's SQL: one statement that only reads, or a reason and a position.
+"""The guard: a manifest's SQL is one statement that only reads, or is refused with a reason and a place.
 
 The judge is PostgreSQL's own grammar (pglast, built on libpg_query), and the tree it gives is walked whole: a
 kind of node that isn't known to belong to a SELECT is refused, so what a later grammar adds is refused until

@@ -1,4 +1,4 @@
-"""Names of matviews and how identifiers are quoted: the only way a name gets into a statement.
+"""Names of matviews, and quoting, which is the only way for an identifier to get into a statement.
 
 A name is taken as written, case included, because it is always quoted. What would surprise whoever types it
 unquoted in psql (spaces, dots, reserved words, letters that look alike) is refused with the reason.

@@ -1,8 +1,8 @@
-"""A manifest's SQL cut into spans, for whoever shows it: words of SQL, strings, comments, what was filled in.
+"""A manifest's SQL as spans for display: keywords, strings, comments, filled placeholders.
 
-PostgreSQL's own scanner says so, as everywhere. The text itself stays as it was written: positions in errors
-mean that text, directives and reasons stand in its comments, and a formatter that builds the SQL anew from
-its tree (pglast.prettify) drops them.
+PostgreSQL's own scanner decides what is what. The text stays as it was written: positions in errors refer to
+it, and its comments, which a formatter drops that prints the SQL from its tree (pglast.prettify), hold
+directives and reasons.
 """
 
 import re

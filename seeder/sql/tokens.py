@@ -1,4 +1,4 @@
-"""PostgreSQL's own scanner over a manifest's SQL, and the positions in it.
+"""PostgreSQL's own scanner, applied to a manifest's SQL, and positions in that.
 
 What is a string, a comment, a quoted identifier or a cast is never guessed here: libpg_query is PostgreSQL's
 scan.l, compiled (https://github.com/pganalyze/libpg_query), and pglast calls it.

@@ -1,4 +1,4 @@
-"""The words that directives are made of: names as in SQL, numbers with units, and signs."""
+"""The words of the directives' grammar: names as in SQL, numbers with units, and signs."""
 
 import re
 from datetime import timedelta
