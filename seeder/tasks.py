@@ -93,7 +93,7 @@ def refresh_manifest(
 
 
 @app.task(name="seeder.sweep", **UPKEEP)
-def sweep() -> dict[str, Any]:
+def sweep() -> dict[str, int]:
     """Settle the runs whose worker died or whose message was lost."""
     swept = sweep_and_requeue(app, equipment())
     note_sweep(app)
@@ -101,6 +101,6 @@ def sweep() -> dict[str, Any]:
 
 
 @app.task(name="seeder.prune", **UPKEEP)
-def prune() -> dict[str, Any]:
+def prune() -> pruning.Pruned:
     """Delete finished runs older than SEEDER_HISTORY_DAYS, but each table's last; drop dead runs' copies."""
     return pruning.prune(equipment())

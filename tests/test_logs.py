@@ -57,7 +57,7 @@ def run(caplog: pytest.LogCaptureFixture) -> Callable[[str, Exception], list[log
     """Run a task that raises the error, as a worker does, and return the records that Celery let through."""
     app = Celery(set_as_current=False, broker="memory://")
 
-    @app.task(name="seeder.test", bind=True, throws=(SeederError,))
+    @app.task(name="a.task", bind=True, throws=(SeederError,))
     def task(_self: Task, error: Exception) -> None:
         raise error
 
@@ -121,11 +121,14 @@ def test_whatever_its_words_are_any_other_line_about_a_task_is_logged_each_time(
 
 
 def test_what_is_remembered_of_waiting_runs_stays_small(
-    run: Callable[[str, Exception], list[logging.LogRecord]], moments: list[float]
+    run: Callable[[str, Exception], list[logging.LogRecord]],
+    moments: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(logs, "REMEMBERED", 20)
     busy = MatviewBusy(table_name="sales", holder="run n1")
     for number in range(3 * logs.REMEMBERED):
-        moments.append(float(number))
+        moments.append(20.0 * number)
         run(f"n.custom-{number}", Retry(exc=busy))
     assert 0 < len(logs.SELDOM_WAITING._told) <= logs.REMEMBERED
 
@@ -149,7 +152,7 @@ def test_celerys_line_about_a_task_quotes_8_kb_of_an_error_and_its_end(
     assert len(message.encode()) <= LONGEST_BYTES
     # And a traceback, where there is one.
     assert len(whole.encode()) <= 2 * LONGEST_BYTES + 1
-    assert whole.startswith("Task seeder.test[one] ")
+    assert whole.startswith("Task a.task[one] ")
 
 
 def test_our_own_lines_quote_8_kb_of_an_error_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,6 @@ been recorded by then. So all of the URL is checked here, when the settings are 
 import re
 import ssl
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from kombu.connection import Connection
@@ -44,7 +43,7 @@ def verify_broker_url(value: str) -> str:
     return value
 
 
-def tls_options(url: str) -> dict[str, Any]:
+def tls_options(url: str) -> dict[str, object]:
     """What Celery's ``broker_use_ssl`` has to say: without it kombu takes any certificate of anybody's for
     ``rediss://`` (kombu 5.7.0). Flower knows it from there only. Empty where there is no TLS."""
     if not url.startswith(f"{_TLS}://"):

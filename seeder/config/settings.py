@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         """How many refreshes may run on that database at a time; 0 is no limit."""
         return self.max_per_database.get(str(database_id), self.max_per_database.get("default", 0))
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
         """For repr and str, which end up in tracebacks and logs: without the passwords."""
         for name, value in super().__repr_args__():
             yield name, _MASKS[name](value) if name in _MASKS and value else value

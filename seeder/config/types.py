@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -23,7 +23,7 @@ _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def seconds(value: Any) -> Any:
+def seconds(value: object) -> float:
     """'90', '90s', '15min', '2h' or '1d' as seconds, the units PostgreSQL's own settings use."""
     if isinstance(value, str) and (
         found := re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]*)\s*", value, re.ASCII)
@@ -54,7 +54,7 @@ def _postgresql_url(value: str) -> str:
     return value
 
 
-def _limits(value: Any) -> Any:
+def _limits(value: object) -> dict[object, object]:
     """One number for all databases, or numbers by database_id and for the ``default``."""
     limits = value if isinstance(value, dict) else {"default": value}
     for name, limit in limits.items():

@@ -31,9 +31,13 @@ class UnknownReport(ManifestError):
 class NameRefused(ManifestError):
     """The table name {name!r} can't be used: {reason}. Change table_name in the manifest."""
 
+    reason = Fact[str]()
+
 
 class PlaceholderRefused(ManifestError):
     """The placeholder {placeholder} can't be filled: {reason}."""
+
+    reason = Fact[str]()
 
 
 class QueryPlaceholderRefused(PlaceholderRefused):
@@ -159,6 +163,7 @@ class QueryFailed(ManifestError):
     @property
     def position(self) -> Position | None:
         return self.report.position
+
 
 class CircularReads(ManifestError):
     """The report reads itself by way of others, so none of them can go first: {circle}. Take one of them out

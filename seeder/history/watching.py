@@ -8,7 +8,6 @@ little behind the last one, and what is known already is told by its ``updated_a
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from seeder.history.rows import Job
 from seeder.history.statements import Statements
@@ -117,6 +116,45 @@ class WatchedJob(Job):
     updated_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedStatus:
+    """A status row that was written."""
+
+    table_name: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A table's status row, with its run's figures."""
+
+    table_name: str
+    report_type: str
+    manifest_id: int
+    status: str | None
+    duration_seconds: int | None
+    start_time: datetime | None
+    consecutive_failures: int | None
+    last_run_id: str | None
+    last_errors: str | None
+    updated_at: datetime | None
+    finish_time: datetime | None
+    records_processed: int | None
+    bytes_processed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastSuccesses:
+    """Of one manifest of a table: the last finish and, newest first, durations, and rows and bytes of two."""
+
+    table_name: str
+    report_type: str
+    manifest_id: int
+    last: datetime | None
+    seconds: list[float]
+    sizes: list[tuple[int | None, int | None]]
+
+
 class RecordWatch:
     """The questions; each takes the session of the look it belongs to."""
 
@@ -125,34 +163,30 @@ class RecordWatch:
         self.sql = partial(Statements(schema), lasted=LASTED, usual_of=str(KEPT))
 
     def state(self, session: Session, *, with_manifests: bool) -> State:
-        return State(**session.row(self.sql(STATE if with_manifests else NOW))._asdict())
+        (state,) = session.rows_of(State, self.sql(STATE if with_manifests else NOW))
+        return state
 
     def every_job(self, session: Session) -> list[WatchedJob]:
-        return self._jobs(session.rows(self.sql(EVERY_JOB)))
+        return session.rows_of(WatchedJob, self.sql(EVERY_JOB))
 
     def jobs_of(self, session: Session, tables: list[str]) -> list[WatchedJob]:
-        return self._jobs(session.rows(self.sql(JOBS_OF_TABLES), tables=tables))
+        return session.rows_of(WatchedJob, self.sql(JOBS_OF_TABLES), tables=tables)
 
-    def changed(self, session: Session, since: datetime) -> list[Any]:
-        """``table_name, updated_at`` of the status rows written since."""
-        return session.rows(self.sql(CHANGED), since=since)
+    def changed(self, session: Session, since: datetime) -> list[ChangedStatus]:
+        """The status rows written since."""
+        return session.rows_of(ChangedStatus, self.sql(CHANGED), since=since)
 
-    def statuses(self, session: Session, tables: list[str]) -> list[Any]:
-        """These tables' status rows, each with its run's figures."""
-        return session.rows(self.sql(STATUS_OF_TABLES), tables=tables)
+    def statuses(self, session: Session, tables: list[str]) -> list[Status]:
+        return session.rows_of(Status, self.sql(STATUS_OF_TABLES), tables=tables)
 
     def others_since(self, session: Session, newest_id: int) -> list[str]:
         """Tables with a run recorded since that isn't the one in their status row."""
         return [row.table_name for row in session.rows(self.sql(OTHERS_SINCE), newest_id=newest_id)]
 
-    def successes_of(self, session: Session, tables: list[str], since: datetime) -> list[Any]:
+    def successes_of(self, session: Session, tables: list[str], since: datetime) -> list[LastSuccesses]:
         """``successes`` of these tables."""
-        return session.rows(self.sql(SUCCESSES_OF_TABLES), tables=tables, since=since)
+        return session.rows_of(LastSuccesses, self.sql(SUCCESSES_OF_TABLES), tables=tables, since=since)
 
-    def successes(self, session: Session, since: datetime) -> list[Any]:
-        """Of runs begun since, by table and manifest: the ``last`` finish and, newest first, the ``seconds``
-        and the ``sizes`` (rows and bytes of the last two)."""
-        return session.rows(self.sql(SUCCESSES), since=since)
-
-    def _jobs(self, rows: list[Any]) -> list[WatchedJob]:
-        return [WatchedJob(**row._asdict()) for row in rows]
+    def successes(self, session: Session, since: datetime) -> list[LastSuccesses]:
+        """Of runs begun since."""
+        return session.rows_of(LastSuccesses, self.sql(SUCCESSES), since=since)

@@ -31,9 +31,9 @@ class Duty:
     statement_seconds: float
 
     @contextmanager
-    def carried_out(self, databases: Databases) -> Iterator[dict[str, Any]]:
+    def carried_out(self, databases: Databases) -> Iterator[dict[str, object]]:
         """In the block statements are limited. What the block puts into the dictionary is logged."""
-        facts: dict[str, Any] = {}
+        facts: dict[str, object] = {}
         began = time.monotonic()
         with databases.limited_to(self.statement_seconds):
             yield facts

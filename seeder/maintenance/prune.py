@@ -1,6 +1,6 @@
 """Prunes: deletes old runs from the record, and drops the copies of matviews that dead runs left behind."""
 
-from typing import Any
+from typing import TypedDict
 
 import psycopg2
 import structlog
@@ -19,12 +19,17 @@ log = structlog.get_logger(__name__)
 SMALLEST_BATCH = 50
 
 
-def prune(equipment: Equipment) -> dict[str, Any]:
+class Pruned(TypedDict):
+    copies: list[str]
+    deleted: int
+
+
+def prune(equipment: Equipment) -> Pruned:
     """Returns how many runs were deleted, and which copies dropped. A database that is down is skipped."""
     with PRUNE.carried_out(equipment.databases) as facts:
-        facts["copies"] = _drop_copies(equipment.databases)
-        facts["deleted"] = _delete_runs(equipment.history, equipment.settings.history_days)
-    return facts
+        copies = facts["copies"] = _drop_copies(equipment.databases)
+        deleted = facts["deleted"] = _delete_runs(equipment.history, equipment.settings.history_days)
+    return Pruned(copies=copies, deleted=deleted)
 
 
 def _delete_runs(history: HistoryRepository, days: int) -> int:

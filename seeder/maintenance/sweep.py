@@ -1,7 +1,5 @@
 """The sweep: settles lost runs in the record, and queues again those that have tries left."""
 
-from typing import Any
-
 from celery import Celery
 
 from seeder.broker.messages import note_attempts, noted_attempts, on_their_way, publish, verify_room
@@ -17,17 +15,18 @@ from seeder.seedings.planning import Selection
 
 def sweep_and_requeue(
     app: Celery, equipment: Equipment, quiet_seconds: float = QUIET_SECONDS
-) -> dict[str, Any]:
+) -> dict[str, int]:
     """Settle lost runs; returns how many were queued again and how many ended.
 
     Raises BrokerUnreachable before any try is counted as lost: it couldn't be queued again.
     """
     verify_room(app)
     with SWEEP.carried_out(equipment.databases) as facts:
-        facts.update(_sweep(app, equipment, quiet_seconds))
+        swept = _sweep(app, equipment, quiet_seconds)
+        facts.update(swept)
     # Outside the block: a fan-out's statements aren't limited.
     _seed_unrecorded(app, equipment)
-    return facts
+    return swept
 
 
 def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str, int]:

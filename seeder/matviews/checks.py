@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import count as count_from
-from typing import Any
 
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.expectations import COMPARISONS, Expectation, Fresh, NotNull, Rows, RowsChange
 from seeder.sql.names import quoted
 
@@ -47,7 +46,7 @@ def failures(
     isn't there.
     """
     columns: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for number, one in enumerate(expect):
         if isinstance(one, NotNull):
             columns += [
@@ -68,7 +67,7 @@ def _column(name: str) -> str:
     return quoted(name).replace("%", "%%")
 
 
-def _shortfall(number: int, wanted: Expectation, found: Any, rows_before: int | None) -> str | None:
+def _shortfall(number: int, wanted: Expectation, found: Row, rows_before: int | None) -> str | None:
     """What was found instead of what is wanted, or None: it holds."""
     if isinstance(wanted, Rows):
         return None if COMPARISONS[wanted.comparison](found.number, wanted.number) else str(found.number)

@@ -1,12 +1,11 @@
 """The relation that bears a matview's name, and the copy that a dead run left beside it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from seeder.matviews.shape import SHAPE
 from seeder.matviews.swap.copy_names import copy_of
 from seeder.postgres.prepared import Prepared
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.names import MatviewName
 
 #: What REFRESH … CONCURRENTLY asks of an index (matview.c, is_usable_unique_index).
@@ -59,7 +58,7 @@ def glance(session: Session, matview: MatviewName, search_path: tuple[str, ...])
     return found_in(session.row(GLANCE, **look_values(matview, search_path)))
 
 
-def look_values(matview: MatviewName, search_path: tuple[str, ...]) -> dict[str, Any]:
+def look_values(matview: MatviewName, search_path: tuple[str, ...]) -> dict[str, object]:
     """What LOOK takes."""
     return {
         "schema": matview.schema,
@@ -69,6 +68,6 @@ def look_values(matview: MatviewName, search_path: tuple[str, ...]) -> dict[str,
     }
 
 
-def found_in(row: Any) -> Found:
+def found_in(row: Row) -> Found:
     """What a row of LOOK says."""
     return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover, row.shape)

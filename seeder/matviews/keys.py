@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -133,7 +133,14 @@ def _question(source: str, columns: Sequence[str]) -> str:
     )
 
 
-def _words(found: dict[str, Any], columns: Sequence[str]) -> str:
+class Offender(TypedDict):
+    """What OFFENDER finds."""
+
+    number: int
+    key: list[str | None]
+
+
+def _words(found: Offender, columns: Sequence[str]) -> str:
     key = ", ".join(
         f"{as_written(column)} = {value}" for column, value in zip(columns, found["key"], strict=True)
     )

@@ -5,7 +5,6 @@ import logging
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -21,7 +20,7 @@ from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged, one_line
-from seeder.postgres.session import OWN_PATH, Session
+from seeder.postgres.session import OWN_PATH, Row, Session
 from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
 
@@ -145,7 +144,7 @@ def _plain(
     return Refreshed(Method.PLAIN, int(row.records), int(row.total_bytes), note, comment=comment, kept=kept)
 
 
-def _of_rows(keep: Stamp, row: Any) -> Stamp:
+def _of_rows(keep: Stamp, row: Row) -> Stamp:
     """With the state of the rows that the evidence is of."""
     its = keep.evidence and keep.evidence.with_rows(row.state_seen, int(row.records), int(row.total_bytes))
     return replace(keep, evidence=its)
@@ -195,7 +194,7 @@ def _concurrent_row(
     policy: Policy,
     required: Requirements,
     tally: Tally | None,
-) -> Any:
+) -> Row:
     text = (
         measure.BEFORE
         + policy.set_role
@@ -220,7 +219,7 @@ def _concurrent_row(
     )
 
 
-def _concurrent(matview: MatviewName, row: Any, tally: Tally | None, comment: str | None) -> Refreshed:
+def _concurrent(matview: MatviewName, row: Row, tally: Tally | None, comment: str | None) -> Refreshed:
     """What the row of figures says."""
     counted = tally is None or tally.due or row.carried is None
     if row.carried is not None and row.carried != row.records:
@@ -249,8 +248,8 @@ def _row(
     required: Requirements,
     text: str,
     after: str,
-    **values: Any,
-) -> Any:
+    **values: object,
+) -> Row:
     """The row of figures after the refresh; in one round trip where nothing comes between."""
     if not required:
         return session.row(text + after, **values)

@@ -6,14 +6,13 @@ the pages when they were last counted.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from seeder.errors import MatviewChanged
 from seeder.matviews import stamp
 from seeder.matviews.locks.lock import BIGINT_KEY, IS_HELD
 from seeder.matviews.locks.lock_key import key_of
 from seeder.matviews.swap.copy_names import COPY_PREFIX
-from seeder.postgres.session import OWN_PATH, Session
+from seeder.postgres.session import OWN_PATH, Row, Session
 from seeder.sql.names import MatviewName, quoted
 
 #: Those that nobody's manifest is of (the names given are somebody's), each with what PostgreSQL would refuse
@@ -129,7 +128,7 @@ def stamped_matviews(session: Session, somebodys: Collection[MatviewName]) -> li
     return [one for row in found if (one := _stamped(row))]
 
 
-def _stamped(row: Any) -> Stamped | None:
+def _stamped(row: Row) -> Stamped | None:
     its = stamp.read(row.comment)
     if its is None:
         return None

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import psycopg2
 
@@ -65,7 +64,7 @@ class RefreshResult:
     #: Rows that a concurrent refresh inserted and deleted, an update being both; None for all others.
     changed: int | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | int | None]:
         return {
             "outcome": str(self.outcome),
             "records": self.figures.records,

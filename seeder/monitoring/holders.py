@@ -130,7 +130,7 @@ def holders(databases: Databases, schema: str) -> tuple[Holder, ...]:
 
 def _asked(session: Session, sql: str, **values: object) -> tuple[Holder, ...]:
     return tuple(
-        Holder(Person(*row[:6]), row.relation, row.mode, tuple(row.tables or ()))
+        Holder(Person.of(row), row.relation, row.mode, tuple(row.tables or ()))
         for row in session.rows(BRIEFLY + sql, long=LONG_SECONDS, **values)
     )
 

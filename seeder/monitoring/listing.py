@@ -4,12 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from seeder.monitoring.jobs import FLAGS, MonitoredJob
 
 #: A key that orders: values that JSON can hold, so that a page's end can be told as text.
-Key = tuple[Any, ...]
+Key = tuple[int | float | str, ...]
 
 
 def _number(value: float | None) -> Key:

@@ -10,10 +10,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any
 
 from seeder.config.settings import Settings
-from seeder.history.watching import KEPT, RecordWatch, State, WatchedJob
+from seeder.history.watching import (
+    KEPT,
+    ChangedStatus,
+    LastSuccesses,
+    RecordWatch,
+    State,
+    Status,
+    WatchedJob,
+)
 from seeder.models import RunStatus
 from seeder.monitoring.jobs import STALE_TICKS, Clock, MonitoredJob, Size, Successes, monitored
 from seeder.monitoring.snapshot import Look, Snapshot
@@ -172,14 +179,14 @@ class Monitor:
                 through_view.add(row.table_name)
         if ended_unseen:
             since = self._usual_since(state.now)
-            for row in self._watch.successes_of(session, sorted(ended_unseen), since):
-                self._successes[row.table_name, _identity(row)] = _successes(row)
+            for ended in self._watch.successes_of(session, sorted(ended_unseen), since):
+                self._successes[ended.table_name, _identity(ended)] = _successes(ended)
         if through_view:
             for job in self._watch.jobs_of(session, sorted(through_view)):
                 fresh[manifest_identity(job.report_type, job.manifest_id)] = job
         return fresh
 
-    def _note_success(self, row: Any) -> None:
+    def _note_success(self, row: Status) -> None:
         if row.status != RunStatus.SUCCESS or row.finish_time is None:
             return
         known = self._successes.get((row.table_name, _identity(row)), Successes())
@@ -206,11 +213,11 @@ class Monitor:
         return self._snapshot.version + 1 if self._snapshot else 1
 
 
-def _identity(row: Any) -> str:
+def _identity(row: Status | LastSuccesses) -> str:
     return manifest_identity(row.report_type, row.manifest_id)
 
 
-def _successes(row: Any) -> Successes:
+def _successes(row: LastSuccesses) -> Successes:
     return Successes(row.last, tuple(row.seconds), tuple(Size(*size) for size in row.sizes))
 
 
@@ -218,25 +225,25 @@ def _older(moment: datetime | None, state: State | None, than: timedelta) -> boo
     return moment is None or state is None or state.now - moment >= than
 
 
-def _known(before: Snapshot, row: Any) -> bool:
+def _known(before: Snapshot, row: ChangedStatus) -> bool:
     """Whether a job of the table carries that change already. A table without a job is nobody's."""
     jobs: Iterable[MonitoredJob] = before.of_table(row.table_name)
     return all(one.job.updated_at is not None and one.job.updated_at >= row.updated_at for one in jobs)
 
 
-def _is_of(job: WatchedJob, row: Any) -> bool:
+def _is_of(job: WatchedJob, row: Status) -> bool:
     return (job.report_type, job.manifest_id) == (row.report_type, row.manifest_id)
 
 
-def _may_hide_an_end(job: WatchedJob, row: Any) -> bool:
+def _may_hide_an_end(job: WatchedJob, row: Status) -> bool:
     """Whether a run of the table may have ended without any status row that told of it: a newer run had its
     place already, or has taken it since the last look."""
     if row.last_run_id == job.last_run_id:
-        return bool(row.status == job.status)
+        return row.status == job.status
     return job.status in (RunStatus.PENDING, RunStatus.RUNNING)
 
 
-def _with_status(job: WatchedJob, row: Any) -> WatchedJob:
+def _with_status(job: WatchedJob, row: Status) -> WatchedJob:
     return replace(
         job,
         status=row.status,

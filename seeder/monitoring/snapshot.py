@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TypeVar, cast
 
 from seeder.history import Standing
 from seeder.monitoring.jobs import FLAGS, Clock, MonitoredJob
@@ -14,6 +14,9 @@ from seeder.monitoring.listing import JobQuery, Listing, listing
 
 #: Answers kept with a snapshot. Viewers of one moment mostly ask the same few things.
 KEPT_ANSWERS = 512
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Snapshot:
     clock: Clock
     jobs: Sequence[MonitoredJob]
     by_table: Mapping[str, Sequence[int]]
-    _kept: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _kept: OrderedDict[Hashable, object] = field(default_factory=OrderedDict, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def of_table(self, table_name: str) -> list[MonitoredJob]:
@@ -34,34 +37,32 @@ class Snapshot:
     def taken(self, query: JobQuery) -> Sequence[MonitoredJob]:
         """The jobs that a query takes, in no order of its own."""
         filters = query.unsorted
-        found: Sequence[MonitoredJob] = self.kept(("taken", filters), lambda: filters.taken(self.jobs))
-        return found
+        return self.kept(("taken", filters), lambda: filters.taken(self.jobs))
 
     def find(self, query: JobQuery) -> Listing:
         """Those jobs in the query's order."""
-        found: Listing = self.kept(query, lambda: listing(self.taken(query), query))
-        return found
+        return self.kept(query, lambda: listing(self.taken(query), query))
 
-    def known(self, key: Hashable) -> Any:
+    def known(self, key: Hashable) -> object:
         """What ``kept`` has under that key, or None."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` returns, made once per snapshot."""
         made = self.known(key)
         if made is not None:
-            return made
+            return cast("T", made)
         # Threads do this at a time; the worst is that something is made twice.
-        made = make()
+        new = make()
         with self._lock:
-            self._kept[key] = made
+            self._kept[key] = new
             if len(self._kept) > KEPT_ANSWERS:
                 # What everybody asks for outlives the many searches that are asked for once.
                 self._kept.popitem(last=False)
-        return made
+        return new
 
     @cached_property
     def standing_counts(self) -> Mapping[Standing | None, int]:

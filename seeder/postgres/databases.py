@@ -6,13 +6,13 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
 
 import psycopg2
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from seeder.config.urls import driver_url, masked, same_place, without_secrets
 from seeder.errors import DatabaseUnreachable
@@ -218,7 +218,9 @@ def _engine(url: URL, breaker: CircuitBreaker) -> Engine:
         connect_args={**KEEPALIVES, "application_name": IDLE_NAME, "client_encoding": CLIENT_ENCODING},
     )
 
-    def through_the_breaker(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    def through_the_breaker(
+        dialect: Dialect, _record: ConnectionPoolEntry, arguments: list[str], options: dict[str, object]
+    ) -> DBAPIConnection:
         options.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
         return breaker.connect(lambda: dialect.connect(*arguments, **options))
 
@@ -227,7 +229,7 @@ def _engine(url: URL, breaker: CircuitBreaker) -> Engine:
     return engine
 
 
-def _on_connect(connection: Any, _record: Any) -> None:
+def _on_connect(connection: psycopg2.extensions.connection, _record: ConnectionPoolEntry) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(AS_OURS)

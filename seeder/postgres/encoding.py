@@ -10,7 +10,6 @@ https://www.postgresql.org/docs/current/multibyte.html
 
 import codecs
 import re
-from typing import Any
 
 from psycopg2 import errorcodes, extensions
 
@@ -36,7 +35,7 @@ def codec_of(server_encoding: str) -> str:
     return _PYTHON.get(key, "ascii")
 
 
-def writable(value: Any, server_encoding: str) -> Any:
+def writable(value: object, server_encoding: str) -> object:
     """The value, or each of a list's, with ``?`` for the characters that such a database can't hold."""
     if isinstance(value, str):
         return value.encode(codec_of(server_encoding), "replace").decode(codec_of(server_encoding))

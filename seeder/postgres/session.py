@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
@@ -58,6 +58,14 @@ where name = 'statement_timeout' and (setting = '0' or setting::bigint > %(milli
 """
 
 
+#: A row with its columns as attributes, by the names that the statement gives them. psycopg2 makes its class
+#: (NamedTupleCursor) when the statement has been executed, so no type can be written here; `row_of` and
+#: `rows_of` make a value of ours of it.
+Row: TypeAlias = Any
+
+T = TypeVar("T")
+
+
 class Session:
     """One connection, in autocommit: a statement, or a text of several, is a transaction of its own."""
 
@@ -65,9 +73,9 @@ class Session:
         self._connection = connection
         #: Where the connection came from.
         self.pool = pool
-        self._driver: Any = connection.driver_connection
+        self._driver = cast("psycopg2.extensions.connection", connection.driver_connection)
         self._going_ahead = ""
-        self._riding_along: list[tuple[str, dict[str, Any]]] = []
+        self._riding_along: list[tuple[str, dict[str, object]]] = []
 
     @property
     def backend_pid(self) -> int:
@@ -127,22 +135,30 @@ class Session:
         waiting.register(self._driver.fileno(), select.POLLIN)
         return bool(waiting.poll(0))
 
-    def row(self, sql: str | Prepared, **values: Any) -> Any:
-        """The first row of the (last) statement as a named tuple, or None."""
+    def row(self, sql: str | Prepared, **values: object) -> Row:
+        """The first row of the (last) statement, or None."""
         return self._execute(sql, values, lambda cursor: cursor.fetchone())
 
-    def rows(self, sql: str | Prepared, **values: Any) -> list[Any]:
-        """All rows of the (last) statement as named tuples."""
-        found: list[Any] = self._execute(sql, values, lambda cursor: list(cursor.fetchall()))
-        return found
+    def rows(self, sql: str | Prepared, **values: object) -> list[Row]:
+        """All rows of the (last) statement."""
+        return self._execute(sql, values, lambda cursor: list(cursor.fetchall()))
 
-    def run(self, sql: str | Prepared, **values: Any) -> int:
+    def row_of(self, kind: Callable[..., T], sql: str | Prepared, **values: object) -> T | None:
+        """The first row as a value of that kind, which has a field for each of its columns; or None."""
+        row = self.row(sql, **values)
+        return None if row is None else kind(**row._asdict())
+
+    def rows_of(self, kind: Callable[..., T], sql: str | Prepared, **values: object) -> list[T]:
+        """All rows as values of that kind."""
+        return [kind(**row._asdict()) for row in self.rows(sql, **values)]
+
+    def run(self, sql: str | Prepared, **values: object) -> int:
         """Execute; returns the number of rows the (last) statement touched, -1 where PostgreSQL says none."""
         ahead, self._going_ahead = self._going_ahead, ""
         more, self._riding_along = self._riding_along, []
-        return int(self._execute(sql, values, lambda cursor: cursor.rowcount, ahead, more))
+        return self._execute(sql, values, lambda cursor: cursor.rowcount, ahead, more)
 
-    def with_next(self, sql: str, *, ahead: str = "", **values: Any) -> None:
+    def with_next(self, sql: str, *, ahead: str = "", **values: object) -> None:
         """A statement that goes along with the next ``run``, in its round trip and its transaction; what goes
         ``ahead`` of that is text without values."""
         self._going_ahead += f"{ahead};\n" if ahead else ""
@@ -161,11 +177,11 @@ class Session:
     def _execute(
         self,
         sql: str | Prepared,
-        values: dict[str, Any],
-        answer: Callable[[Any], Any],
+        values: dict[str, object],
+        answer: Callable[[psycopg2.extensions.cursor], T],
         ahead: str = "",
-        more: Sequence[tuple[str, dict[str, Any]]] = (),
-    ) -> Any:
+        more: Sequence[tuple[str, dict[str, object]]] = (),
+    ) -> T:
         """The answer of the statements, sent in one round trip with the text ahead and those riding along."""
         encoding = self._server_encoding
         if encoding == CLIENT_ENCODING:
@@ -190,19 +206,22 @@ class Session:
     def _executed(
         self,
         sql: str | Prepared,
-        values: dict[str, Any],
-        answer: Callable[[Any], Any],
+        values: dict[str, object],
+        answer: Callable[[psycopg2.extensions.cursor], T],
         ahead: str,
-        more: Sequence[tuple[str, dict[str, Any]]],
-    ) -> Any:
+        more: Sequence[tuple[str, dict[str, object]]],
+    ) -> T:
         text = self._text(sql)
-        with self._driver.cursor(cursor_factory=NamedTupleCursor) as cursor:
+        with self._rows_by_name() as cursor:
             if more:
                 parts = [cursor.mogrify(one, its_values) for one, its_values in ((text, values), *more)]
                 cursor.execute(ahead.encode() + b";\n".join(parts))
             else:
                 cursor.execute(text, values)
             return answer(cursor)
+
+    def _rows_by_name(self) -> psycopg2.extensions.cursor:
+        return self._driver.cursor(cursor_factory=NamedTupleCursor)
 
     def _text(self, sql: str | Prepared) -> str:
         if isinstance(sql, str):

@@ -229,7 +229,7 @@ class _Reader(Words):
             try:
                 matview_name(render_table_name(tables[-1], agency_slug="a", agency_id=1, manifest_id=1), "s")
             except (NameRefused, PlaceholderRefused) as error:
-                self.refuse(error.facts["reason"], start)
+                self.refuse(error.reason, start)
             if self.sign(",", ")") == ")":
                 return tables
 

@@ -2,24 +2,26 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
 
 from starlette.exceptions import HTTPException
 
 BAD = "This cursor is of another list, or was changed. Begin at the first page, and follow `next` from there."
 
 
-def cursor(of: str, place: Any) -> str:
+def cursor(of: str, place: object) -> str:
     """``of`` says which list in which order; the place in it is something JSON can hold."""
     return urlsafe_b64encode(json.dumps([of, place], separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def place(of: str, text: str) -> list[Any]:
+def place(of: str, text: str) -> list[int | float | str]:
     """The place of a cursor of that list. Raises HTTPException 409."""
     try:
         found = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
         raise HTTPException(409, BAD) from None
-    if not (isinstance(found, list) and len(found) == 2 and found[0] == of and isinstance(found[1], list)):
-        raise HTTPException(409, BAD)
-    return found[1]
+    match found:
+        case [str(its), list(place)] if its == of and all(
+            isinstance(one, int | float | str) for one in place
+        ):
+            return place
+    raise HTTPException(409, BAD)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from seeder.run_ids import seeding_of
@@ -76,7 +75,7 @@ def code_point(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     made.__name__: made
     for made in (
         job_url, agency_url, night_url, refresh_url, agency_refresh_url, cancel_url, iso, utc,

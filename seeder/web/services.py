@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
 from celery import Celery
@@ -28,6 +28,7 @@ from seeder.web.security.attempts import Tries
 from seeder.web.security.cookies import Sessions
 
 Made = TypeVar("Made")
+Arguments = TypeVarTuple("Arguments")
 
 #: Requests of one process that ask the database at a time; the others wait for their turn. More would only
 #: get in each other's way, and each has a connection of its own.
@@ -56,7 +57,7 @@ class Services:
     readiness: Readiness
     holding: Holding
 
-    async def read(self, ask: Callable[..., Made], *arguments: Any) -> Made:
+    async def read(self, ask: Callable[[*Arguments], Made], *arguments: *Arguments) -> Made:
         """What ``ask`` returns, called in a thread once it is this request's turn to ask the database.
 
         Raises DatabaseSilent."""
@@ -68,7 +69,7 @@ class Services:
             asking.cancel()
             raise
 
-    async def act(self, do: Callable[..., Made], *arguments: Any) -> Made:
+    async def act(self, do: Callable[[*Arguments], Made], *arguments: *Arguments) -> Made:
         """What ``do`` returns, which changes something: called in a thread once it is this request's turn.
 
         Raises TooMuchAtOnce, before anything is done; and Unanswered, and then it may still be done."""

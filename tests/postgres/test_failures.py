@@ -20,7 +20,7 @@ from seeder.errors import (
     SchemaIncomplete,
     UnknownDatabase,
 )
-from seeder.matviews.rights import with_reader
+from seeder.matviews.query.rights import with_reader
 from seeder.postgres.failures import (
     TOO_LONG,
     TOO_LONG_OR_CANCELLED,

@@ -132,6 +132,6 @@ def test_a_cancel_that_a_held_row_ends_changes_nothing_and_says_why(
     with person(platform, ROW) as pid:
         answer = holder.post(f"/api/runs/{run.run_id}/cancel")
     assert answer.status_code == 503
-    assert "so nothing was done. Ask again" in answer.json()["error"]["message"]
+    assert "so nothing was done. Try again" in answer.json()["error"]["message"]
     assert f"pid {pid}" in answer.json()["error"]["message"]
     assert platform.history.run(run.run_id) == run

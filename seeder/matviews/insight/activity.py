@@ -6,12 +6,12 @@ https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Self
 
 from seeder.matviews.insight.facts import BRIEFLY
 from seeder.matviews.locks.lock import HOLDS
 from seeder.matviews.locks.lock_key import key_of
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.names import MatviewName
 
 #: The rows of other roles show neither query nor state to a role without pg_read_all_stats.
@@ -108,6 +108,11 @@ class Person:
     #: Its statement, or the last one it ran.
     query: str
 
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """From a row with SESSION's columns, and others."""
+        return cls(row.pid, row.application_name, row.username, row.state, row.since, row.query)
+
     @property
     def first_line(self) -> str:
         """Of its query, without the passwords that ALTER ROLE and the like may have in it."""
@@ -163,39 +168,38 @@ class Worker:
 def sessions_at(session: Session, oid: int) -> list[AtMatview]:
     """Everybody but the asker, those who have been there longest first; at most 50."""
     return [
-        AtMatview(Person(*row[:6]), tuple(row.held or ()), row.awaited)
+        AtMatview(Person.of(row), tuple(row.held or ()), row.awaited)
         for row in session.rows(BRIEFLY + SESSIONS_AT, oid=oid)
     ]
 
 
 def working_session(session: Session, matview: MatviewName) -> Worker | None:
     """Who works on the matview, and what for; None where nobody does."""
-    row: Any = session.row(BRIEFLY + WORKER, key=key_of(matview))
+    row = session.row(BRIEFLY + WORKER, key=key_of(matview))
     if row is None:
         return None
     awaited, blockers = None, []
     if row.blockers:
-        found = session.row(BRIEFLY + AWAITED, pid=row.pid)
-        awaited = found and Awaited(*found)
-        blockers = session.rows(BRIEFLY + BLOCKERS, pids=list(row.blockers))
-    step = session.row(BRIEFLY + PROGRESS, pid=row.pid)
+        awaited = session.row_of(Awaited, BRIEFLY + AWAITED, pid=row.pid)
+        blockers = session.rows_of(Person, BRIEFLY + BLOCKERS, pids=list(row.blockers))
+    step = session.row_of(Step, BRIEFLY + PROGRESS, pid=row.pid)
     held = (
         None if step else session.row(BRIEFLY + HELD, pid=row.pid, schema=matview.schema, name=matview.name)
     )
     return Worker(
-        person=Person(*row[:6]),
+        person=Person.of(row),
         now=row.now,
         statement_since=row.statement_since,
         wait_event_type=row.wait_event_type,
         wait_event=row.wait_event,
         helpers=row.helpers,
         awaited=awaited,
-        blockers=tuple(Person(*one) for one in blockers),
-        step=Step(*step) if step else held and _step_from_locks(held),
+        blockers=tuple(blockers),
+        step=_step_from_locks(held) if held else step,
     )
 
 
-def _step_from_locks(held: Any) -> Step | None:
+def _step_from_locks(held: Row) -> Step | None:
     if held.replaces and held.indexes_begun:
         return Step("refreshing plain", f"making index {held.indexes_begun} of {held.indexes}")
     if held.replaces:

@@ -8,7 +8,6 @@ connection's next user has other limits.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from seeder.matviews import stamp
 from seeder.matviews.found import USABLE
@@ -147,14 +146,14 @@ def facts(session: Session, matview: MatviewName) -> Facts | None:
 
 def sizes(session: Session, oid: int) -> Sizes:
     """Raises psycopg2.errors.LockNotAvailable while its rows are being replaced."""
-    return Sizes(*session.row(BRIEFLY + SIZES, oid=oid))
+    row = session.row(BRIEFLY + SIZES, oid=oid)
+    return Sizes(row.table_bytes, row.index_bytes)
 
 
 def index_facts(session: Session, oid: int) -> list[IndexFacts]:
     """Raises psycopg2.errors.LockNotAvailable while its rows are being replaced."""
-    return [IndexFacts(*row) for row in session.rows(BRIEFLY + INDEXES, oid=oid, mark=MARK)]
+    return session.rows_of(IndexFacts, BRIEFLY + INDEXES, oid=oid, mark=MARK)
 
 
 def reads(session: Session, oid: int) -> Reads | None:
-    row: Any = session.row(BRIEFLY + READS, oid=oid)
-    return row and Reads(*row)
+    return session.row_of(Reads, BRIEFLY + READS, oid=oid)

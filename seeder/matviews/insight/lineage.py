@@ -85,4 +85,4 @@ def readers(session: Session, oid: int) -> list[Relation]:
 
 def _relations(session: Session, reached: str, oid: int) -> list[Relation]:
     sql = reached.format(deepest=DEEPEST) + RELATIONS.format(most=MOST)
-    return [Relation(*row) for row in session.rows(BRIEFLY + sql, oid=oid)]
+    return session.rows_of(Relation, BRIEFLY + sql, oid=oid)

@@ -6,8 +6,6 @@ transaction-level, because a run is several transactions, its record included.
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 
-from typing import Any
-
 from seeder.errors import DatabaseFull, MatviewBusy
 from seeder.matviews.found import LOOK, Found, found_in, look_values
 from seeder.matviews.limits import LIMITS, SET_LIMITS, Limits
@@ -15,7 +13,7 @@ from seeder.matviews.locks import slots
 from seeder.matviews.locks.lock_key import key_of
 from seeder.postgres.application_names import IDLE_NAME, names_of, read_application_name
 from seeder.postgres.prepared import Prepared
-from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.postgres.session import OWN_LIMITS, Row, Session
 from seeder.sql.names import MatviewName
 
 #: The lock is tried in a statement of its own: the next one's snapshot is then taken with the lock held, so
@@ -79,7 +77,7 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
     return taken(row, session, matview, most)
 
 
-def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, Any]:
+def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, object]:
     """What the statements of `take` take."""
     return {
         "key": key_of(matview),
@@ -91,7 +89,7 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
     }
 
 
-def taken(row: Any, session: Session, matview: MatviewName, most: int) -> Found:
+def taken(row: Row, session: Session, matview: MatviewName, most: int) -> Found:
     """What a row of THERE says, raising as `take` does."""
     if not row.locked:
         raise busy(session, matview)

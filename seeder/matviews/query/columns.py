@@ -1,7 +1,5 @@
 """The columns of a query or a relation, and the directives that name columns which must be among them."""
 
-from typing import Any
-
 import psycopg2
 from psycopg2 import errorcodes
 
@@ -9,7 +7,7 @@ from seeder.errors import DirectiveUnfit, SeederError
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.probe import PROBE, probe
 from seeder.postgres.failures import judged
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.directives import Index
 from seeder.sql.expectations import Fresh, NotNull
 from seeder.sql.guard import SafeQuery
@@ -108,7 +106,7 @@ def refuse_unfit_to(session: Session, relation: str, policy: Policy, what: str =
         raise DirectiveUnfit(directive=str(directive), what=what, reason=told)
 
 
-def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Any]) -> str | None:
+def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Row]) -> str | None:
     """Why it doesn't fit these columns, by the first of its own that doesn't."""
     for name in directive.columns:
         column = columns.get(name)

@@ -11,7 +11,7 @@ is asked by a function in an index on a temporary table.
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict, cast
 
 import psycopg2
 
@@ -49,7 +49,11 @@ READ_ONLY = "set transaction read only;\n"
 EXPLAIN = "explain (format json) select * from pg_temp.seeder_probe"
 
 
-def plan_of_probe(session: Session, policy: Policy) -> dict[str, Any]:
+#: The fields of EXPLAIN's JSON that are read.
+Plan = TypedDict("Plan", {"Total Cost": float, "Plan Rows": int})
+
+
+def plan_of_probe(session: Session, policy: Policy) -> Plan:
     """How PostgreSQL would execute the probe's query (seeder.matviews.query.probe), asked inside its block.
 
     Without a role of the manifests' there is nothing to get out of: what the query calls has the connection's
@@ -59,7 +63,7 @@ def plan_of_probe(session: Session, policy: Policy) -> dict[str, Any]:
         (told,) = json.loads(str(ask(session, EXPLAIN)))
     else:
         ((told,),) = session.row(READ_ONLY + EXPLAIN)
-    return dict(told["Plan"])
+    return cast("Plan", told["Plan"])
 
 
 def ask(session: Session, question: str) -> str | None:

@@ -37,7 +37,7 @@ def estimate(session: Session, query: SafeQuery, policy: Policy) -> Estimate:
     """Raises ManifestError for a query that PostgreSQL can't plan, with its place in the manifest."""
     with probe(session, query, policy.as_manifest):
         plan = plan_of_probe(session, policy)
-    return Estimate(cost=float(plan["Total Cost"]), rows=int(plan["Plan Rows"]))
+    return Estimate(cost=plan["Total Cost"], rows=plan["Plan Rows"])
 
 
 def key_index(session: Session, oid: int) -> str | None:

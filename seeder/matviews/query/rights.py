@@ -8,7 +8,7 @@ from psycopg2 import errorcodes
 
 from seeder.errors import ManifestError, MayNotCreate, MayNotRefresh, QueryFailed
 from seeder.postgres.failures import with_report
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.names import MatviewName
 
 #: As the role: who owns or inherits from the owner may refresh; from 17 on who was granted MAINTAIN too
@@ -100,18 +100,17 @@ def with_reader(error: QueryFailed, reader: str) -> QueryFailed:
     return with_report(error, replace(error.report, reader=reader))
 
 
-def _problem(row: object, knows_maintain: bool) -> ManifestError | None:
-    it: dict[str, object] = row._asdict()  # type: ignore[attr-defined]
-    table_name = f"{it['schema']}.{it['name']}"
-    if it["there"]:
-        if it["owns"] or it["may_maintain"]:
+def _problem(row: Row, knows_maintain: bool) -> ManifestError | None:
+    table_name = f"{row.schema}.{row.name}"
+    if row.there:
+        if row.owns or row.may_maintain:
             return None
         maintain = ", or grant it MAINTAIN on the materialized view" if knows_maintain else ""
-        return MayNotRefresh(role=it["role"], table_name=table_name, owner=it["owner"], maintain=maintain)
-    if not it["schema_there"]:
-        reason = f"there is no schema {it['schema']}; create it, or correct table_name"
-    elif not (it["may_create"] and it["may_use"]):
-        reason = f"grant usage, create on schema {it['schema']} to {it['role']}"
+        return MayNotRefresh(role=row.role, table_name=table_name, owner=row.owner, maintain=maintain)
+    if not row.schema_there:
+        reason = f"there is no schema {row.schema}; create it, or correct table_name"
+    elif not (row.may_create and row.may_use):
+        reason = f"grant usage, create on schema {row.schema} to {row.role}"
     else:
         return None
-    return MayNotCreate(role=it["role"], table_name=table_name, reason=reason)
+    return MayNotCreate(role=row.role, table_name=table_name, reason=reason)

@@ -64,7 +64,7 @@ class Attributes:
 def read_attributes(session: Session, oid: int, target: MatviewName, back: str) -> Attributes:
     """Read in the transaction that is open; `back` is the statement that ends a SET ROLE there."""
     found = session.rows(ATTRIBUTES, oid=oid, target=target.quoted, back=back.strip("; \n"))
-    lines = (Line(*row[1:]) for row in found if row.place > 0)
+    lines = (Line(row.subject, row.needs, row.make, row.unmake) for row in found if row.place > 0)
     twins = [row for row in found if row.place == TWIN]
     return Attributes(
         {line.subject: line for line in lines},

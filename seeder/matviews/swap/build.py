@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
-from seeder.errors import SeederError
+from seeder.errors import Position, SeederError
 from seeder.matviews import measure
 from seeder.matviews.policy import Policy
 from seeder.matviews.relation import Matview, read_matview
@@ -77,7 +77,7 @@ def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Attribute
     """Yields where the portrait is put once there is one: what fails then is told in the old one's names."""
     text = _definition(old, query)
 
-    def locate(position: int) -> tuple[int, int] | None:
+    def locate(position: int) -> Position | None:
         return query.source_position(position - 1 - text.index(query.text)) if query else None
 
     model: list[Attributes] = []

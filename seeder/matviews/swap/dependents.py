@@ -9,12 +9,11 @@ https://www.postgresql.org/docs/current/catalog-pg-depend.html
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.relation import Matview
 from seeder.matviews.swap.copies import Pair
-from seeder.postgres.session import Session
+from seeder.postgres.session import Row, Session
 from seeder.sql.names import MatviewName
 
 #: Matviews that read it, at any depth, without a view between them; those that others read come first.
@@ -44,7 +43,7 @@ order by above.depth, c.oid
 VIEWS = """
 select c.oid, format('%%I.%%I', n.nspname, c.relname) as name, pg_get_userbyid(c.relowner) as owner,
        rtrim(pg_get_viewdef(c.oid), ';') as definition,
-       options.known, coalesce(options.unknown, '{}') as unknown
+       options.known as options, coalesce(options.unknown, '{}') as unknown
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 cross join lateral (
     -- All that people can set on a view in PostgreSQL 15 to 18 (reloptions.c).
@@ -168,7 +167,7 @@ def matviews(session: Session, oid: int) -> dict[int, MatviewName]:
 
 def views(session: Session, old: Sequence[Matview]) -> list[View]:
     """The views to be made again. Read where the search_path is pg_catalog: each name with its schema."""
-    return [View(*row) for row in session.rows(VIEWS, oids=[matview.oid for matview in old])]
+    return session.rows_of(View, VIEWS, oids=[matview.oid for matview in old])
 
 
 def refuse_hindrances(session: Session, exchanged: Sequence[Matview]) -> None:
@@ -195,7 +194,7 @@ def refuse_lost_columns(session: Session, pair: Pair) -> None:
         raise _in_the_way(pair.old, reason, found)
 
 
-def _lost(column: Any) -> str:
+def _lost(column: Row) -> str:
     """What becomes of the first column that doesn't stay."""
     if not column.is_there:
         return f"the column {column.name} is gone"

@@ -4,15 +4,13 @@ Where the manifest is still there its next run drops the copy (seeder.matviews.u
 the advisory lock's key of the matview it was built for, so nothing else need be known of that.
 """
 
-from typing import Any
-
 import structlog
 
 from seeder.errors import SeederError
 from seeder.matviews.locks import lock
 from seeder.matviews.swap.copies import discard
 from seeder.matviews.swap.copy_names import key_of_copy
-from seeder.postgres.session import OWN_LIMITS, Session
+from seeder.postgres.session import OWN_LIMITS, Row, Session
 from seeder.sql.names import MatviewName, quoted
 
 log = structlog.get_logger(__name__)
@@ -42,7 +40,7 @@ def discard_leftovers(session: Session) -> list[MatviewName]:
             session.run_text(OWN_LIMITS)
 
 
-def _discarded(session: Session, row: Any) -> MatviewName | None:
+def _discarded(session: Session, row: Row) -> MatviewName | None:
     name, key = MatviewName(row.schema, row.name), key_of_copy(row.name)
     if key is None or not lock.try_lock(session, key):
         return None

@@ -39,7 +39,7 @@ MOST_PER_PAGE = 1000
 # --- what a request may hold ------------------------------------------------------------------------------
 
 
-def _moment(value: Any) -> Any:
+def _moment(value: object) -> str:
     """Only text with date and time; a + that wasn't escaped has become a space on its way."""
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", value):
         raise ValueError("write a moment with its offset, such as 2026-11-24T02:00:00+00:00")
@@ -110,7 +110,7 @@ def digest(text: bytes) -> str:
     return blake2b(text, digest_size=12).hexdigest()
 
 
-def version_tag(request: Request, version: int, *parts: Any) -> str:
+def version_tag(request: Request, version: int, *parts: object) -> str:
     """A tag for what depends on the jobs in memory alone, at one version of theirs in this process."""
     here: Services = services(request)
     return f'W/"{here.live.feed.origin}-{version}-{digest(repr(parts).encode())}"'

@@ -1,7 +1,7 @@
 """How runs went: of one job, and of all."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import Field
@@ -81,7 +81,8 @@ async def job_history(
     tag = version_tag(request, 0, key, changed, snapshot.clock.last_tick)
     if matches(request, tag):
         return unchanged(tag)
-    if (known := snapshot.known(key)) is not None:
+    known = snapshot.known(key)
+    if isinstance(known, bytes):
         return answer(request, tag, lambda: known)
     wanted = RunFilter(
         table_name=table_name, standings=tuple(asked.status), since=asked.since, until=asked.until
@@ -127,14 +128,14 @@ async def history(request: Request, asked: Annotated[RunsAsked, Query()]) -> Res
     return tagged(request, json_bytes(body))
 
 
-def _id(found: list[Any]) -> int:
+def _id(found: list[int | float | str]) -> int:
     match found:
         case [int(number)] if 0 <= number <= LARGEST_ID:
             return number
     raise HTTPException(409, BAD)
 
 
-def _place(found: list[Any]) -> Place:
+def _place(found: list[int | float | str]) -> Place:
     match found:
         case [str(moment), int(number)] if 0 <= number <= LARGEST_ID:
             try:

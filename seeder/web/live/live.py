@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import psycopg2
 import structlog
@@ -101,9 +101,8 @@ class Live:
 
     async def once_per_version(self, what: Hashable, snapshot: Snapshot, make: Callable[[], Made]) -> Made:
         """What ``make`` returns, called in a thread, once per snapshot however many ask at a time."""
-        known: Made | None = snapshot.known(what)
-        if known is not None:
-            return known
+        if (known := snapshot.known(what)) is not None:
+            return cast("Made", known)
         async with self._locks.setdefault(what, asyncio.Lock()):
             return await run_in_threadpool(snapshot.kept, what, make)
 

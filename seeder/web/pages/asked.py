@@ -4,7 +4,7 @@ Everything a person chooses stands in the address, so a page can be reloaded, ke
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Query
@@ -27,7 +27,7 @@ class ListAsked(JobsAsked):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, values: Any) -> Any:
+    def _without_empty(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
         return {
@@ -41,7 +41,7 @@ class ListAsked(JobsAsked):
         return [one for one in (self.rows or "").split(",") if one not in ("", NO_ROWS)]
 
 
-def address(base: str, asked: ListAsked, **changes: Any) -> str:
+def address(base: str, asked: ListAsked, **changes: object) -> str:
     """The page at that path with what is asked for, apart from these changes. Defaults aren't written."""
     pairs = []
     for name, field in ListAsked.model_fields.items():

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, TypeVarTuple
 
 import psycopg2
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -17,6 +17,7 @@ from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
 from seeder.manifests import Manifest
 from seeder.matviews import policy_of
+from seeder.matviews.insight.lineage import Relation
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line
@@ -36,6 +37,7 @@ from seeder.web.services import Services, services
 from seeder.wording import shortened
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 router = APIRouter(include_in_schema=False)
 
@@ -96,7 +98,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         raise UnknownTable(table_name=table_name)
     one = found[0]
     manifest = await here.read(_manifest, here, one.job)
-    head: dict[str, Any] = {
+    head: dict[str, object] = {
         "one": one,
         "job": one.job,
         "others": found[1:],
@@ -117,8 +119,8 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         here.read(_runs, here, table_name, before),
     )
     foreseen = forecast if isinstance(forecast, Forecast) else None
-    definition = manifest and await run_in_threadpool(definition_of, manifest, foreseen)
-    values: dict[str, Any] = {
+    definition = await run_in_threadpool(definition_of, manifest, foreseen) if manifest else None
+    values: dict[str, object] = {
         **head,
         "reason": reason,
         "inspection": inspection,
@@ -223,7 +225,7 @@ async def _inspected(
     return Inspection(inspection) if isinstance(inspection, Unknown) else inspection, forecast
 
 
-async def _within(here: Services, ask: Callable[..., T], *arguments: Any) -> T | Unknown:
+async def _within(here: Services, ask: Callable[[*Arguments], T], *arguments: *Arguments) -> T | Unknown:
     """What ``ask`` returns, or Unknown if that takes long; it then goes on in its thread for nobody."""
     try:
         return await asyncio.wait_for(here.read(ask, *arguments), PART_SECONDS)
@@ -243,7 +245,7 @@ class Related:
     job: MonitoredJob | None
 
 
-def _related(snapshot: Snapshot, here: Services, listed: Sequence[Any]) -> list[Related]:
+def _related(snapshot: Snapshot, here: Services, listed: Sequence[Relation]) -> list[Related]:
     """Bare names are of the default schema, so a matview may bear either name in the record."""
     schema = here.equipment.settings.db_schema
     related = []

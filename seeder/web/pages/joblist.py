@@ -105,8 +105,7 @@ def _of(snapshot: Snapshot, identities: Sequence[str]) -> list[MonitoredJob]:
 
 def counts_of(snapshot: Snapshot, query: JobQuery) -> Counts:
     """Of the jobs that the query takes."""
-    found: Counts = snapshot.kept(("counts", query.unsorted), lambda: counted(snapshot.taken(query)))
-    return found
+    return snapshot.kept(("counts", query.unsorted), lambda: counted(snapshot.taken(query)))
 
 
 def _columns(base: str, asked: ListAsked) -> Iterator[Column]:

@@ -40,7 +40,9 @@ async def log_in(request: Request) -> Response:
             return too_many_tries(request, wait)
         here.tries.wrong(address)
         log.warning("a login with a wrong token", address=address)
-        return page(request, "login.html", status=403, next=back, failure=WRONG)
+        refused = page(request, "login.html", next=back, failure=WRONG)
+        refused.status_code = 403
+        return refused
     name = "".join(c for c in form.get("name", "") if c.isprintable()).strip() or "somebody with the token"
     answer = RedirectResponse(back, 303)
     answer.set_cookie(

@@ -140,7 +140,9 @@ def _listed(here: Services, asked: NightsAsked) -> NightList:
     return NightList(listed, ids[-1] if len(ids) >= STEPS else None)
 
 
-def _viewed(here: Services, seeding_id: str, usual: dict[str, int | None], now: datetime) -> NightView | None:
+def _viewed(
+    here: Services, seeding_id: str, usual: dict[str, float | None], now: datetime
+) -> NightView | None:
     runs = here.nights.runs(seeding_id)
     found = night_of(runs, usual, max(now, datetime.now(UTC)))
     if found is None:

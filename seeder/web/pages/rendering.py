@@ -1,7 +1,7 @@
 """A template with what every page needs."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,22 +15,22 @@ from seeder.web.templating import environment
 PIECES = ("rows", "piece")
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, template: str, **values: object) -> HTMLResponse:
     """The template as a page for whoever asks; beside ``values`` it knows ``viewer``, ``can_log_in``, ``now``
     and ``here``, the page's own address with its query."""
-    return HTMLResponse(rendered(request, template, **values), status)
+    return HTMLResponse(rendered(request, template, values))
 
 
-def piece(request: Request, template: str, **values: Any) -> HTMLResponse:
+def piece(request: Request, template: str, **values: object) -> HTMLResponse:
     """The part of a page that changes, and who looks: a login may have ended, and its buttons go with it."""
     asked = request.query_params.multi_items()
     query = urlencode([(name, value) for name, value in asked if name not in PIECES])
     here = request.url.path + (f"?{query}" if query else "")
-    parts = (rendered(request, name, here=here, **values) for name in (template, "who.html"))
+    parts = (rendered(request, name, values, here) for name in (template, "who.html"))
     return HTMLResponse("".join(parts))
 
 
-def rendered(request: Request, template: str, here: str | None = None, **values: Any) -> str:
+def rendered(request: Request, template: str, values: Mapping[str, object], here: str | None = None) -> str:
     """The template's text."""
     query = request.url.query
     own = request.url.path + (f"?{query}" if query else "")

@@ -14,7 +14,6 @@ a reverse proxy passes on, which comes from who knows where.
 import hmac
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -183,7 +182,7 @@ def too_many_tries(request: Request, seconds: int) -> Response:
 
 
 def _is_open(request: Request) -> bool:
-    path: Any = request.scope["path"]
+    path: str = request.scope["path"]
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
