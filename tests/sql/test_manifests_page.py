@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seeder.errors import DirectiveRefused, NameRefused, QueryRefused
+from seeder.sql.directives import _NAMES as DIRECTIVES
 from seeder.sql.directives import MODES, read, read_expectations
 from seeder.sql.expectations import COMPARISONS
 from seeder.sql.guard import check
@@ -15,8 +16,12 @@ from seeder.sql.words import UNITS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text()
 PARTS = re.split(r"\n## (?:The query|Directives|When the SQL changes)\n", PAGE)
-NAMES, QUERIES, DIRECTIVES, _ = (re.findall(r"^\| `(.+)` \| (.+) \|$", part, re.M) for part in PARTS)
-SAID, BAD_DIRECTIVES, CHECKS = DIRECTIVES[:7], DIRECTIVES[7:12], DIRECTIVES[12:]
+ROW = re.compile(r"^\| `(.+)` \| (.+) \|$", re.M)
+NAMES, QUERIES, _, _ = (ROW.findall(part) for part in PARTS)
+#: Of the directives there are three tables: what can be said, what is refused, and the checks.
+SAID, BAD_DIRECTIVES, CHECKS = (
+    ROW.findall(table) for table in re.findall(r"(?:^\| `.+` \| .+ \|\n)+", PARTS[2], re.M)
+)
 EXAMPLES = re.findall(r"^```sql\n(.+?)^```$", PAGE, re.M | re.S)
 VALUES = {"agency_id": 7, "agency_slug": "ua", "manifest_id": 12}
 
@@ -73,7 +78,8 @@ def test_the_grammar_has_every_word() -> None:
 
 def test_the_page_has_examples_of_each() -> None:
     assert (len(EXAMPLES), len(NAMES), len(QUERIES)) == (4, 9, 11)
-    assert (len(SAID), len(BAD_DIRECTIVES), len(CHECKS)) == (7, 5, 4)
+    assert {text.partition("=")[0] for text, _ in SAID} == set(DIRECTIVES)
+    assert (len(BAD_DIRECTIVES), len(CHECKS)) == (5, 4)
     rendered = render_table_name("sales_{agency_slug}", agency_slug="North-2", agency_id=1, manifest_id=1)
     assert rendered == "sales_north_2"
     assert f"`{rendered}`" in PAGE
