@@ -31,10 +31,11 @@ POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 #: Of the slow files those that take half a minute and more, the longest first: begun at the end, one of them
 #: would leave the other processes without work.
 LONGEST = [
-    "test_every_page", "test_benchmarks", "test_used_up_connections", "test_silent_redis",
-    "test_secrets", "test_shutdown", "test_up", "test_redis_restarts", "test_postgres_restarts",
-    "test_monitoring", "test_waiting", "test_compose_file", "test_refused_connections", "test_databases",
-    "test_job_and_night", "test_full_redis", "test_ticks", "test_killed_workers", "test_without_beat",
+    "test_every_page", "test_used_up_connections", "test_benchmarks", "test_up", "test_silent_redis",
+    "test_monitoring", "test_redis_states", "test_makefile", "test_shutdown", "test_compose_file",
+    "test_without_beat", "test_databases", "test_job_and_night", "test_redis_restarts", "test_full_redis",
+    "test_postgres_restarts", "test_waiting", "test_refused_connections", "test_killed_workers", "test_ticks",
+    "test_secrets",
 ]  # fmt: skip
 
 
