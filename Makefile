@@ -93,6 +93,10 @@ bench: env ## Measure throughput against a bare psycopg2 loop
 chaos: env ## Break everything around seeder for some MINUTES (3), then see whether all is right
 	@PYTHONPATH=tests .venv/bin/python -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: soak
+soak: env ## Try 500 random histories on each PostgreSQL to fool what calls a report unchanged
+	@SEEDER_TEST_HISTORIES=500 .venv/bin/python -m pytest -q tests/matviews/freshness/test_histories.py $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: env ## Check format, style and types
 	@.venv/bin/ruff format --check .
