@@ -11,6 +11,7 @@ from seeder.errors import ManifestError, Position, QueryFailed, SeederError
 from seeder.history import Job
 from seeder.manifests import Manifest, owned
 from seeder.matviews import Action, Decision, Method, Policy, decide, glance, verify_feasible
+from seeder.matviews.freshness.unchanged import foreseen
 from seeder.matviews.query.estimate import definition_diff, estimate, key_index
 from seeder.matviews.query.rights import Rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
@@ -20,6 +21,7 @@ from seeder.seedings.planning import Selection, select
 from seeder.wording import lasted
 
 ERROR = "error"
+UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Forecast:
     report_name: str
     agency_slug: str
     database_id: int | None
-    #: "create", "refresh plain", "refresh concurrently", "refresh swap", "rebuild", "error"; "shared" where
+    #: "create", "refresh plain", "refresh concurrently", "refresh swap", "rebuild", "unchanged" where nothing
+    #: need be done, "error"; "shared" where
     #: another's run does it.
     action: str
     #: Why it would be that, in a sentence.
@@ -131,6 +134,13 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         return replace(_error(manifest, told), diff=_diff(session, manifest, oid, policy))
     index = key_index(session, found.oid) if decision.method is Method.CONCURRENTLY and found.oid else None
     action, why = _words(decision, index, populated=bool(found.populated))
+    if policy.skip_unchanged and decision.action is Action.REFRESH and found.oid and not decision.why:
+        try:
+            skipped = foreseen(session, found.oid, manifest, policy)
+        except psycopg2.Error as error:
+            return _of(manifest, ERROR, str(in_place(judged(error), where)))
+        action = UNCHANGED if skipped.unchanged else action
+        why = str(skipped) if skipped.unchanged else f"{skipped} {why or ''}".rstrip()
     return _of(
         manifest,
         action,

@@ -362,3 +362,29 @@ def test_what_is_denied_is_foretold_in_the_runs_own_words(made: Platform, ddl: s
         assert ANALYST in found.why
     finally:
         made.sql(f"drop owned by {ANALYST} cascade; drop role {ANALYST}")
+
+
+def test_what_is_unchanged_is_foretold_or_why_it_is_not(made: Platform) -> None:
+    made.sql("select pg_stat_force_next_flush()")
+    first = only(made, skip_unchanged=True)
+    assert first.action == "refresh plain"
+    assert first.why.startswith("Not unchanged: no run has noted yet what its sources were like. ")
+
+    run(made, skip_unchanged=True)
+    told = only(made, skip_unchanged=True)
+    assert (told.action, told.why.startswith("Unchanged since ")) == ("unchanged", True)
+    assert run(made, skip_unchanged=True) == "unchanged"
+
+    made.sql("insert into sale values (1001, 7, 1), (1002, 7, 1), (1003, 7, 1)")
+    made.sql("select pg_stat_force_next_flush()")
+    assert only(made, skip_unchanged=True).why.startswith("Not unchanged: sale was written to: 3 rows.")
+    assert "unchanged" not in only(made).why.lower()
+
+
+def test_what_keeps_a_report_from_being_skipped_is_named(world: Platform) -> None:
+    world.custom(2, table_name="today", query="-- seeder: unchanged=skip\nselect now() as at from sale")
+    run(world, 2)
+
+    (told,) = foresee(world, Selection(table_name="today"))
+
+    assert told.why.startswith("Not unchanged: calls now(). ")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from seeder.manifests import Manifest
 from seeder.matviews import stamp
+from seeder.matviews.freshness.analysis import hindrances
 from seeder.matviews.freshness.evidence import Evidence, changes
 from seeder.matviews.freshness.reading import Sight, look, look_at_all
 from seeder.matviews.freshness.sessions import Others, others
@@ -90,6 +91,17 @@ def decision_of_run(session: Session, manifest: Manifest, policy: Policy, sight:
         return first
     about = others(session)
     return decision(manifest, policy, look(session, sight.oid, policy.limits.search_path), about)
+
+
+def foreseen(session: Session, oid: int, manifest: Manifest, policy: Policy) -> Decision:
+    """The same without a run, for people: with what keeps its evidence from being taken at all."""
+    sight = look(session, oid, policy.limits.search_path)
+    if sight is None:
+        return _must(Why(Kind.NOT_THERE))
+    told = decision_of_run(session, manifest, policy, sight)
+    if told.why != (Why(Kind.NO_EVIDENCE),):
+        return told
+    return _must(*(hindrances(session, oid) or told.why))
 
 
 def decision(manifest: Manifest, policy: Policy, sight: Sight | None, about: Others) -> Decision:
