@@ -38,8 +38,6 @@ class Stamp:
     evidence: Evidence | None = None
     #: Of which definitions it is known that nothing can be proved (seeder.matviews.freshness.taking).
     unprovable: str | None = None
-    #: The `source` for which an audit found other rows than the query has; it isn't trusted any more.
-    distrusted: str | None = None
 
 
 def read(comment: str | None) -> Stamp | None:

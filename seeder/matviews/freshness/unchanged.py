@@ -115,8 +115,6 @@ def decision(manifest: Manifest, policy: Policy, sight: Sight | None, about: Oth
         return _must(Why(Kind.SQL))
     if not sight.owned:
         return _must(Why(Kind.NOT_OWNER, sight.owner))
-    if there.distrusted == there.source:
-        return _must(Why(Kind.DISTRUSTED))
     if reasons := sight.hindrances:
         return _must(*reasons)
     return _by_evidence(there, policy, sight, about)

@@ -25,7 +25,6 @@ class Kind(StrEnum):
 
     NOT_THERE = "not_there"
     SQL = "sql"
-    DISTRUSTED = "distrusted"
     NO_EVIDENCE = "no_evidence"
     TOUCHED = "touched"
     EPOCH = "epoch"
@@ -58,7 +57,6 @@ WORDS = {
     Kind.NOT_OWNER: "its materialized view belongs to {what}, so nothing can be noted on it",
     Kind.NOT_THERE: "its materialized view is not there, or holds no rows yet",
     Kind.SQL: "its SQL has changed, or what its names mean",
-    Kind.DISTRUSTED: "an audit found other rows than its query has",
     Kind.NO_EVIDENCE: "no run has noted yet what its sources were like",
     Kind.TOUCHED: "somebody has refreshed or altered its materialized view since",
     Kind.EPOCH: "the server, or its statistics, began anew since",

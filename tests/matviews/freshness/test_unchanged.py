@@ -10,6 +10,7 @@ from support.stillness import Reports
 
 from seeder.errors import Rejected
 from seeder.matviews import measure, upkeep
+from seeder.matviews.freshness.audit import difference
 from seeder.matviews.freshness.why import Kind, Why
 
 WHOLE = """
@@ -320,3 +321,20 @@ def test_unchanged_and_no_longer_fresh_is_an_error(reports: Reports) -> None:
 
     with pytest.raises(Rejected, match="old data kept: wanted fresh"):
         reports.refresh()
+
+
+def test_what_no_counter_shows_a_comparison_finds(reports: Reports) -> None:
+    manifest = reports.report()
+    with connection(reports.bench) as person:
+        person.execute("set track_counts = off; insert into sale values (101, 7, 1)")
+        person.execute("delete from sale where id < 3")
+        person.execute("commit")
+
+    assert reports.decision().unchanged
+    with reports.bench.platform.databases.session() as session:
+        found = difference(session, manifest, reports.policy())
+    assert (found.missing, found.extra) == (1, 2)
+    reports.write("update sale set id = id")
+    reports.refresh()
+    with reports.bench.platform.databases.session() as session:
+        assert not difference(session, manifest, reports.policy())
