@@ -1,13 +1,13 @@
 """One engine per database, made at first use, safe over forks and threads; SQLAlchemy pools connections."""
 
 import os
-import re
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import psycopg2
+from psycopg2 import errorcodes
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -20,6 +20,7 @@ from seeder.postgres.application_names import IDLE_NAME
 from seeder.postgres.circuit_breaker import CircuitBreaker
 from seeder.postgres.encoding import CLIENT_ENCODING
 from seeder.postgres.failures import one_line
+from seeder.postgres.refusals import refusal
 from seeder.postgres.session import LOCK_TIMEOUT, OWN_LIMITS, Session
 
 #: A host that vanishes without closing its connections is noticed after idle + interval * count = 60 s.
@@ -43,11 +44,6 @@ set search_path = pg_catalog, pg_temp;
 """
     + OWN_LIMITS
 )
-
-#: How PostgreSQL turns one connection too many away, of all, of a role's or of a database's, where its words
-#: aren't translated: libpq keeps no SQLSTATE (53300) of a connection that is refused before it has begun, and
-#: the server hasn't read the options by then that would name another language. Only the advice depends on it.
-USED_UP = re.compile("too many clients|too many connections|remaining connection slots are reserved")
 
 #: What a statement may take in the present block, in seconds; see `Databases.limited_to`.
 _STATEMENT_SECONDS: ContextVar[float | None] = ContextVar("statement_seconds", default=None)
@@ -177,9 +173,14 @@ class Databases:
                 reason=reason,
                 advice="Its connections are used up: pg_stat_activity tells by whom, docs/deployment.md how "
                 "many seeder needs."
-                if USED_UP.search(reason)
+                if self._refusal(database_id) == errorcodes.TOO_MANY_CONNECTIONS
                 else f"Check that it is running and that {setting} is right.",
             ) from None
+
+    def _refusal(self, database_id: int | None) -> str | None:
+        """The SQLSTATE with which the server refuses connections; None where it isn't known."""
+        _, arguments = self.engine(database_id).dialect.create_connect_args(self._urls[database_id])
+        return refusal(arguments, CONNECT_TIMEOUT_SECONDS)
 
     def scrubbed(self, text: str) -> str:
         """The text without any of the databases' passwords, as they are or as a URL writes them."""

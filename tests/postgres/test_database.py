@@ -1,23 +1,30 @@
 """Connections: what a session's verbs do, and that a broken connection costs no more than it must."""
 
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
-from support.homes import ask_postgres, gone
+from support.homes import FAST, ask_postgres, gone, new_home, serving
 
 from seeder.config.urls import driver_url
 from seeder.errors import DatabaseUnreachable
 from seeder.postgres import databases as connecting
 from seeder.postgres.application_names import IDLE_NAME
 from seeder.postgres.databases import CLIENT_CHECK, KEEPALIVES, Databases
+from seeder.postgres.refusals import refusal
 from seeder.postgres.session import Session
+
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+GERMAN_WORDS = Path("/usr/share/locale/de/LC_MESSAGES/postgres-15.mo")
 
 NOWHERE = "postgresql://user@127.0.0.1:1/name"
 
@@ -274,6 +281,57 @@ def test_verifying_tells_connections_that_are_used_up_from_a_server_that_is_down
             Databases(crowd).verify()
     finally:
         ask_postgres(any_database_url, undo.format(name=url.database))
+
+
+@pytest.fixture(scope="module")
+def german_server() -> Iterator[str]:
+    """A server that answers in German, where PostgreSQL's translations are installed. gettext takes the
+    language from LANGUAGE in any locale but C."""
+    if not POSTGRES_15.is_dir() or not GERMAN_WORDS.exists():
+        pytest.skip(f"PostgreSQL 15 is not installed with its translations ({POSTGRES_15}, {GERMAN_WORDS})")
+    with pytest.MonkeyPatch.context() as patch, new_home() as home:
+        patch.setenv("LANGUAGE", "de")
+        settings = FAST | {"lc_messages": "C.UTF-8", "superuser_reserved_connections": "1"}
+        with serving(
+            home, with_redis=False, postgres_binaries=POSTGRES_15, postgres_settings=settings
+        ) as servers:
+            assert servers.database_url is not None
+            yield servers.database_url
+
+
+GERMAN = {
+    "no room": (
+        "login connection limit 0",
+        "crowd",
+        "zu viele Verbindungen",
+        "Its connections are used up: ",
+    ),
+    "another password": ("login", "wrong", "Passwort", "Check that it is running"),
+}
+
+
+@pytest.mark.parametrize(("options", "password", "words", "advice"), GERMAN.values(), ids=GERMAN)
+def test_the_advice_does_not_depend_on_the_servers_language(
+    german_server: str, options: str, password: str, words: str, advice: str
+) -> None:
+    ask_postgres(german_server, f"create role crowd password 'crowd' {options}")
+    try:
+        crowd = make_url(german_server).set(username="crowd", password=password)
+        with pytest.raises(DatabaseUnreachable, match=rf"{words}.*{advice}"):
+            Databases(crowd.render_as_string(hide_password=False)).verify()
+    finally:
+        ask_postgres(german_server, "drop role crowd")
+
+
+def test_the_sqlstate_of_a_refusal_is_none_where_there_is_none(
+    databases: Databases, postgres_url: str
+) -> None:
+    assert refusal({"dsn": "host=127.0.0.1 port=1"}, 1) is None
+    assert refusal({"dsn": postgres_url.replace("+psycopg2", "")}, 5) is None
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        assert refusal({"host": "127.0.0.1", "port": silent.getsockname()[1]}, 0.2) is None
+        assert time.monotonic() - began < 5
 
 
 def test_verifying_says_nothing_of_a_database_that_answers(databases: Databases) -> None:
