@@ -18,12 +18,13 @@ from rich.table import Table
 
 from benchmarks.arena import Arena, connect
 from benchmarks.measuring import Say
-from seeder.config.settings import RefreshMode, Settings
+from seeder.config.settings import Settings
 from seeder.manifests import Manifest
 from seeder.matviews import bring_up_to_date, policy_of
 from seeder.matviews.locks import lock
 from seeder.models import ReportType
 from seeder.postgres.databases import Databases
+from seeder.sql.directives import RefreshMode
 
 ROWS = 1_000_000
 REPETITIONS = 5

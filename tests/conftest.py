@@ -9,21 +9,27 @@ import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
-from hypothesis import settings
 from support.contract import Platform, platform_on
 from support.emptied import fresh_broker, fresh_database
 from support.fast import is_fast, no_process
 from support.homes import new_home, serving
 
 from seeder import logs
+from seeder.config.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from seeder.equipment import Equipment
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("seeder", deadline=None)
-settings.register_profile("fast", settings.get_profile("seeder"), max_examples=10)
-settings.load_profile("seeder")
+hypothesis.settings.register_profile("seeder", deadline=None)
+hypothesis.settings.register_profile("fast", hypothesis.settings.get_profile("seeder"), max_examples=10)
+hypothesis.settings.load_profile("seeder")
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -181,3 +187,31 @@ def _postgres_url(variable: str, binaries: Path | None) -> Iterator[str]:
     with new_home() as home, serving(home, with_redis=False, postgres_binaries=binaries) as servers:
         assert servers.database_url is not None
         yield servers.database_url
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Those of `app` and `equipment`; a file of tests that wants others has a fixture of this name."""
+    return Settings()
+
+
+@pytest.fixture
+def app(settings: Settings, broker_url: str) -> "Iterator[Celery]":
+    # Loads Celery, which most tests need not wait for.
+    from celery import Celery
+
+    from seeder.app import celery_settings
+
+    app = Celery("seeder", set_as_current=False)
+    app.conf.update(celery_settings(settings, broker_url))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def equipment(settings: Settings, platform: Platform) -> "Iterator[Equipment]":
+    from seeder.equipment import Equipment
+
+    equipment = Equipment(settings, platform.url)
+    yield equipment
+    equipment.databases.dispose()

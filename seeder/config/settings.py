@@ -39,16 +39,7 @@ from seeder.config.types import (
 )
 from seeder.config.urls import masked, masked_broker
 from seeder.errors import BadSetting
-
-
-class RefreshMode(StrEnum):
-    """How a matview that exists is refreshed; see docs/matviews.md."""
-
-    AUTO = "auto"
-    PLAIN = "plain"
-    CONCURRENTLY = "concurrently"
-    SWAP = "swap"
-    AUTO_SWAP = "auto-swap"
+from seeder.sql.directives import RefreshMode
 
 
 class OnQueryChange(StrEnum):

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from seeder.config.settings import OnQueryChange, RefreshMode, Settings
+from seeder.config.settings import OnQueryChange, Settings
 from seeder.errors import RoleRefused
 from seeder.matviews.limits import Limits
-from seeder.sql.directives import Directives, Index, read_expectations
+from seeder.sql.directives import Directives, Index, RefreshMode, read_expectations
 from seeder.sql.expectations import Expectation, as_duration, combined
 from seeder.sql.names import quoted
 
@@ -40,7 +40,7 @@ class Policy:
             raise RoleRefused(role=said.role)
         return replace(
             self,
-            mode=RefreshMode(said.mode) if said.mode else self.mode,
+            mode=said.mode or self.mode,
             role=said.role or self.role,
             limits=self.limits
             if said.timeout is None

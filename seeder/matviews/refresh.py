@@ -9,7 +9,6 @@ from enum import StrEnum
 import psycopg2
 from psycopg2 import errorcodes
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, Rejected, SeederError
 from seeder.matviews import measure, stamp
 from seeder.matviews.found import Found
@@ -20,8 +19,13 @@ from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged, one_line
+<<<<<<< HEAD
 from seeder.postgres.session import OWN_PATH, Row, Session
 from seeder.sql.directives import Index
+=======
+from seeder.postgres.session import OWN_PATH, Session
+from seeder.sql.directives import Index, RefreshMode
+>>>>>>> 4e38bb3 (Say once what was said twice: modes, matviews on top, and what the tests are set up with)
 from seeder.sql.names import MatviewName, quoted
 
 PLAIN = "refresh materialized view {matview};\n"

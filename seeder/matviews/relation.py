@@ -22,6 +22,36 @@ where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)
 """
 
 
+#: Matviews that read it, at any depth, without a view between them; those that others read come first.
+MATVIEWS_ABOVE = """
+with recursive reached (oid, depth) as (
+    select cast(%(oid)s as oid), 0
+  union all
+    select above.oid, depth + 1
+    from reached
+    cross join lateral (
+        select distinct c.oid
+        from pg_depend d
+        join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+        join pg_class c on c.oid = r.ev_class
+        where d.refclassid = 'pg_class'::regclass and d.refobjid = reached.oid
+          and c.relkind = 'm' and starts_with(c.relname, %(prefix)s) and c.oid <> reached.oid
+    ) as above
+)
+select c.oid, n.nspname as schema, c.relname as name
+from (select oid, max(depth) as depth from reached where depth > 0 group by oid) as above
+join pg_class c using (oid)
+join pg_namespace n on n.oid = c.relnamespace
+order by above.depth, c.oid
+"""
+
+NAME = """
+select n.nspname as schema, c.relname as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'm' and c.oid = cast(%(oid)s as oid)
+"""
+
+
 @dataclass(frozen=True)
 class Matview:
     """A matview as the catalogue has it."""
@@ -51,3 +81,18 @@ def read_matview(session: Session, oid: int) -> Matview | None:
         row.definition,
         tuple(row.columns),
     )
+
+
+def name_of_matview(session: Session, oid: int) -> MatviewName | None:
+    """Waits for no lock."""
+    row = session.row(NAME, oid=oid)
+    return row and MatviewName(row.schema, row.name)
+
+
+def matviews_above(session: Session, oid: int, prefix: str = "") -> dict[int, MatviewName]:
+    """The matviews that read it, at any depth, by oid; those that others read come first.
+
+    Only those that a chain of matviews leads to whose names begin with the prefix. Waits for no lock.
+    """
+    found = session.rows(MATVIEWS_ABOVE, oid=oid, prefix=prefix)
+    return {row.oid: MatviewName(row.schema, row.name) for row in found}

@@ -11,6 +11,7 @@ number with letters behind it.
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from functools import lru_cache
 
 from seeder.errors import NameRefused, PlaceholderRefused
@@ -29,9 +30,6 @@ from seeder.sql.names import folded, matview_name, render_table_name
 from seeder.sql.tokens import COMMENTS, position, scan_with_comments
 from seeder.sql.words import Words, shortened
 
-#: The settings' RefreshMode holds the same; a test compares them.
-MODES = ("auto", "plain", "concurrently", "swap", "auto-swap")
-
 #: PostgreSQL keeps its time limits as milliseconds in an int.
 LONGEST_TIMEOUT = timedelta(days=24)
 
@@ -47,6 +45,16 @@ _WITHOUT_COLON = re.compile(
 )
 #: Longer texts are read each time, so that memory stays small.
 _REMEMBERED = 16 * 1024
+
+
+class RefreshMode(StrEnum):
+    """How a matview that exists is refreshed; see docs/matviews.md."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    CONCURRENTLY = "concurrently"
+    SWAP = "swap"
+    AUTO_SWAP = "auto-swap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Directives:
     """What a manifest asks for; for the rest the settings apply."""
 
     indexes: tuple[Index, ...] = ()
-    mode: str | None = None
+    mode: RefreshMode | None = None
     timeout: timedelta | None = None
     role: str | None = None
     expect: tuple[Expectation, ...] = ()
@@ -162,7 +170,7 @@ class _Found:
 
     def __init__(self) -> None:
         self.indexes: list[Index] = []
-        self.mode: str | None = None
+        self.mode: RefreshMode | None = None
         self.timeout: timedelta | None = None
         self.role: str | None = None
         self.expect: list[Expectation] = []
@@ -233,14 +241,14 @@ class _Reader(Words):
             if self.sign(",", ")") == ")":
                 return tables
 
-    def _mode(self) -> str:
+    def _mode(self) -> RefreshMode:
         start = self.word.start
         mode = folded(self.take("name", "a mode").text)
         if self.passed("-"):
             mode += "-" + folded(self.take("name", "the rest of the mode").text)
-        if mode not in MODES:
-            self.refuse(f"there is no mode {shortened(mode)}; there are {', '.join(MODES)}", start)
-        return mode
+        if mode not in list(RefreshMode):
+            self.refuse(f"there is no mode {shortened(mode)}; there are {', '.join(RefreshMode)}", start)
+        return RefreshMode(mode)
 
     def _unchanged(self) -> bool:
         start = self.word.start

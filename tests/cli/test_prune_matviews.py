@@ -4,7 +4,7 @@ import json
 
 import pytest
 from support.contract import Platform
-from support.frozen_reports import recorded, stamped
+from support.frozen_reports import frozen_and_others, recorded
 from test_commands import command
 
 __all__ = ["command"]
@@ -12,14 +12,7 @@ __all__ = ["command"]
 
 @pytest.fixture
 def frozen(platform: Platform) -> None:
-    platform.custom(1, table_name="alive")
-    platform.custom(4, table_name="resting", enabled=False)
-    stamped(platform, "reporting.resting", "custom-4")
-    stamped(platform, "reporting.sales", "custom-2")
-    stamped(platform, "reporting.visits", "canned-3")
-    platform.sql("create view public.on_top as select one from reporting.visits")
-    recorded(platform, "sales", "custom-2")
-    recorded(platform, "visits", "canned-3")
+    frozen_and_others(platform)
     recorded(platform, "left", "custom-5")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from support.contract import Platform, as_it_is
 
-from seeder.config.settings import OnQueryChange, RefreshMode, Settings
+from seeder.config.settings import OnQueryChange, Settings
 from seeder.diagnosis.forecast import Forecast, forecast
 from seeder.errors import SeederError
 from seeder.history import Figures, NewRun
@@ -15,6 +15,7 @@ from seeder.matviews.swap.copy_names import copy_of
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import LOCK_TIMEOUT
 from seeder.seedings.planning import Selection, new_run
+from seeder.sql.directives import RefreshMode
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ from celery import Celery
 from sqlalchemy.engine import make_url
 from support.contract import ON_EACH_VERSION, Platform, new_run
 
-from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
 from seeder.broker.queues import REFRESH_QUEUE
-from seeder.config.settings import Settings, load_settings
+from seeder.config.settings import load_settings
 from seeder.equipment import Equipment
 from seeder.errors import RecordHeld
 from seeder.history import Run, inserting
@@ -45,21 +44,6 @@ ROWS = {
 }
 #: Those without which the report's own run can't begin.
 OF_THE_RECORD = ("status", "history")
-
-
-@pytest.fixture
-def app(broker_url: str) -> Iterator[Celery]:
-    app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(Settings(), broker_url))
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def equipment(platform: Platform) -> Iterator[Equipment]:
-    equipment = Equipment(Settings(), platform.url)
-    yield equipment
-    equipment.databases.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What repeats in the background has one shape: a batch, a limit on its statements, one line of the log."""
 
-from collections.abc import Iterator
-
 import psycopg2
 import pytest
 from structlog.testing import capture_logs
@@ -70,10 +68,8 @@ def test_each_time_is_one_line_and_louder_where_something_was_done(
 
 
 @pytest.fixture
-def equipment(platform: Platform) -> Iterator[Equipment]:
-    equipment = Equipment(Settings(history_days=9), platform.url)
-    yield equipment
-    equipment.databases.dispose()
+def settings() -> Settings:
+    return Settings(history_days=9)
 
 
 def old_runs(platform: Platform, count: int) -> None:

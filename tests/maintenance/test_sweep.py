@@ -1,12 +1,9 @@
 """The sweep with its consequences: what it settles is on its way again."""
 
-from collections.abc import Iterator
-
 import pytest
 from celery import Celery
 from support.contract import Platform, new_run
 
-from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
 from seeder.broker.queues import REFRESH_QUEUE
 from seeder.config.settings import Settings
@@ -17,20 +14,9 @@ RUN = "n1.custom-1"
 
 
 @pytest.fixture
-def app(broker_url: str) -> Iterator[Celery]:
-    app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(Settings(), broker_url))
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def equipment(platform: Platform) -> Iterator[Equipment]:
+def settings() -> Settings:
     """With a database 8 that is down."""
-    down = Settings(databases={8: "postgresql://nobody@127.0.0.1:1/nothing"})
-    equipment = Equipment(down, platform.url)
-    yield equipment
-    equipment.databases.dispose()
+    return Settings(databases={8: "postgresql://nobody@127.0.0.1:1/nothing"})
 
 
 def test_a_dead_run_of_a_manifest_that_is_switched_off_does_not_wait_for_a_database_that_is_down(

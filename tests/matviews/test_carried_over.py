@@ -8,12 +8,12 @@ import structlog
 from support.furniture import dump, furnished, roles
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import CopyUnlike, KeyNotUnique, PartUnfit, QueryFailed
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import exchange
 from seeder.matviews.swap.carry_over import say_left_alone
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
+from seeder.sql.directives import RefreshMode
 
 #: One column more, and other rows.
 REBUILT = "select id, agency_id, amount, note, 'more' as more from sale where id > 10"

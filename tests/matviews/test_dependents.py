@@ -4,11 +4,11 @@ import pytest
 from support.furniture import dump
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import DependentsInTheWay, MatviewBusy, MatviewChanged, QueryFailed
 from seeder.matviews.locks import lock
 from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.upkeep import Outcome, bring_up_to_date
+from seeder.sql.directives import RefreshMode
 from seeder.sql.names import MatviewName
 
 TOTALS = MatviewName("reporting", "totals")

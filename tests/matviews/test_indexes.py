@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import DirectiveUnfit, KeyNotUnique, QueryFailed
 from seeder.manifests import Manifest
 from seeder.matviews.indexes import Existing, index_changes, name_of
 from seeder.matviews.query import columns
 from seeder.matviews.upkeep import Outcome
-from seeder.sql.directives import Index
+from seeder.sql.directives import Index, RefreshMode
 from seeder.sql.names import MatviewName
 
 INDEXES = """

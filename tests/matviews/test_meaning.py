@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from support.workbench import Bench
 
-from seeder.config.settings import OnQueryChange, RefreshMode
+from seeder.config.settings import OnQueryChange
 from seeder.errors import MayNotRefresh, QueryChanged, QueryFailed, ReadsItself
 from seeder.manifests import Manifest
 from seeder.matviews.decision import KEPT
 from seeder.matviews.query import meaning
 from seeder.matviews.query.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import Outcome
+from seeder.sql.directives import RefreshMode
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import DependentsInTheWay, DirectiveUnfit, PartUnfit
 from seeder.matviews.upkeep import Outcome
+from seeder.sql.directives import RefreshMode
 
 QUERY = "select from sale"
 

@@ -8,12 +8,11 @@ from datetime import timedelta
 import pytest
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.errors import KeyNotUnique, ManifestError, QueryFailed, Rejected, RoleRefused, SharedTableConflict
 from seeder.manifests import Manifest, owned
 from seeder.matviews.limits import limited
 from seeder.matviews.upkeep import bring_up_to_date
-from seeder.sql.directives import Directives, read_expectations
+from seeder.sql.directives import Directives, RefreshMode, read_expectations
 
 SLOW = "select count(*) as n from generate_series(1, 100000000)"
 MANY = "insert into sale select n, 7, n from generate_series(101, 9999) as n"

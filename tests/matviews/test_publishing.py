@@ -14,13 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.workbench import Bench
 
-from seeder.config.settings import OnQueryChange, RefreshMode
+from seeder.config.settings import OnQueryChange
 from seeder.errors import DirectiveUnfit, QueryFailed, Rejected
 from seeder.manifests import Manifest
 from seeder.matviews import checks
 from seeder.matviews.checks import percentage
 from seeder.matviews.upkeep import Outcome
-from seeder.sql.directives import read_expectations
+from seeder.sql.directives import RefreshMode, read_expectations
 
 QUERY = "select id, agency_id, amount, current_date - id as sold_on from sale"
 

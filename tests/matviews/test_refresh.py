@@ -3,13 +3,14 @@
 import pytest
 from support.workbench import Bench
 
-from seeder.config.settings import OnQueryChange, RefreshMode
+from seeder.config.settings import OnQueryChange
 from seeder.errors import KeyNotUnique, QueryChanged, QueryFailed, TableTaken
 from seeder.matviews import refresh as refreshing
 from seeder.matviews.decision import KEPT
 from seeder.matviews.found import Found
 from seeder.matviews.query.alteration import SQL_CHANGED
 from seeder.matviews.upkeep import Outcome
+from seeder.sql.directives import RefreshMode
 
 UNUSABLE = {
     "no index at all": "",

@@ -15,11 +15,12 @@ from support.contract import Platform
 from support.emptied import fresh_database
 from support.workbench import Bench
 
-from seeder.config.settings import OnQueryChange, RefreshMode
+from seeder.config.settings import OnQueryChange
 from seeder.config.urls import driver_url
 from seeder.errors import QueryChanged
 from seeder.matviews.upkeep import Outcome
 from seeder.schema import Difference, apply, check
+from seeder.sql.directives import RefreshMode
 
 #: pg_dump and psql of each version.
 PROGRAMS = {

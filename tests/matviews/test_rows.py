@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy.engine import make_url
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.matviews import measure
 from seeder.matviews import refresh as refreshing
 from seeder.matviews.upkeep import RefreshResult
+from seeder.sql.directives import RefreshMode
 
 KEYED = "create unique index if not exists sales_id on reporting.sales (id)"
 

@@ -2,7 +2,7 @@
 of a run's limits on it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -14,8 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 from support.contract import ON_EACH_VERSION, Platform, as_it_is
 
 from seeder import schema
-from seeder.app import celery_settings
-from seeder.config.settings import load_settings
+from seeder.config.settings import Settings, load_settings
 from seeder.diagnosis.check import check_manifests
 from seeder.diagnosis.inspection import inspect, next_refresh, work
 from seeder.equipment import Equipment
@@ -44,23 +43,12 @@ LIMITS = {"statement_timeout": "7s", "lock_timeout": "3s"}
 
 
 @pytest.fixture(params=[0, 2], ids=["no slots", "slots"])
-def equipment(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Equipment]:
-    settings = load_settings(
+def settings(platform: Platform, request: pytest.FixtureRequest) -> Settings:
+    return load_settings(
         max_per_database=request.param,
         databases={8: f"{platform.url}?application_name=other"},
         **LIMITS,
     )
-    equipment = Equipment(settings, platform.url)
-    yield equipment
-    equipment.databases.dispose()
-
-
-@pytest.fixture
-def app(broker_url: str) -> Iterator[Celery]:
-    app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(load_settings(), broker_url))
-    yield app
-    app.close()
 
 
 @pytest.fixture

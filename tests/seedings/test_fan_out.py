@@ -1,6 +1,5 @@
 """A seeding: recorded first, then queued, and complete however often and from wherever it is begun again."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,31 +10,14 @@ from redis import Redis
 from structlog.testing import capture_logs
 from support.contract import Platform, as_it_is
 
-from seeder.app import celery_settings
 from seeder.broker.messages import on_their_way
 from seeder.broker.queues import REFRESH_QUEUE
-from seeder.config.settings import Settings
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, NotPublished, TableSwitchedOff, UnknownAgency, UnknownTable
 from seeder.history import Figures, fan_outs
 from seeder.seedings import fan_out
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection, scheduled_seeding_id
-
-
-@pytest.fixture
-def app(broker_url: str) -> Iterator[Celery]:
-    app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(Settings(), broker_url))
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def equipment(platform: Platform) -> Iterator[Equipment]:
-    equipment = Equipment(Settings(), platform.url)
-    yield equipment
-    equipment.databases.dispose()
 
 
 def statuses(platform: Platform) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A tick that nothing ran: found from the schedule and the record, run in time, and told of afterwards."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from redis import Redis
 from structlog.testing import capture_logs
 from support.contract import Platform, new_run
 
-from seeder.app import celery_settings
 from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.maintenance.sweep_requests import ask_for_sweep, note_sweep
@@ -29,21 +27,6 @@ SEEDING = tick_seeding_id(TICK)
 @pytest.fixture
 def settings() -> Settings:
     return load_settings(schedule=f"{TICK.minute} {TICK.hour} * * *", timezone="UTC", catch_up="6h")
-
-
-@pytest.fixture
-def app(settings: Settings, broker_url: str) -> Iterator[Celery]:
-    app = Celery("seeder", set_as_current=False)
-    app.conf.update(celery_settings(settings, broker_url))
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def equipment(settings: Settings, platform: Platform) -> Iterator[Equipment]:
-    equipment = Equipment(settings, platform.url)
-    yield equipment
-    equipment.databases.dispose()
 
 
 @pytest.fixture

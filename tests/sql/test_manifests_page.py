@@ -7,7 +7,7 @@ import pytest
 
 from seeder.errors import DirectiveRefused, NameRefused, QueryRefused
 from seeder.sql.directives import _NAMES as DIRECTIVES
-from seeder.sql.directives import MODES, read, read_expectations
+from seeder.sql.directives import RefreshMode, read, read_expectations
 from seeder.sql.expectations import COMPARISONS
 from seeder.sql.guard import check
 from seeder.sql.names import matview_name, render_table_name
@@ -72,7 +72,7 @@ def test_the_example_says_something_of_most_things() -> None:
 def test_the_grammar_has_every_word() -> None:
     (grammar,) = re.findall(r"^```ebnf\n(.+?)^```$", PAGE, re.M | re.S)
     words = set(re.findall(r'"([^"]+)"', grammar))
-    assert words >= {*MODES, *UNITS, *COMPARISONS}
+    assert words >= {*RefreshMode, *UNITS, *COMPARISONS}
     assert {kind.split("=")[0] for kind, _ in SAID} <= words
 
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.engine import make_url
 from support.workbench import Bench
 
-from seeder.config.settings import RefreshMode
 from seeder.matviews import RefreshResult, bring_up_to_date, upkeep
 from seeder.matviews.swap import exchange
 from seeder.postgres.session import Session
+from seeder.sql.directives import RefreshMode
 
 Hook = Callable[[Session, str], object]
 

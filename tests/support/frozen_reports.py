@@ -25,3 +25,16 @@ def recorded(platform: Platform, table_name: str, identity: str = "custom-1") ->
     begun = platform.history.start(run.run_id, table_name)
     assert begun is not None
     platform.history.succeed(begun, Figures(1, 8192))
+
+
+def frozen_and_others(platform: Platform, view: str = "public.on_top") -> None:
+    """Two frozen reports, one of which a view reads; beside them one whose manifest is switched off, and one
+    that has its manifest."""
+    platform.custom(1, table_name="alive")
+    platform.custom(4, table_name="resting", enabled=False)
+    stamped(platform, "reporting.resting", "custom-4")
+    stamped(platform, "reporting.sales", "custom-2")
+    stamped(platform, "reporting.visits", "canned-3")
+    platform.sql(f"create view {view} as select one from reporting.visits")
+    recorded(platform, "sales", "custom-2")
+    recorded(platform, "visits", "canned-3")

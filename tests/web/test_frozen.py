@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from support.contract import Platform
-from support.frozen_reports import recorded, stamped
+from support.frozen_reports import frozen_and_others
 from support.visits import HERE, TOKEN, wait_until
 
 from seeder.config.settings import Settings, load_settings
@@ -23,14 +23,7 @@ def settings(platform: Platform, redis_url: str) -> Settings:
 
 @pytest.fixture
 def frozen(platform: Platform) -> None:
-    platform.custom(1, table_name="alive")
-    platform.custom(4, table_name="resting", enabled=False)
-    stamped(platform, "reporting.resting", "custom-4")
-    stamped(platform, "reporting.sales", "custom-2")
-    stamped(platform, "reporting.visits", "canned-3")
-    platform.sql('create view public."<b>on top" as select one from reporting.visits')
-    recorded(platform, "sales", "custom-2")
-    recorded(platform, "visits", "canned-3")
+    frozen_and_others(platform, view='public."<b>on top"')
 
 
 def words(html: str) -> str:

@@ -8,34 +8,12 @@ from dataclasses import dataclass
 
 import psycopg2
 
-from seeder.matviews.relation import Matview
+from seeder.matviews.relation import Matview, matviews_above, name_of_matview
 from seeder.matviews.swap.copy_names import COPY_PREFIX
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
 
-#: The copy itself, and before it the copies of matviews on top that a dead run had made to go with it.
-LEFT = """
-with recursive left_over (oid, depth) as (
-    select cast(%(oid)s as oid), 0
-  union all
-    select above.oid, depth + 1
-    from left_over
-    cross join lateral (
-        select distinct c.oid
-        from pg_depend d
-        join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
-        join pg_class c on c.oid = r.ev_class
-        where d.refclassid = 'pg_class'::regclass and d.refobjid = left_over.oid
-          and c.relkind = 'm' and starts_with(c.relname, %(prefix)s) and c.oid <> left_over.oid
-    ) as above
-)
-select format('drop materialized view %%I.%%I', n.nspname, c.relname) as drop
-from (select oid, max(depth) as depth from left_over group by oid) as l
-join pg_class c on c.oid = l.oid
-join pg_namespace n on n.oid = c.relnamespace
-order by l.depth desc
-"""
-
+DROP_COPY = "drop materialized view {copy}"
 
 #: Begins what the connection's own role executes, not the one that manifests run as.
 OWN_ROLE = "set local role none;\n"
@@ -62,10 +40,11 @@ def discard(session: Session, oid: int, role: str) -> None:
     """
     try:
         with session.transaction():
-            drops = [row.drop for row in session.rows(LEFT, oid=oid, prefix=COPY_PREFIX)]
-            for drop in drops[:-1]:
-                session.run_text(drop)
-            for drop in drops[-1:]:
-                session.run_text(role + drop)
+            if (copy := name_of_matview(session, oid)) is None:
+                return
+            # A dead run had made these to go with it.
+            for above in reversed(matviews_above(session, oid, COPY_PREFIX).values()):
+                session.run_text(DROP_COPY.format(copy=above.quoted))
+            session.run_text(role + DROP_COPY.format(copy=copy.quoted))
     except psycopg2.Error as error:
         raise judged(error) from error

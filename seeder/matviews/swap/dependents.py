@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.relation import Matview
 from seeder.matviews.swap.copies import Pair
+<<<<<<< HEAD
 from seeder.postgres.session import Row, Session
 from seeder.sql.names import MatviewName
 
@@ -38,6 +39,9 @@ join pg_class c using (oid)
 join pg_namespace n on n.oid = c.relnamespace
 order by above.depth, c.oid
 """
+=======
+from seeder.postgres.session import Session
+>>>>>>> 4e38bb3 (Say once what was said twice: modes, matviews on top, and what the tests are set up with)
 
 #: Views that read one of the matviews, with what CREATE OR REPLACE VIEW would otherwise reset.
 VIEWS = """
@@ -158,11 +162,6 @@ class View:
         """Makes the view once more in its place; its grants, comments and triggers stay."""
         options = f" with ({self.options})" if self.options else ""
         return f"create or replace view {self.name}{options} as\n{self.definition}"
-
-
-def matviews(session: Session, oid: int) -> dict[int, MatviewName]:
-    """The matviews that have to be exchanged with this one, by oid; waits for no lock."""
-    return {row.oid: MatviewName(row.schema, row.name) for row in session.rows(MATVIEWS, oid=oid)}
 
 
 def views(session: Session, old: Sequence[Matview]) -> list[View]:

@@ -17,11 +17,11 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from seeder.errors import CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse
-from seeder.matviews.relation import Matview, read_matview
+from seeder.matviews.relation import Matview, matviews_above, read_matview
 from seeder.matviews.swap.carry_over import carry_over, compare_attributes, say_left_alone
 from seeder.matviews.swap.copies import OWN_ROLE, Pair
 from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
-from seeder.matviews.swap.dependents import View, matviews, refuse_hindrances, refuse_lost_columns, views
+from seeder.matviews.swap.dependents import View, refuse_hindrances, refuse_lost_columns, views
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import Session
 from seeder.postgres.sqlstates import is_overtaken
@@ -183,7 +183,7 @@ def unchanged(session: Session, old: Sequence[Matview]) -> None:
     for matview in old:
         if (now := read_matview(session, matview.oid)) is None or now.identity != matview.identity:
             raise MatviewChanged(table_name=table_name, what=f"{matview.name} is no longer the same")
-    if set(matviews(session, old[0].oid)) != {matview.oid for matview in old[1:]}:
+    if set(matviews_above(session, old[0].oid)) != {matview.oid for matview in old[1:]}:
         raise MatviewChanged(table_name=table_name, what="the materialized views on top of it are others now")
 
 

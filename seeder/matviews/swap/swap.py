@@ -17,11 +17,11 @@ from seeder.matviews.locks import lock
 from seeder.matviews.locks.lock_key import key_of
 from seeder.matviews.measure import total_bytes
 from seeder.matviews.policy import Policy
-from seeder.matviews.relation import Matview, read_matview
+from seeder.matviews.relation import Matview, matviews_above, read_matview
 from seeder.matviews.swap.build import COPY_OID, CREATE_COPY, Built, build, fill, made, try_build
 from seeder.matviews.swap.copies import OWN_ROLE, Pair, discard
 from seeder.matviews.swap.copy_names import COPY_PREFIX, copy_of
-from seeder.matviews.swap.dependents import matviews, refuse_hindrances
+from seeder.matviews.swap.dependents import refuse_hindrances
 from seeder.matviews.swap.exchange import exchange, exclusively, hidden, patiently, rename, unchanged
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
@@ -86,7 +86,7 @@ def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, li
     """The matview and those that read it, before anything is done; raises where they can't be exchanged."""
     try:
         with session.transaction():
-            found = [read_matview(session, one) for one in (oid, *matviews(session, oid))]
+            found = [read_matview(session, one) for one in (oid, *matviews_above(session, oid))]
             there = [one for one in found if one]
             if not there or there[0].oid != oid or there[0].name != matview:
                 raise MatviewChanged(table_name=str(matview), what="it was renamed or dropped")
@@ -107,7 +107,7 @@ def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
     """
     taken: set[MatviewName] = set()
     try:
-        for name in matviews(session, oid).values():
+        for name in matviews_above(session, oid).values():
             if not lock.try_lock(session, key_of(name)):
                 raise lock.busy(session, name)
             taken.add(name)
