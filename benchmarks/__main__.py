@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers|costs|load|viewers]``: measure, and print what came out.
+"""``python -m benchmarks [readers|costs|load|viewers]``: measures, and prints the results.
 
 Writes nothing but its temporary folder.
 """

@@ -1,4 +1,4 @@
-"""The contestant beside seeder: Celery alone, whose task refreshes a matview and records nothing."""
+"""Celery without seeder, for comparison: a task that refreshes a matview and records nothing."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where the contestants meet: PostgreSQL and Redis of their own in a temporary folder, gone afterwards."""
+"""PostgreSQL and Redis of their own for a benchmark, in a temporary folder that is removed afterwards."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The two that are compared: seeder with all its recording, and a loop that does nothing but refresh."""
+"""The two that are compared: seeder with all its recording, and a loop that only refreshes."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What it costs to know what a run cost: its rows, the planner's statistics, the server's own report."""
+"""Measures what it costs to find out a run's figures: its rows, the statistics, the use of the backend."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What a run costs the database beside its refresh, counted by PostgreSQL itself.
+"""Counts the statements and round trips of a run beside its refresh, by PostgreSQL's own counters.
 
 Round trips: with ``log_statement = all`` the server logs each query message it receives, once, however
 many statements its text holds. Commits that wait for the disk: with one connection at work each of them is

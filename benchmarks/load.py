@@ -1,4 +1,4 @@
-"""A night at the size of a large platform: what two workers, Redis and PostgreSQL hold while it runs.
+"""Measures a night on a large platform: the memory of two workers, Redis and PostgreSQL while it runs.
 
 Memory and connections must not grow with the number of runs that are behind or ahead.
 """

@@ -1,4 +1,4 @@
-"""One workload's measurement: the contestants in turn, several times, and their throughputs pair by pair."""
+"""Measures one workload: runs the contestants in turn several times, and compares throughput pair by pair."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The results for people: tables with the goals beside what was measured."""
+"""Prints the results as tables, each goal beside what was measured."""
 
 import os
 import platform

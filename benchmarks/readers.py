@@ -1,4 +1,4 @@
-"""How long a reader waits while the matview it reads is refreshed, in each mode.
+"""Measures how long a reader waits while the matview that it reads is refreshed, in each mode.
 
 One reader asks for one row by its key, again and again, on a connection of its own; meanwhile one run after
 another brings the matview up to date, as a worker would. What is told is the reader's longest wait: whoever

@@ -1,4 +1,4 @@
-"""Reports as an analyst would write them, over TPC-H data: what a night of work looks like.
+"""A workload of reports as an analyst writes them, over TPC-H data.
 
 The data and its scale are TPC-H's (https://www.tpc.org/tpch/), the queries are ours: ``benchmarks/reports``,
 one file each, a canned report that each of the 25 nations subscribes to.

@@ -1,4 +1,4 @@
-"""A record as it is after years: manifests, a history of many nights, and the status of the last one."""
+"""Builds a record as it is after years: manifests, many nights of history, and the last night's status."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks viewers``: what many who watch cost the seeding, and one who opens a page meanwhile.
+"""``python -m benchmarks viewers``: measures what many open pages cost a seeding, and how fast a page opens.
 
 Seedings with and without viewers take turns, so that both meet the same machine. The viewers' own end, which
 would be their browsers', is a process of its own here, and takes its share of the same processors.

@@ -1,4 +1,4 @@
-"""``python -m benchmarks web``: how quickly the API answers over a large record, many asking at once."""
+"""``python -m benchmarks web``: measures how quickly the API answers many clients over a large record."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What is refreshed: a database full of views with their manifests."""
+"""What is refreshed in a benchmark: a database full of matviews with their manifests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

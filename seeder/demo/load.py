@@ -1,4 +1,4 @@
-"""Load the demo's data: schema ``flights`` and ``public.agency``, in one transaction."""
+"""Loads the demo's data into the schema ``flights`` and ``public.agency``, in one transaction."""
 
 import lzma
 from importlib.resources import files

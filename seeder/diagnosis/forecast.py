@@ -1,4 +1,4 @@
-"""What the next run of each manifest would do, and why: decided as a run decides, changing nothing."""
+"""Tells what the next run of each manifest would do, and why. Decides as a run does, and changes nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

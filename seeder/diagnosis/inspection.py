@@ -1,4 +1,4 @@
-"""One job looked at from all sides, for a person who wants to know what it is and what it does.
+"""Describes one job: its manifest, its matview, what the matview reads, and who uses it now.
 
 What can't be known is ``Unknown`` with its reason, part by part: a database that is down costs what it would
 have said and nothing else. No question waits long for its answer (seeder.matviews.insight.facts.BRIEFLY).

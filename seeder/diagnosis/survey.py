@@ -1,4 +1,4 @@
-"""Asking PostgreSQL about many manifests, each on its own database, over several connections at once."""
+"""Asks PostgreSQL about many manifests, each on its own database, over several connections at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

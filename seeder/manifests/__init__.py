@@ -1,4 +1,4 @@
-"""Manifests: rows of the contract's input tables become frozen values, and shared tables find their owner."""
+"""Manifests: reads the contract's input tables, and decides which manifest owns a table that several name."""
 
 from seeder.manifests.manifest import Manifest
 from seeder.manifests.reading import ManifestReader

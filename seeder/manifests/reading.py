@@ -1,4 +1,4 @@
-"""The contract's input tables, whose rows become manifests."""
+"""Reads the contract's input tables and makes manifests of their rows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Manifests that name the same table: whose it is, who shares it, and who is refused because of it."""
+"""Manifests that name the same table: which one owns it, which share it, and which are refused."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One materialized view per manifest: created, refreshed, or rebuilt beside the old one and exchanged for it.
+"""One materialized view per manifest: creates and refreshes it, and rebuilds it when its query has changed.
 
 What other packages need is named here or is in ``locks``, ``query``, ``insight`` or ``freshness``; they
 import nothing else of this folder (tests/test_layers.py).

@@ -1,4 +1,4 @@
-"""What is expected of new rows, held against them in one scan before anyone else can see them."""
+"""Checks new rows against what their manifest expects, in one scan, before they are visible to others."""
 
 from dataclasses import dataclass
 from decimal import Context, Decimal

@@ -1,4 +1,4 @@
-"""A matview that isn't there yet: made with its rows, its stamp and its statistics in one transaction."""
+"""Creates a matview with its rows, its stamp and its statistics, in one transaction."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What a run will do with its matview, and what is known beforehand to be in its way. Changes nothing."""
+"""Decides what a run will do with its matview, and finds what would make it fail. Changes nothing."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum

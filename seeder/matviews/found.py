@@ -1,4 +1,4 @@
-"""The relation that bears a matview's name, and the copy that a dead run left beside it."""
+"""Looks up the relation that has a matview's name, and a copy that a run left when its worker died."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The indexes that a manifest asks for: which of them are missing, and which were asked for once.
+"""The indexes that a manifest asks for: which are missing, and which are no longer asked for.
 
 An index that seeder has made says so in its comment, which travels with it through dumps, restores and
 renames. Only such an index is ever dropped. A person's own index that means the same is as good.

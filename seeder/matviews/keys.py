@@ -1,4 +1,4 @@
-"""A key that isn't unique: which rows share which values, for whoever has to mend it."""
+"""Explains a violated unique key: how many rows have the same values, and which values these are."""
 
 import json
 from collections.abc import Sequence

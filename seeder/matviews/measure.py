@@ -1,4 +1,4 @@
-"""How many rows a refresh left and changed, and how large the matview is; scanned only where it must be.
+"""Counts the rows that a refresh left and changed, and measures the matview; scans it only if necessary.
 
 A concurrent refresh writes only what has changed, so the number of rows after it is carried over from the run
 before: what the stamp says, plus inserted, minus deleted, if the matview is still in the state that the stamp

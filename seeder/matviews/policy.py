@@ -1,4 +1,4 @@
-"""How a matview is to be treated: the settings that matter here and what its manifest says, as one value."""
+"""How a matview is treated: the settings that apply, and what its manifest says, as one value."""
 
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,7 @@
-"""What comes between new rows and their readers: the keys and indexes they must bear, and what is expected of
-them. All of it inside the transaction that made the rows, so that rows that fail are never seen."""
+"""Makes the indexes that a manifest asks for and checks its new rows before they are visible to others.
+
+Both happen in the transaction that made the rows, so that nobody ever sees rows that fail.
+"""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
-"""A matview that is there: refreshed in one round trip, which is one transaction; in several where something
-is to be done or to be looked at before its readers see the new rows."""
+"""Refreshes an existing matview, plain or concurrently, in one round trip and one transaction.
+
+It takes several round trips where missing indexes are made, or new rows are checked before they are visible.
+"""
 
 import logging
 from contextlib import nullcontext
@@ -19,13 +21,8 @@ from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged, one_line
-<<<<<<< HEAD
 from seeder.postgres.session import OWN_PATH, Row, Session
-from seeder.sql.directives import Index
-=======
-from seeder.postgres.session import OWN_PATH, Session
 from seeder.sql.directives import Index, RefreshMode
->>>>>>> 4e38bb3 (Say once what was said twice: modes, matviews on top, and what the tests are set up with)
 from seeder.sql.names import MatviewName, quoted
 
 PLAIN = "refresh materialized view {matview};\n"

@@ -1,4 +1,4 @@
-"""The matviews of a database that bear a stamp, and how one of them is dropped when nobody needs it any more.
+"""Finds the matviews of a database that seeder has made, and drops those that no manifest needs any more.
 
 All of them are asked for in one statement, which takes no lock that anybody would notice: a size is that of
 the pages when they were last counted.

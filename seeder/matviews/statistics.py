@@ -1,4 +1,4 @@
-"""The planner's statistics of a matview, and the stamp that remembers when they were gathered.
+"""Keeps a matview's planner statistics up to date, and notes in its stamp when they were gathered.
 
 A refresh never updates them itself (https://www.postgresql.org/docs/current/routine-vacuuming.html), and
 autovacuum, where it is on, comes up to a minute later.

@@ -1,4 +1,4 @@
-"""What a run does to its matview: create it, refresh it, rebuild it, or say why none of these will do."""
+"""Carries out a run on its matview: creates, refreshes or rebuilds it, or raises the reason why it can't."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Running the schema's script: only ever because a person asked for it, or on a server of seeder's own."""
+"""Runs the schema's script, and only at a person's request, or on a server of seeder's own."""
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError

@@ -1,4 +1,4 @@
-"""What a database has of the contract, read from PostgreSQL's catalogue."""
+"""Reads from PostgreSQL's catalogue which of the contract's objects a database has."""
 
 from collections import defaultdict
 from collections.abc import Sequence

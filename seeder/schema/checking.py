@@ -1,4 +1,4 @@
-"""Comparing a live database with the contract: every difference, each with the SQL that mends it."""
+"""Compares a database with the contract: every difference, each with the SQL that removes it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

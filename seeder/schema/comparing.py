@@ -1,4 +1,4 @@
-"""One table of the contract against the one that is there."""
+"""Compares one table of the contract with the one that exists."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The whole schema as one idempotent script, to be read and run by the schema's owners."""
+"""The whole schema as one idempotent script, for the schema's owners to read and run."""
 
 from seeder.models import Contract, contract
 from seeder.schema.dashboard import create_view

@@ -1,4 +1,4 @@
-"""What ``check`` finds."""
+"""A difference between a database and the contract, as ``seeder schema check`` reports it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The dashboard view that is there, perhaps from a dump, against the one that would be made now."""
+"""Compares the existing dashboard view, perhaps one from a dump, with the one that would be created now."""
 
 from collections.abc import Iterator
 from typing import Any

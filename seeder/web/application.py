@@ -1,4 +1,4 @@
-"""The app: what it is made of, put together."""
+"""Puts the FastAPI app together: routes, security, error handlers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Where a page of a long list ends, as a text that means nothing to anybody else."""
+"""Cursors: the position in a long list at which its next page begins, as an opaque text."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode

@@ -1,4 +1,4 @@
-"""What templates call: where the pages are, and values as people read them."""
+"""Functions that templates call: addresses of pages, and values formatted for people."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

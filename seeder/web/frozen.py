@@ -1,4 +1,4 @@
-"""Frozen reports as the pages and the API show them: looked for when somebody asks, at most once a minute.
+"""Finds frozen reports for the pages and the API: on request, and at most once a minute.
 
 A look asks every database, and one that is down takes its seconds to say so. The Monitoring page doesn't wait
 for that: it shows what the last look found.

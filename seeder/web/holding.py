@@ -1,4 +1,4 @@
-"""Who holds the record's locks, as the pages and the answers to failed requests tell it."""
+"""Names the sessions that lock the record, for the pages and for the answers to failed requests."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The one shape of all errors: ``{"error": {"code": "notFound", "message": "…", "details": […]}}``.
+"""All errors in one shape: ``{"error": {"code": "notFound", "message": "…", "details": […]}}``.
 
 A person who looks for a page in a browser gets a page with the same words.
 """

@@ -1,4 +1,4 @@
-"""Whether what seeder needs is there. It is told to everybody, so nothing in it says where."""
+"""Checks whether the servers that seeder needs answer. The result is public: it never says where they are."""
 
 import asyncio
 import time

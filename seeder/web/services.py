@@ -1,4 +1,4 @@
-"""What the endpoints and pages work with, made once per app."""
+"""What endpoints and pages work with, created once per app."""
 
 import asyncio
 from collections.abc import Callable

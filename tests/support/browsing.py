@@ -1,5 +1,4 @@
-"""A site to look at: a platform with a worker and ``seeder web``, and a browser that notices what a person
-might not."""
+"""Runs a platform, a worker and ``seeder web``, and opens its pages in a browser that reports every error."""
 
 import json
 from collections.abc import Iterator

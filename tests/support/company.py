@@ -1,4 +1,4 @@
-"""Other people while a matview is exchanged: who reads, who writes, who changes it at the same time."""
+"""Sessions of other people that read, write or alter a matview while it is exchanged."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""A platform in small, without workers: a database with the contract's tables, its readers and writers."""
+"""A platform without workers: a database with the contract's tables, and what reads and writes them."""
 
 import threading
 from collections.abc import Iterator

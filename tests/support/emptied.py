@@ -1,4 +1,4 @@
-"""Databases and broker databases that nobody has used yet, on servers that run already.
+"""Creates empty databases, on PostgreSQL and Redis servers that run already.
 
 A database is looked over before it is dropped: whatever its tests did to workers and connections, nothing
 that seeder only needs for a while may be left in it.

@@ -1,4 +1,4 @@
-"""Queries that try to be more than one statement that reads."""
+"""Queries that try to do more than one statement that only reads."""
 
 DROP = "drop table public.canary"
 

@@ -1,4 +1,4 @@
-"""A scheduled fan-out that kills itself at a point: ``python -m support.fan_out POINT``.
+"""A scheduled fan-out that ends its own process at a given point: ``python -m support.fan_out POINT``.
 
 What a point wraps works as before until that moment; then comes SIGKILL, as from outside.
 """

@@ -1,4 +1,4 @@
-"""``python -m …`` in a moment: processes forked from one that has seeder and all it uses imported already.
+"""Starts ``python -m …`` quickly: forks it from a process that has already imported seeder.
 
 Importing is most of what a short command or a worker's start costs: 1.5 of 1.8 s. A test in which the start
 itself matters starts its program with subprocess.

@@ -1,4 +1,4 @@
-"""Reports as a run leaves them: a stamped matview, and what the record says of it."""
+"""Makes reports as a run leaves them: a stamped matview, and its rows in the record."""
 
 from support.contract import Platform, new_run
 

@@ -1,4 +1,4 @@
-"""A matview with everything on it that can be put on one, and two levels of what is built on it."""
+"""A matview with everything that can be set on one, and two levels of objects that depend on it."""
 
 import re
 import subprocess

@@ -1,5 +1,4 @@
-"""Texts that a manifest might hold: the guard's own examples, pieces of them, and what is known to confuse
-scanners."""
+"""Generates texts for manifests: the guard's own examples, pieces of them, and what confuses scanners."""
 
 import sys
 from pathlib import Path

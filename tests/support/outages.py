@@ -1,4 +1,4 @@
-"""Servers of a test's own that it can stop for a while."""
+"""Starts servers for one test that it can stop for a while."""
 
 import os
 import signal

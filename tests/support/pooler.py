@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of a real PostgreSQL."""
+"""Runs a real PgBouncer in front of a real PostgreSQL."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""Processes that tests start and end by their own handle: workers, beat, Flower.
+"""Starts and ends workers, beat and Flower as processes of a test.
 
 A ``Process`` has what pytest-celery's nodes ask of a container (status, kill, restart, reload, logs, ready,
 teardown, name, id, celeryconfig), so ``CeleryTestWorker`` carries it: pytest-celery's node API over local

@@ -1,4 +1,4 @@
-"""Whole runs without a worker: claimed, done and recorded as the signals have it."""
+"""Runs whole runs without a worker: claims, refreshes and records as the signals do."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Running SQL scripts as they are."""
+"""Runs SQL scripts unchanged."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""Starts the embedded servers in a folder, says which, and stops them when its input ends.
+"""Starts the embedded servers in a folder, prints their addresses, and stops them when its input ends.
 
 A process of its own, so that a test can run it as another account or kill it:
 ``python serve.py HOME [ACCOUNT]``.

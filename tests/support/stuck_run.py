@@ -1,4 +1,4 @@
-"""A run that builds its copy, says so, and then never ends: ``python stuck_run.py URL QUERY``."""
+"""A run that builds its copy, reports it, and never ends: ``python stuck_run.py URL QUERY``."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The program from which ``support.forked`` has others forked: it imports seeder and all that it uses, once.
+"""The process from which ``support.forked`` forks others: it imports seeder and its dependencies once.
 
 A fork begins as ``python -m`` would, with arguments, environment, folder and channels of its own, and its
 module as ``__main__``. What acts at import is imported by the fork alone.

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, whose standing connections can be made to swallow whatever is sent."""
+"""A TCP proxy in front of a server; its open connections can be made to drop all data."""
 
 import selectors
 import socket

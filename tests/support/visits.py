@@ -1,4 +1,4 @@
-"""What visitors of the app have in common: where they are, their token, their patience."""
+"""What tests of the app share: address, token, timeouts."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Matviews without workers: what a run does between taking the lock and letting it go."""
+"""Refreshes matviews without a worker: what a run does between locking and unlocking its matview."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

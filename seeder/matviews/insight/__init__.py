@@ -1,1 +1,1 @@
-"""What is shown of a matview to people: its state, who is at it, what it reads."""
+"""Facts about a matview that are shown to people: its state, the sessions that use it, its dependencies."""

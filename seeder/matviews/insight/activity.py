@@ -1,4 +1,4 @@
-"""Who is at a matview just now: who holds or awaits its locks, and what a run's session does or waits for.
+"""Sessions that hold or await a lock on a matview, and what the session of its run is doing or waiting for.
 
 https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 """

@@ -1,4 +1,4 @@
-"""What a matview is like just now, for whoever looks at it: state, sizes, indexes, how often it is read.
+"""The state of a matview as the catalogue and the statistics views show it: size, indexes, number of reads.
 
 Its row in pg_class can be read at any time. Sizes and definitions take its lock (pg_total_relation_size,
 pg_get_indexdef: ACCESS SHARE), for which one waits while a plain refresh replaces its rows; so they are

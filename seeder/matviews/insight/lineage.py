@@ -1,4 +1,4 @@
-"""What a matview reads, and what reads it, by the catalogue; whatever its functions read is not known there.
+"""What a matview reads, and what reads it, by the catalogue. What its functions read is not known there.
 
 Neither question waits for a lock.
 """

@@ -1,1 +1,1 @@
-"""Who may work on a matview, and how many may work on one database: advisory locks."""
+"""Advisory locks: one run per matview at a time, and a limit on the number of runs per database."""

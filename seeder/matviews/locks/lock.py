@@ -1,4 +1,4 @@
-"""One refresh of a matview at any time, over all workers and machines: a session-level advisory lock.
+"""The advisory lock of a matview: only one run works on it at a time, over all workers and machines.
 
 The lock lives on the matview's own database and ends with the backend that holds it, so it is the proof of
 life of a run too: a run recorded as running whose lock nobody holds is dead. Session-level, not

@@ -1,4 +1,4 @@
-"""So many refreshes of one database at a time: each holds one of its slots, a session-level advisory lock.
+"""Limits how many refreshes run on one database at a time: each holds one of so many advisory locks.
 
 The slots are locks of that database, so the limit holds over all workers and machines, and a slot that a dead
 worker held is free as soon as PostgreSQL has ended its session.

@@ -1,1 +1,1 @@
-"""A manifest's query in PostgreSQL's eyes: what it names, means, may do and costs."""
+"""What a manifest's query means to PostgreSQL: its names and functions, its privileges, its cost."""

@@ -1,4 +1,4 @@
-"""A matview that was there before seeder: is it what its manifest asks for, in PostgreSQL's words?
+"""Compares the definition of a matview with its manifest's query, both as PostgreSQL prints them.
 
 PostgreSQL stores a query as a parse tree. Printed back by ``pg_get_viewdef``, two texts of one meaning are
 equal however they were laid out (https://www.postgresql.org/docs/current/functions-info.html), and so are two

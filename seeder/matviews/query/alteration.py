@@ -1,4 +1,4 @@
-"""Why a matview isn't what its manifest asks for, in a sentence: whose SQL or tables have changed.
+"""Explains how a matview differs from what its manifest asks for: changed SQL, or changed tables.
 
 Asked only where that is so already, so it may take its time.
 """

@@ -1,4 +1,4 @@
-"""A manifest's query judged by PostgreSQL without being run: the names in it, the functions, the privileges.
+"""Has PostgreSQL analyze a manifest's query without running it: its names, functions and privileges.
 
 The judge is the temporary view that a creation asks too (seeder.matviews.query.probe), and beside it EXPLAIN,
 which checks the privileges on everything that the query reads, as a run would. EXPLAIN plans and runs nothing

@@ -1,4 +1,4 @@
-"""The columns of a query or a relation, and the directives that name columns which must be among them."""
+"""The columns of a query or relation, and whether directives that name columns fit them."""
 
 import psycopg2
 from psycopg2 import errorcodes

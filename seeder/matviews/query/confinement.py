@@ -1,4 +1,4 @@
-"""Questions over what others have made, asked where nobody gets out of the role that asks.
+"""Runs a statement that may call other people's functions so that it can't leave the current role.
 
 SET LOCAL ROLE is no wall for what is called under it: a function may set the role back, and goes on with the
 rights of the connection. PostgreSQL refuses that inside a *security-restricted operation*, as it refuses

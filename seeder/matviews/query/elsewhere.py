@@ -1,4 +1,4 @@
-"""What a query means in psql, where that isn't what it means as a manifest: another search_path finds others.
+"""Finds queries that mean something else in psql than as a manifest, because the search_path differs there.
 
 An operator of an extension outside the manifests' path isn't found, and PostgreSQL takes the next best:
 citext's = becomes text's, and the rows are others, without an error. So the query is made a view a second

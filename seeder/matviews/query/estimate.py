@@ -1,4 +1,4 @@
-"""What can be told of a run beforehand: the planner's estimate, the index it uses, how definitions differ."""
+"""What is known of a run beforehand: the planner's estimate, the index it uses, how definitions differ."""
 
 from dataclasses import dataclass
 from difflib import unified_diff

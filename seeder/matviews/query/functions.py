@@ -1,4 +1,4 @@
-"""Functions that a query would run and nobody vouches for: the guard can't know them, the catalogue does.
+"""Refuses queries that call functions which may write, or which run SQL given as text.
 
 A volatile function may write (https://www.postgresql.org/docs/current/xfunc-volatility.html). Which functions
 a query calls isn't guessed from names: PostgreSQL itself resolves them, for a view that is made of the query

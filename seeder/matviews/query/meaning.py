@@ -1,4 +1,4 @@
-"""Is the matview what its manifest asks for? By what PostgreSQL means, not by how it is written.
+"""Decides whether a matview still is what its manifest asks for, by its meaning and not by its spelling.
 
 PostgreSQL is asked only where the stamp can't tell: a look at its own words takes three round trips, which is
 more than the refresh of a small matview.

@@ -1,5 +1,7 @@
-"""Functions whose names won't resolve under the search_path of a refresh: ``pg_catalog, pg_temp`` from
-PostgreSQL 17 on (https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html).
+"""Finds functions whose bodies name what can't be found under the search_path of a refresh.
+
+That is ``pg_catalog, pg_temp`` from PostgreSQL 17 on
+(https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html).
 
 The query's own names are resolved when the matview is created. Those in the body of a function that it calls
 are looked up when the function runs, unless the function has a search_path of its own or a body that

@@ -1,4 +1,4 @@
-"""What a role may do with manifests' matviews, by the catalogue; what a run was denied, in the same words."""
+"""Which privileges a role has on the matviews of manifests, and which one a failed run lacked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

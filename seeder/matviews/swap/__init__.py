@@ -1,1 +1,1 @@
-"""A matview built beside the old one, given all that is on it, and exchanged for it."""
+"""Builds a new matview beside the old one, copies everything that is set on it, and exchanges the two."""

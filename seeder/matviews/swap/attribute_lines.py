@@ -1,4 +1,4 @@
-"""What is on a matview, read from the catalogue as lines (swap.attributes has what they are)."""
+"""Reads everything that is set on a matview from the catalogue, as lines (see ``swap.attributes``)."""
 
 #: ``target`` is the quoted name that the statements are for, ``back`` the statement that follows a SET ROLE.
 #: The lines' order is that in which their statements have to run.

@@ -1,4 +1,4 @@
-"""Everything people and tools have put on a matview, as a set of lines; so that another can be made its like.
+"""Everything that is set on a matview, as a set of lines, each with the statement that sets it on another.
 
 A line is one fact with the statement that makes it so. The lines of the old matview and of its copy are read
 by one query, for one target name, so what the copy still lacks is a difference of two sets, and when that is

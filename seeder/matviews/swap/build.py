@@ -1,4 +1,4 @@
-"""The copy of a matview: its definition, everything the old one has on it, and its rows.
+"""Builds the copy of a matview: its definition, everything that is set on the old one, and its rows.
 
 Made WITH NO DATA and then refreshed, for three reasons. What is put on an empty matview costs nothing, and an
 index that doesn't fit is found before the rows are computed. The rows are computed with the owner's rights,

@@ -1,4 +1,4 @@
-"""A copy is given what the old matview has: set arithmetic over their portraits."""
+"""Sets everything that is set on the old matview on its copy as well: the difference of two sets of lines."""
 
 from functools import cache
 

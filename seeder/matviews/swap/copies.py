@@ -1,4 +1,4 @@
-"""A matview and the copy that is built beside it to take its place; and the copies that dead runs left.
+"""A matview with its copy, which will replace it; and how copies are dropped that dead runs left behind.
 
 The copy is committed before the exchange, so a run that dies in between leaves it behind. It is known by its
 name, which only the holder of the matview's advisory lock makes or drops (seeder.matviews.swap.copy_names).

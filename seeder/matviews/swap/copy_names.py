@@ -1,4 +1,4 @@
-"""The names of copies: a matview that is built to replace another one is named after the other's lock."""
+"""The names of copies: each contains the key of the advisory lock of the matview that it will replace."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is built on a matview, and so would hinder its old one's drop, or be lost with it.
+"""Objects that depend on a matview, and so would prevent the drop of the old one or be lost with it.
 
 Only what reads the matview directly counts: a view on top is pointed at the new one in its place (CREATE OR
 REPLACE VIEW), and so whatever is on top of that view needs nothing. A matview on top can't be pointed
@@ -13,35 +13,7 @@ from dataclasses import dataclass
 from seeder.errors import DependentsInTheWay
 from seeder.matviews.relation import Matview
 from seeder.matviews.swap.copies import Pair
-<<<<<<< HEAD
 from seeder.postgres.session import Row, Session
-from seeder.sql.names import MatviewName
-
-#: Matviews that read it, at any depth, without a view between them; those that others read come first.
-MATVIEWS = """
-with recursive reached (oid, depth) as (
-    select cast(%(oid)s as oid), 0
-  union all
-    select above.oid, depth + 1
-    from reached
-    cross join lateral (
-        select distinct c.oid
-        from pg_depend d
-        join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
-        join pg_class c on c.oid = r.ev_class
-        where d.refclassid = 'pg_class'::regclass and d.refobjid = reached.oid
-          and c.relkind = 'm' and c.oid <> reached.oid
-    ) as above
-)
-select c.oid, n.nspname as schema, c.relname as name
-from (select oid, max(depth) as depth from reached where depth > 0 group by oid) as above
-join pg_class c using (oid)
-join pg_namespace n on n.oid = c.relnamespace
-order by above.depth, c.oid
-"""
-=======
-from seeder.postgres.session import Session
->>>>>>> 4e38bb3 (Say once what was said twice: modes, matviews on top, and what the tests are set up with)
 
 #: Views that read one of the matviews, with what CREATE OR REPLACE VIEW would otherwise reset.
 VIEWS = """

@@ -1,4 +1,4 @@
-"""A matview and its copy change places, in one transaction that holds the exclusive locks for milliseconds.
+"""Exchanges a matview and its copy in one transaction, which holds exclusive locks for milliseconds only.
 
 While a statement waits for an exclusive lock, everybody who comes later queues behind it, readers included.
 So the wait is short, and where it isn't enough the transaction is rolled back and tried again after a pause

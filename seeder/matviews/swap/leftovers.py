@@ -1,4 +1,4 @@
-"""Copies that dead runs left beside matviews that no run comes to any more: their manifests are gone.
+"""Drops copies that dead runs left behind and whose matviews no manifest names any more.
 
 Where the manifest is still there its next run drops the copy (seeder.matviews.upkeep). A copy's name holds
 the advisory lock's key of the matview it was built for, so nothing else need be known of that.

@@ -1,4 +1,4 @@
-"""Build a matview's copy beside it, then let the two change places: readers never wait for the rows.
+"""Builds a copy of a matview beside it and exchanges the two, so that readers never wait for the new rows.
 
 Two steps, each committed by itself: the long one takes no lock that anybody would notice, and the short one
 has nothing to write but the catalogue, can be tried again without building anew, and doesn't wait for the

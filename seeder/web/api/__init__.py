@@ -1,4 +1,4 @@
-"""The endpoints, one file a subject; docs/api.md lists them."""
+"""The endpoints, one file per subject; docs/api.md lists them."""
 
 from seeder.web.api import actions, events, frozen, health, history, jobs, summary
 

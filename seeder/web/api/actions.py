@@ -1,4 +1,4 @@
-"""What may be asked for: refreshes, and an end to runs. They go the same ways as the command line's."""
+"""Endpoints that request refreshes and cancel runs, in the same way as the command line."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How endpoints answer: JSON made once, with a weak ETag; and what a request may hold."""
+"""How endpoints answer: JSON built once, with a weak ETag; and the parameters of requests."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Changes as they happen, as server-sent events."""
+"""The endpoint that sends changes as they happen, as server-sent events."""
 
 from typing import Annotated, Any
 

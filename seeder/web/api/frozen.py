@@ -1,4 +1,4 @@
-"""Reports that nothing refreshes any more."""
+"""The endpoint for reports that nothing refreshes any more."""
 
 from fastapi import APIRouter, Request
 

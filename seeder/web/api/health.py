@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it has what it needs. Both are open to everybody."""
+"""Endpoints for health checks: whether the process runs, and whether its servers do. No token is needed."""
 
 from fastapi import APIRouter, Request, Response
 

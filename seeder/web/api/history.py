@@ -1,4 +1,4 @@
-"""How runs went: of one job, and of all."""
+"""Endpoints for the runs of one job, and of all jobs."""
 
 from datetime import datetime
 from typing import Annotated

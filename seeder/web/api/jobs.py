@@ -1,4 +1,4 @@
-"""All jobs, and one."""
+"""Endpoints for all jobs, and for one job."""
 
 from typing import Annotated, Literal
 

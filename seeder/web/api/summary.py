@@ -1,4 +1,4 @@
-"""What an operator wants to know first."""
+"""The endpoint that sums up all jobs and recent seedings."""
 
 from datetime import UTC, datetime
 from functools import lru_cache

@@ -1,1 +1,1 @@
-"""Pictures as SVG: what is where. Templates write them down; colours are the style sheets'."""
+"""Charts as SVG: computes positions and sizes. Templates write the elements, style sheets set the colours."""

@@ -1,4 +1,4 @@
-"""From values to places, and round numbers for an axis."""
+"""Maps values to positions, and chooses round numbers for an axis."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A night's runs over time: lanes with a bar for each run, and above them how many were at work."""
+"""The timeline of a night: a bar for each run, and above the bars the number of runs at work."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How a job's duration and rows went over its last runs."""
+"""Charts of a job's duration and number of rows over its last runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Changes as they happen: one look for all viewers, sent as events, never waiting for long."""
+"""Sends changes to all viewers as they happen, from one look at the record per second."""

@@ -1,4 +1,4 @@
-"""The one who looks: once a second while anybody is interested, and tells all viewers what it saw."""
+"""Looks at the record once a second while somebody is connected, and sends all viewers what has changed."""
 
 import asyncio
 import contextlib

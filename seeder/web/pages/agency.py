@@ -1,4 +1,4 @@
-"""One agency's reports."""
+"""The page of an agency: its jobs."""
 
 from typing import Annotated
 

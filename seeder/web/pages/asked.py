@@ -1,4 +1,4 @@
-"""What a person asks of the job list, and the address that says so.
+"""The filters and order that a person chose in the job list, and the address that stands for them.
 
 Everything a person chooses stands in the address, so a page can be reloaded, kept and sent to somebody else.
 """

@@ -1,4 +1,4 @@
-"""The list of reports that nothing refreshes any more."""
+"""The page that lists reports which nothing refreshes any more."""
 
 from fastapi import APIRouter, Request, Response
 

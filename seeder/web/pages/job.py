@@ -1,4 +1,4 @@
-"""A job: what it is, what its matview is like, why it takes long, and how its runs went."""
+"""The page of a job: its manifest, its matview, why its run takes long, and its runs."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Logging in with the token, and out again."""
+"""The pages to log in with the token, and to log out."""
 
 from urllib.parse import parse_qs, urlsplit
 

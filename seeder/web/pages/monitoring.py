@@ -1,4 +1,4 @@
-"""What an operator opens in the morning: how all reports are."""
+"""The start page: the state of all jobs."""
 
 from typing import Annotated
 

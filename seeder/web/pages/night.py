@@ -1,4 +1,4 @@
-"""The nights: a list of seedings, and each one's timeline."""
+"""The pages of nights: a list of seedings, and the timeline of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

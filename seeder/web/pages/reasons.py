@@ -1,4 +1,4 @@
-"""Why a run hasn't ended yet, in words."""
+"""Explains in words why a run hasn't ended yet."""
 
 from dataclasses import dataclass
 from datetime import datetime

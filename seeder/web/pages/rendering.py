@@ -1,4 +1,4 @@
-"""A template with what every page needs."""
+"""Renders a template, with the values that every page needs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

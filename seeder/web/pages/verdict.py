@@ -1,4 +1,4 @@
-"""What a person wants to know in the first second: is all well?"""
+"""One sentence that tells whether everything is in order."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Who may read and write. Every request passes the gate before any route is looked up.
+"""Decides who may read and write: every request is checked before its route is looked up.
 
 | | read | write |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""A limit on guessing: after a number of wrong tokens an address is told to wait, and logged no more.
+"""Limits attempts to guess the token: after several wrong ones an address must wait, and isn't logged.
 
 The right token passes all the same: behind a proxy everybody has one address, and one person's wrong tokens
 would lock out all others. What keeps a token from being guessed is its length (seeder.config.settings), not

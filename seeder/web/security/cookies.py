@@ -1,4 +1,4 @@
-"""What a browser keeps after a login: a signed cookie; and the token that shows a request is the page's own.
+"""A browser's signed cookie after a login, and the token that shows that a request comes from our own page.
 
 Both are keyed hashes, so that nothing is stored here. The key is made from the API token: with another token
 all sessions are over.

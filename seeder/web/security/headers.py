@@ -1,4 +1,4 @@
-"""The headers that every answer carries, and the answer where our own code failed."""
+"""Adds the security headers to every answer, and answers where our own code failed."""
 
 import structlog
 from starlette.datastructures import MutableHeaders

@@ -1,4 +1,4 @@
-"""What is asked for, and what has come of it."""
+"""Requests to refresh and to cancel, and their results."""
 
 from seeder.web.wire.base import TABLE, ReportKind, Wire, value
 

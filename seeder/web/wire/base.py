@@ -1,4 +1,4 @@
-"""What all of the API's values have in common."""
+"""What all models of the API have in common."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal

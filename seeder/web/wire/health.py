@@ -1,4 +1,4 @@
-"""Whether the process, and what it needs, is there."""
+"""The results of health checks."""
 
 from typing import Literal
 

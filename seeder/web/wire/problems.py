@@ -1,4 +1,4 @@
-"""What is sent where a request failed."""
+"""The body of the answer to a failed request."""
 
 from seeder.web.wire.base import Wire, value
 

@@ -1,4 +1,4 @@
-"""What an operator wants to know first: counts, seedings, the schedule."""
+"""The summary of all jobs: counts, seedings, the schedule."""
 
 from seeder.web.wire.base import Moment, Wire, value
 
