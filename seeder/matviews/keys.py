@@ -28,8 +28,7 @@ order by count(*) desc
 limit 1
 """
 
-#: The refused rows are gone, so the query has to run again to find an offender in them. It is a courtesy, and
-#: mustn't hold up the next run.
+#: The refused rows are gone, so the query is run again to find an offender. That must not delay the next run.
 QUERY_TIMEOUT = "set local statement_timeout = '10s'"
 
 VIEW_OF_ROWS = "create temporary view seeder_rows as\n{query}\n"

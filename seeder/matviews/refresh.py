@@ -90,7 +90,7 @@ def refresh(
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
         except (KeyNotUnique, Rejected):
-            _sweep_up(session, matview, policy, method)
+            _vacuum_rolled_back(session, matview, policy, method)
             raise
     try:
         return _plain(session, matview, found, policy, required, note, keep)
@@ -182,7 +182,7 @@ def _concurrently(
     except psycopg2.Error as error:
         if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
             raise
-        # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
+        # MAINTAIN (PostgreSQL 17 and later) allows a role to refresh it, not to comment on it.
         row = _concurrent_row(session, matview, found, policy, required, None)
         return _concurrent(matview, row, None, found.comment)
     return replace(done, comment=comment, kept=kept)
@@ -275,16 +275,15 @@ def _in_own_words(
     if session.closed or found.oid is None:
         return judged(error)
     if key_error := refused_key(session, matview, found.oid, policy, error):
-        _sweep_up(session, matview, policy, method)
+        _vacuum_rolled_back(session, matview, policy, method)
         return key_error
     return unfit_directive_or_judged(session, matview.quoted, policy, error)
 
 
-def _sweep_up(session: Session, matview: MatviewName, policy: Policy, method: Method) -> None:
-    """What a concurrent refresh had written when it was rolled back is dead weight in the matview.
+def _vacuum_rolled_back(session: Session, matview: MatviewName, policy: Policy, method: Method) -> None:
+    """Remove the dead rows that a concurrent refresh leaves in the matview when it is rolled back.
 
-    Only a tidying: without the right to do it, or when somebody else works on the matview, it is left to
-    autovacuum.
+    If the role may not vacuum it, or another session works on it, that is left to autovacuum.
     """
     if method is not Method.CONCURRENTLY:
         return

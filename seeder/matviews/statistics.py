@@ -43,7 +43,7 @@ def keep_statistics_current(
         except psycopg2.Error as error:
             if error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
                 raise
-            # Whoever may refresh it (MAINTAIN, PostgreSQL 17 and later) need not be able to comment on it.
+            # MAINTAIN (PostgreSQL 17 and later) allows a role to refresh it, not to comment on it.
             if analyze:
                 session.run(policy.as_manifest + analyze)
     except psycopg2.Error as error:

@@ -39,7 +39,7 @@ def iso(moment: datetime) -> str:
 
 
 def utc(moment: datetime) -> str:
-    """For whoever has no script."""
+    """For browsers without JavaScript."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -40,7 +40,7 @@ class Found:
 
 
 class FrozenWatch:
-    """One look at a time; whoever needs one waits for the one under way."""
+    """Searches one at a time; a request that needs one waits for the one under way."""
 
     def __init__(self, find: Callable[[], FrozenReports]) -> None:
         self._find = find

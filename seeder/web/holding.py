@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 #: What was found is told for so long, however many ask.
 KEPT_SECONDS = 2.0
 
-#: When whoever was refused for a lock may ask again.
+#: After how long a client that was refused because of a lock should ask again.
 RETRY_SECONDS = 5
 
 

@@ -34,7 +34,7 @@ def environment() -> Environment:
 
 @lru_cache(maxsize=KEPT_ROWS)
 def job_row(one: MonitoredJob, may_write: bool, with_agency: bool) -> Markup:
-    """A row of the job list. Equal jobs have equal rows, whoever looks at them and when."""
+    """A row of the job list. Equal jobs have equal rows, for every viewer and at any time."""
     template: Any = environment().get_template("job_row.html").module
     row: Markup = template.row(one, may_write, with_agency)
     return row

@@ -135,7 +135,7 @@ def holder(session: Session, matview: MatviewName) -> str | None:
 def cancel_holder(session: Session, matview: MatviewName, run_id: str) -> bool:
     """End the statement of the session that holds the lock in the run's name; whether there is one.
 
-    A session between two statements doesn't notice, so whoever wants the run ended asks again until there is
-    none. The role must be the holder's own, or have pg_signal_backend.
+    A session between two statements isn't affected, so the caller repeats this until none is left.
+    The role must be the holder's own, or have pg_signal_backend.
     """
     return session.row(CANCEL, key=key_of(matview), name=names_of(run_id)) is not None

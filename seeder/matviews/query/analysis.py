@@ -68,7 +68,10 @@ def analyse(session: Session, query: SafeQuery, policy: Policy, *, as_role: bool
 
 
 def resolve(session: Session, query: SafeQuery, policy: Policy) -> None:
-    """Only the names and constants of the query, for one whose like was analysed: raises QueryFailed."""
+    """Check only the names and constants of a query that differs from an analyzed one in its constants.
+
+    Raises QueryFailed.
+    """
     text = PREPARE.format(query=query.text)
     offset = text.index(query.text)
     try:

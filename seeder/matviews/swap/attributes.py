@@ -1,12 +1,12 @@
 """Everything that is set on a matview, as a set of lines, each with the statement that sets it on another.
 
-A line is one fact with the statement that makes it so. The lines of the old matview and of its copy are read
-by one query, for one target name, so what the copy still lacks is a difference of two sets, and when that is
-empty the copy is the old one's like. Not among the lines: the definition, the rows, and the matview's own
-comment, in which the stamp is.
+A line is one fact with the statement that sets it. The lines of the old matview and of its copy are read by
+one query, for one target name, so what the copy still lacks is the difference of two sets, and when that is
+empty the copy has everything that the old one has. Not among the lines: the definition, the rows, and the
+matview's own comment, which contains the stamp.
 
 Indexes and statistics objects have names of their own in the schema, so those of a copy bear another until
-the exchange, its *twin*, made from a hash of the name.
+the exchange: the *twin*, made from a hash of the name.
 
 What needs no line: a matview has no constraints, no rules, triggers or policies (PostgreSQL refuses them).
 An index that is invalid comes back valid, as it does from a plain REFRESH.
@@ -24,7 +24,7 @@ from seeder.sql.names import MatviewName
 HAS, TWIN, UNKNOWN = 0, -1, -2
 
 #: Planning them takes ten times as long as executing them, and the exchange reads them while everybody waits.
-ATTRIBUTES = Prepared("portrait", (LINES,), first="set local search_path = pg_catalog;\n")
+ATTRIBUTES = Prepared("attributes", (LINES,), first="set local search_path = pg_catalog;\n")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Attributes:
     unknown: tuple[str, ...] = ()
 
     def own_words(self, text: str) -> str:
-        """The text with the names that a person knows in the twins' place."""
+        """The text with the indexes' own names in place of those that the copy's indexes have for now."""
         for twin, own in self.twins.items():
             text = text.replace(f'index "{twin}"', own).replace(f"index {twin}", own)
             text = text.replace(f'"{twin}"', own).replace(twin, own)

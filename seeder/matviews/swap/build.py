@@ -57,16 +57,16 @@ def build(session: Session, old: Matview, query: SafeQuery | None, policy: Polic
     can't be kept on the new columns is refused before the rows are computed.
     """
     with _expecting(old, query) as model, session.transaction():
-        pair = _dressed(session, old, query, policy, model)
+        pair = _copy_without_rows(session, old, query, policy, model)
         return _filled(session, pair, policy)
 
 
 def try_build(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:
-    """Build the copy but for its rows, of which none is computed, and undo it; raises what `build` would."""
+    """Build the copy without computing its rows, and roll back. Raises what `build` would."""
     with _expecting(old, query) as model:
         try:
             session.run_text("begin")
-            _dressed(session, old, query, policy, model)
+            _copy_without_rows(session, old, query, policy, model)
         finally:
             if not session.closed:
                 session.run_text("rollback")
@@ -74,7 +74,7 @@ def try_build(session: Session, old: Matview, query: SafeQuery, policy: Policy) 
 
 @contextmanager
 def _expecting(old: Matview, query: SafeQuery | None) -> Iterator[list[Attributes]]:
-    """Yields where the portrait is put once there is one: what fails then is told in the old one's names."""
+    """Yields a list for the attributes, once they are read: an error then uses the old matview's names."""
     text = _definition(old, query)
 
     def locate(position: int) -> Position | None:
@@ -91,7 +91,7 @@ def _definition(old: Matview, query: SafeQuery | None) -> str:
     return CREATE_COPY.format(copy=copy_of(old.name).quoted, query=query.text if query else old.definition)
 
 
-def _dressed(
+def _copy_without_rows(
     session: Session, old: Matview, query: SafeQuery | None, policy: Policy, model: list[Attributes]
 ) -> Pair:
     """The copy without rows, in the session's transaction."""
@@ -107,7 +107,7 @@ def _dressed(
 
 
 def fill(session: Session, pair: Pair, policy: Policy) -> Built:
-    """Dress and fill a copy that is there but empty; committed. It stays empty where the old one is."""
+    """Complete a copy: set what is set on the old one, and fill it unless that one is empty. Commits."""
     model = None
     try:
         with session.transaction():
@@ -128,7 +128,7 @@ def in_names_of(error: psycopg2.Error, model: Attributes | None, locate: Locate 
 
 
 def made(session: Session, old: Matview) -> Matview:
-    """The copy that was made just now."""
+    """The copy, which the caller has just made."""
     copy = copy_of(old.name)
     found = read_matview(session, session.row(COPY_OID, schema=copy.schema, name=copy.name).oid)
     if found is None:

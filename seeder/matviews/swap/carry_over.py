@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 def attribute_changes(old: Attributes, copy: Attributes) -> tuple[list[Line], list[Line]]:
-    """The copy's lines that are to be unmade, and the old one's that are to be made on it."""
+    """The lines to remove from the copy, and the old matview's lines to add to it."""
     wanted = {
         line.subject: line for line in old.lines.values() if line.needs is None or line.needs in copy.has
     }
@@ -28,7 +28,7 @@ def attribute_changes(old: Attributes, copy: Attributes) -> tuple[list[Line], li
 
 
 def carry_over(session: Session, pair: Pair) -> Attributes:
-    """Give the copy everything that the old one has, in the transaction that is open; returns the old one's.
+    """Set everything on the copy that is set on the old matview, in the open transaction; returns the latter.
 
     Raises PartUnfit, naming the index or statistics object that can't be made for the copy.
     """
@@ -60,7 +60,7 @@ def say_left_alone(option: str) -> None:
 
 
 def compare_attributes(session: Session, pair: Pair) -> tuple[Attributes, str | None]:
-    """The old one's portrait, and what of it the copy has not, or has and should not; None is nothing."""
+    """The old matview's attributes, and the first one in which the copy differs, or None."""
     model, found = (
         read_attributes(session, oid, pair.copy.name, pair.role) for oid in (pair.old.oid, pair.copy.oid)
     )

@@ -1,12 +1,12 @@
 """Exchanges a matview and its copy in one transaction, which holds exclusive locks for milliseconds only.
 
-While a statement waits for an exclusive lock, everybody who comes later queues behind it, readers included.
-So the wait is short, and where it isn't enough the transaction is rolled back and tried again after a pause
-in which everybody gets on. That wait is shorter than deadlock_timeout (1 s), too, so that no reader is ever
-the victim of a deadlock with the exchange.
+While a statement waits for an exclusive lock, later statements queue behind it, those of readers included.
+So the wait is short, and if it isn't enough the transaction is rolled back and tried again after a pause in
+which the others can proceed. The wait is also shorter than deadlock_timeout (1 s), so that a reader is never
+chosen as the victim of a deadlock with the exchange.
 
-Under the locks everything is looked at once more, since people may have changed it after the copy was made:
-the exchange happens only if the copy is still the old one's like in all that it doesn't replace.
+Under the locks everything is checked again, since people may have changed it after the copy was made: the two
+are exchanged only if the copy still has everything that is set on the old one.
 """
 
 import random
@@ -83,12 +83,14 @@ Restamp = Callable[[str | None], str | None]
 
 
 class ChangedMeanwhile(Exception):
-    """Something was changed between the look and the lock; a new look may help."""
+    """Something was changed before the locks were taken; another try may succeed."""
 
 
 class CopyDiffers(ChangedMeanwhile):
-    """The copy, just made the old one's like, isn't; said is in what. Somebody has changed the old one since,
-    or PostgreSQL doesn't let the two be the same."""
+    """The copy still differs from the old matview; the text says in what.
+
+    Somebody has changed the old one since, or PostgreSQL doesn't allow the two to be the same.
+    """
 
 
 def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
@@ -147,7 +149,7 @@ def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> No
 
 
 def _pause(session: Session) -> None:
-    """On the server, so that whoever cancels the run ends the pause, too."""
+    """Sleeps on the server, so that canceling the run also ends the pause."""
     seconds = random.uniform(0.5, 1.5) * PAUSE_SECONDS  # noqa: S311 - no secret is drawn here
     try:
         session.run("select pg_sleep(%(seconds)s)", seconds=seconds)
@@ -215,7 +217,7 @@ def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
 
 
 def _verified(session: Session, pairs: Sequence[Pair], known: Sequence[View]) -> list[View]:
-    """Look at everything once more, now that nobody can change it; returns the views as they are now."""
+    """Check everything again under the locks; returns the views as they are now."""
     old = [pair.old for pair in pairs]
     unchanged(session, old)
     refuse_hindrances(session, old)
@@ -227,7 +229,7 @@ def _verified(session: Session, pairs: Sequence[Pair], known: Sequence[View]) ->
 
 
 def _point(session: Session, pair: Pair, on_top: Sequence[View]) -> None:
-    """Make the views read the new ones, which bear the names by now."""
+    """Redefine the views to read the new matviews, which have the names now."""
     session.run_text(OWN_ROLE)
     for view in on_top:
         for option in view.unknown:

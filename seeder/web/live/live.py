@@ -41,12 +41,12 @@ UNREAD = to_json({"reason": "the reporting database can't be read, so what is sh
 #: How long the end waits for the look under way.
 LAST_LOOK_SECONDS = 5.0
 
-#: Jobs that one message lists; more are read anew by whoever shows them.
+#: Jobs that one message lists; if there are more, clients load the list again.
 MOST_LISTED = 100
 
 
 class Live:
-    """Looks are made one at a time; whoever needs one waits for the one under way."""
+    """Makes one look at a time; a request that needs one waits for the one under way."""
 
     def __init__(self, monitor: Monitor, feed: Feed) -> None:
         self._monitor = monitor

@@ -51,7 +51,7 @@ async def log_in(request: Request) -> Response:
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
-        # A proxy that speaks TLS says so; claiming it wrongly only costs whoever claims it the cookie.
+        # A proxy that speaks TLS says so; a client that claims it wrongly only loses its own cookie.
         secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
     )
     log.info("logged in", by=name, address=address)

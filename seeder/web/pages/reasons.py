@@ -49,7 +49,7 @@ def of_pending(job: WatchedJob, where: Whereabouts | Unknown, running: int, limi
             f"(SEEDER_MAX_PER_DATABASE).{first}"
         )
     elif where.turn is Turn.MATVIEW:
-        words = f"It waits until the run that has its materialized view now lets go of it.{first}"
+        words = f"It waits for the run that works on its materialized view now.{first}"
     elif where.until is not None:
         return Reason(
             "queue", "Its last try failed in a way that may pass; it is tried again.", None, where.until
@@ -65,7 +65,7 @@ def of_pending(job: WatchedJob, where: Whereabouts | Unknown, running: int, limi
             "sweep queues it again."
         )
     else:
-        words = "It waits for a view or matview that reads it to be let go of by another run."
+        words = "It waits for another run, which works on a matview that reads it."
     return Reason("queue", words, job.start_time)
 
 

@@ -14,7 +14,7 @@ from threading import Lock
 ALLOWED = 10
 SECONDS_PER_TRY = 6.0
 
-#: Addresses remembered; whoever has more of them than this has the oldest forgiven.
+#: Addresses that are remembered; beyond that the oldest is forgotten.
 REMEMBERED = 10_000
 
 
