@@ -43,7 +43,7 @@ SUPERUSER = (
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and with what."""
+    """A problem, and the manifest or database that has it."""
 
     where: str
     agency_slug: str | None
@@ -67,7 +67,7 @@ def check_manifests(
     policy: Policy,
     tell: Callable[[int], object] = lambda _: None,
 ) -> Findings:
-    """Judge the selected manifests; a shared table is judged by its owner's.
+    """Check the selected manifests; a shared table is checked once, for its owner.
 
     `tell` is called, from several threads, with how many more of them are done. Raises UnknownAgency or
     UnknownTable.

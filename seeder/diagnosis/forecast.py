@@ -26,7 +26,7 @@ UNCHANGED = "unchanged"
 
 @dataclass(frozen=True)
 class Forecast:
-    """One manifest and what would become of it."""
+    """A manifest, and what its next run would do."""
 
     report_type: str
     manifest_id: int

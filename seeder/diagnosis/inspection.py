@@ -43,7 +43,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A matview as its database has it."""
+    """A matview as its database shows it."""
 
     #: What bears its name; None where nothing does.
     facts: Facts | Unknown | None
@@ -77,7 +77,7 @@ def inspect(databases: Databases, database_id: int | None, matview: MatviewName)
 
 
 def work(databases: Databases, database_id: int | None, matview: MatviewName) -> Worker | Unknown | None:
-    """Who works on the matview just now, and what for; None where nobody does."""
+    """The session that works on the matview, and what it waits for; None if there is none."""
     return _asked(databases, database_id, lambda session: activity.working_session(session, matview))
 
 

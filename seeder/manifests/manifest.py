@@ -18,7 +18,7 @@ from seeder.sql.placeholders import RenderedQuery, render_query
 
 @dataclass(frozen=True)
 class Manifest:
-    """One manifest, as its row says it, with whatever a run needs worked out from it on demand.
+    """One manifest as its row has it; what a run needs is computed from it on demand.
 
     The properties raise ManifestError where the row can't be used, so that reading 10,000 manifests never
     fails because of one of them.
@@ -58,14 +58,14 @@ class Manifest:
 
     @cached_property
     def query(self) -> SafeQuery:
-        """The rendered SQL, past the guard."""
+        """The rendered SQL, if the guard accepts it."""
         self._require_text()
         self._require("query", self.raw_query.strip())
         return check(self.rendered_query)
 
     @cached_property
     def rendered_query(self) -> RenderedQuery:
-        """The SQL with its placeholders filled in; nobody has judged it."""
+        """The SQL with its placeholders filled in, not checked by the guard."""
         values = {
             "agency_id": self.agency_id,
             "agency_slug": self.agency_slug or None,
@@ -101,7 +101,7 @@ class Manifest:
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
     def verify(self) -> None:
-        """Raise what is wrong with the row itself; the query is judged by the run."""
+        """Raise what is wrong with the row itself; a run also checks the query."""
         self._require_text()
         self._require_report()
         self._require("table_name", self.raw_table_name)
@@ -110,7 +110,7 @@ class Manifest:
         _ = self.matview
 
     def verify_database(self, databases: Container[int | None]) -> None:
-        """Raise UnknownDatabase where its database isn't one of these."""
+        """Raise UnknownDatabase if its database isn't configured."""
         if self.database_id is not None and self.database_id not in databases:
             raise UnknownDatabase(database_id=self.database_id)
 

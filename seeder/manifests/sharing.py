@@ -10,7 +10,7 @@ from seeder.models import ReportType
 
 @dataclass(frozen=True)
 class Shared:
-    """Manifests sorted by whose table it is.
+    """Manifests grouped by the owner of their table.
 
     ``owners`` have a table of their own, ``sharers`` maps the identity of a manifest that asks for the very
     same matview to its owner, ``refused`` pairs a manifest with what is wrong with it, and ``guests`` are the

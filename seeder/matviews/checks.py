@@ -20,7 +20,7 @@ FRESH = "max({column}) >= now() - %({name})s as {name}_fresh, cast(max({column})
 
 @dataclass(frozen=True)
 class Failure:
-    """An expectation that the rows don't meet, and what they are like instead."""
+    """An expectation that the rows don't meet, and what was found instead."""
 
     wanted: Expectation
     found: str
@@ -40,7 +40,7 @@ def count(session: Session, relation: str) -> int:
 def failures(
     session: Session, relation: str, expect: tuple[Expectation, ...], rows_before: int | None
 ) -> list[Failure]:
-    """Hold the relation (a quoted name) against `expect`, in the transaction that has made its rows.
+    """Check the relation (a quoted name) against `expect`, in the transaction that has made its rows.
 
     `rows_before` is None where there was nothing before. Raises psycopg2.Error, for example where a column
     isn't there.
@@ -98,7 +98,8 @@ def _change(wanted: RowsChange, before: int | None, now: int) -> str | None:
 
 
 def percentage(part: int, whole: int, beside: Decimal) -> str:
-    """The part in percent, in four digits or as many more as tell it from a number that it isn't."""
+    """The part in percent, rounded to four digits, or to more if only these show that it differs from
+    `beside`."""
     exact, other = Fraction(part * 100, whole), Fraction(beside)
     for digits in count_from(4):
         context = Context(prec=digits)

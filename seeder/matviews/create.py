@@ -36,7 +36,7 @@ class Created:
 
 
 def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stamp, policy: Policy) -> Created:
-    """Create the matview with its indexes, if its rows are what is expected.
+    """Create the matview with its indexes, if its rows meet the expectations.
 
     Raises ManifestError or TemporaryError, and then nothing is left of it.
     """

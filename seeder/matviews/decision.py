@@ -71,7 +71,7 @@ class Decision:
 
 
 def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -> Decision:
-    """What a run will do, which `seeder plan` asks too. Changes nothing.
+    """Decide what a run will do, also for `seeder plan`. Changes nothing.
 
     `policy` is the manifest's own. Raises ManifestError where the run can only fail.
     """
@@ -136,7 +136,7 @@ def _index_difference(session: Session, oid: int, policy: Policy) -> IndexChange
 def verify_feasible(
     session: Session, manifest: Manifest, found: Found, decision: Decision, policy: Policy
 ) -> None:
-    """Raise what is known beforehand to be in the way of what was decided. Leaves nothing behind."""
+    """Raise the error with which the decided action is certain to fail. Leaves nothing behind."""
     if decision.action is Action.REFRESH and found.oid is not None:
         refuse_unfit_as_it_is(session, manifest, found.oid, decision, policy)
     if decision.action is not Action.REFRESH:
@@ -153,7 +153,7 @@ def verify_feasible(
 def refuse_unfit_as_it_is(
     session: Session, manifest: Manifest, oid: int, decision: Decision, policy: Policy
 ) -> None:
-    """Raise DirectiveUnfit where a directive doesn't fit the columns of a matview that stays what it is."""
+    """Raise DirectiveUnfit if a directive doesn't fit the columns of a matview that keeps its definition."""
     kept = f"{manifest.table_name}, which keeps its old definition (SEEDER_ON_QUERY_CHANGE=keep)"
     # Its indexes are looked at no more than its SQL.
     asked = replace(policy, indexes=()) if decision.why and decision.indexes is None else policy

@@ -39,7 +39,7 @@ GLANCE = Prepared("glance", ("select set_config('seeder.locked', 'false', false)
 
 @dataclass(frozen=True)
 class Found:
-    """The relation that bears the matview's name, as the catalogue had it when the lock was taken."""
+    """The relation that has the matview's name, as the catalogue showed it when the lock was taken."""
 
     oid: int | None
     kind: str | None

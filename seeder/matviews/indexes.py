@@ -64,7 +64,8 @@ class Existing:
     is_ours: bool
 
     def serves(self, wanted: Index) -> bool:
-        """Whether it is as good as the one that is wanted; a unique one serves where any index would."""
+        """Whether it can be used instead of the wanted index; a unique index can be used instead of any
+        other."""
         return self.is_plain and self.columns == wanted.columns and (self.is_unique or not wanted.unique)
 
     def was_made_for(self, wanted: Index) -> bool:
@@ -73,7 +74,7 @@ class Existing:
 
 @dataclass(frozen=True)
 class IndexChanges:
-    """What has to be done so that the indexes are those that are wanted."""
+    """The indexes to drop and to create, so that those are there that the manifest asks for."""
 
     superfluous: tuple[Existing, ...]
     missing: tuple[Index, ...]
@@ -106,7 +107,7 @@ def index_changes(there: Iterable[Existing], wanted: Sequence[Index]) -> IndexCh
 
 
 def drop_indexes(session: Session, superfluous: Sequence[Existing], policy: Policy) -> None:
-    """Drop them in a transaction of its own; raises psycopg2.Error, and then all are still there."""
+    """Drop them in a transaction of its own. Raises psycopg2.Error, and then none is dropped."""
     names = ", ".join(index.quoted_name for index in superfluous)
     session.run_text(policy.set_role + DROP_INDEXES.format(names=names))
 
@@ -128,7 +129,7 @@ def create_index(session: Session, matview: MatviewName, relation: str, wanted: 
 
 
 def name_of(matview: MatviewName, oid: int, wanted: Index) -> str:
-    """A name that can be read and that no other relation has.
+    """A readable name that no other relation has.
 
     PostgreSQL's own choice would name a copy's index after the copy. The relation's number is part of the
     hash: of two matviews that bear the same name one after the other, both may be there.

@@ -40,14 +40,14 @@ NOTHING = "nothing was created"
 def not_unique(
     session: Session, matview: MatviewName, relation: str, columns: Sequence[str], kept: str, detail: str
 ) -> KeyNotUnique:
-    """The error for rows that are still there, in the relation of that quoted name."""
+    """The error for duplicate keys among the rows of a relation (a quoted name)."""
     return _error(matview, columns, kept, offender(session, relation, columns) or detail)
 
 
 def refused_key(
     session: Session, matview: MatviewName, oid: int, policy: Policy, error: psycopg2.Error
 ) -> KeyNotUnique | None:
-    """The error for a refresh that PostgreSQL ended because of a unique index; None for any other."""
+    """The error for a refresh that failed because of a unique index; None for any other error."""
     if not is_about_a_key(error):
         return None
     violated = [
@@ -94,7 +94,7 @@ def is_about_a_key(error: psycopg2.Error) -> bool:
 
 
 def offender(session: Session, source: str, columns: Sequence[str]) -> str | None:
-    """The key that most rows share and how many they are, or None where no two rows share one."""
+    """The key that most rows have, and their number; None if no two rows have the same key."""
     # To psycopg2 a % begins a value.
     row = session.row(_question(source, columns).replace("%", "%%"))
     return row and _words(row.found, columns)

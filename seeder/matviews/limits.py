@@ -60,7 +60,7 @@ def under_limits(session: Session, limits: Limits) -> Iterator[None]:
 
 @contextmanager
 def limited(session: Session, own: Limits, usual: Limits) -> Iterator[None]:
-    """Have a manifest's own statement timeout for the length of the block.
+    """Apply the manifest's own statement timeout to the block.
 
     `take` has set the usual one, before the manifest was read; so that the record isn't written under a
     timeout meant for a refresh, it is set again at the end. No round trip where the two are the same.

@@ -104,7 +104,7 @@ from known
 
 @dataclass(frozen=True)
 class Tally:
-    """A number of rows, and of which state of the matview."""
+    """A number of rows, and the state of the matview in which it has them."""
 
     rows: int
     state: str
@@ -121,7 +121,7 @@ TOTAL_BYTES = "select pg_total_relation_size(cast(%(oid)s as oid)) as total_byte
 
 
 def total_bytes(session: Session, oid: int) -> int:
-    """The size of a relation just now, its indexes and TOAST table included."""
+    """The size of a relation now, with its indexes and TOAST table."""
     return int(session.row(TOTAL_BYTES, oid=oid).total_bytes)
 
 

@@ -32,7 +32,7 @@ class Policy:
     skip_unchanged: bool = False
 
     def of_manifest(self, said: Directives) -> "Policy":
-        """The policy for one manifest: what it says itself wins, within what the settings allow.
+        """The policy for one manifest: its directives override the settings, as far as these allow.
 
         Its timeout can only shorten the general one. Raises RoleRefused for a role that nobody allowed.
         """
@@ -59,7 +59,7 @@ class Policy:
 
     @property
     def set_role(self) -> str:
-        """A statement that holds for the transaction; empty where no role is configured."""
+        """A statement that sets the role for the transaction; empty if no role is configured."""
         return f"set local role {quoted(self.role)};\n" if self.role else ""
 
     @property
@@ -76,7 +76,7 @@ class Policy:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What the settings say; a manifest may say otherwise."""
+    """The policy that the settings make; a manifest may override parts of it."""
     return Policy(
         mode=settings.refresh_mode,
         on_query_change=settings.on_query_change,

@@ -20,7 +20,8 @@ from seeder.sql.names import MatviewName
 
 @dataclass(frozen=True)
 class Requirements:
-    """What has to be done and to hold before new rows may be seen; false where there is nothing."""
+    """The indexes to make and the expectations to check before new rows become visible; false if there are
+    none."""
 
     missing: tuple[Index, ...]
     expect: tuple[Expectation, ...]
@@ -38,8 +39,7 @@ def fulfil(
     is_first: bool = False,
     rows_before: int | None = None,
 ) -> None:
-    """Make what is missing on the relation (a quoted name: the matview, or its copy) and hold its rows
-    against what is expected.
+    """Make the missing indexes on the relation (a quoted name: the matview or its copy), and check its rows.
 
     Runs in the caller's transaction, as the role that owns the relation. `is_first` says that there is no
     older matview that stays, `rows_before` how many rows it has, where that is known. Raises KeyNotUnique,
@@ -82,7 +82,7 @@ def refuse_aged(session: Session, matview: MatviewName, policy: Policy) -> None:
 def fulfil_on_copy(
     session: Session, matview: MatviewName, copy: str, required: Requirements, found: Found, policy: Policy
 ) -> None:
-    """The same for a copy that is to take the matview's place, in a transaction of its own.
+    """The same for a copy that will replace the matview, in a transaction of its own.
 
     Raises ManifestError or TemporaryError.
     """
@@ -99,5 +99,5 @@ def fulfil_on_copy(
 def old_rows(
     session: Session, matview: MatviewName, expect: tuple[Expectation, ...], *, populated: bool
 ) -> int | None:
-    """How many rows there are now, where that is of use."""
+    """The number of rows before the refresh, if an expectation needs it."""
     return checks.count(session, matview.quoted) if populated and checks.needs_rows_before(expect) else None

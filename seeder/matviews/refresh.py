@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Method(StrEnum):
-    """What PostgreSQL was asked to do."""
+    """How PostgreSQL is asked to refresh a matview."""
 
     #: Readers wait until it is done.
     PLAIN = "plain"
@@ -99,7 +99,7 @@ def refresh(
 
 
 def choose(found: Found, policy: Policy) -> tuple[Method, str | None]:
-    """Which refresh it will be, and why not the one that was asked for.
+    """Choose the method, and say why it isn't the one that was asked for.
 
     Rows that have to be checked first are swapped in where they can't be refreshed concurrently: a plain
     refresh would keep readers waiting for the checks too.
@@ -271,7 +271,7 @@ def _in_own_words(
     method: Method,
     error: psycopg2.Error,
 ) -> SeederError:
-    """The error of our tree, in the directives' words where it is about them."""
+    """The error as one of ours, in terms of a directive if it is about one."""
     if session.closed or found.oid is None:
         return judged(error)
     if key_error := refused_key(session, matview, found.oid, policy, error):

@@ -66,7 +66,7 @@ class Matview:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes it the same matview as before, whatever was put on it."""
+        """What stays the same as long as it is the same matview, whatever else is set on it."""
         return self.oid, self.name, self.definition, self.columns
 
 
@@ -84,7 +84,7 @@ def read_matview(session: Session, oid: int) -> Matview | None:
 
 
 def name_of_matview(session: Session, oid: int) -> MatviewName | None:
-    """Waits for no lock."""
+    """The name of the matview; None if it is gone. Waits for no lock."""
     row = session.row(NAME, oid=oid)
     return row and MatviewName(row.schema, row.name)
 

@@ -16,7 +16,7 @@ PREFIX = '{"seeder": '
 
 @dataclass(frozen=True)
 class Stamp:
-    """Whose matview it is, and of which SQL."""
+    """The manifest that a matview was made for, and the SQL that it was made of."""
 
     #: The manifest's identity, ``custom-12``.
     manifest: str
@@ -41,7 +41,7 @@ class Stamp:
 
 
 def read(comment: str | None) -> Stamp | None:
-    """The stamp in a comment, or None where there is none that can be read."""
+    """The stamp in a comment; None if there is no readable one."""
     last_line = (comment or "").rpartition("\n")[2]
     if not last_line.startswith(PREFIX):
         return None
@@ -54,7 +54,7 @@ def read(comment: str | None) -> Stamp | None:
 
 
 def written(comment: str | None, stamp: Stamp) -> str:
-    """The comment with this stamp, the person's own text before it untouched."""
+    """The comment with this stamp; a person's own text before it is kept."""
     own, _, last_line = (comment or "").rpartition("\n")
     if not last_line.startswith(PREFIX):
         own = comment or ""

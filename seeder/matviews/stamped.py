@@ -96,7 +96,7 @@ IS_GONE = "select not exists (select from pg_class where oid = cast(%(oid)s as o
 
 @dataclass(frozen=True)
 class Stamped:
-    """A matview of seeder's."""
+    """A matview that seeder has made."""
 
     oid: int
     name: MatviewName
@@ -116,7 +116,7 @@ class Stamped:
 
 
 def stamped_matviews(session: Session, somebodys: Collection[MatviewName]) -> list[Stamped]:
-    """Those of the database that bear a stamp and none of these names."""
+    """The matviews of the database that have a stamp and none of the given names."""
     found = session.rows(
         STAMPED,
         prefix=stamp.PREFIX,

@@ -25,7 +25,7 @@ FLUSH = "select pg_stat_force_next_flush()"
 def keep_statistics_current(
     session: Session, matview: MatviewName, current: Stamp | None, done: Refreshed, policy: Policy
 ) -> None:
-    """ANALYZE where the rows have moved, and write the stamp where it is no longer what it was."""
+    """Run ANALYZE if many rows have changed, and write the stamp if it has changed."""
     analyze = comment = ""
     current = current and replace(current, tally=done.tally or current.tally)
     if are_stale(done, current):

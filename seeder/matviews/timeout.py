@@ -19,7 +19,8 @@ TRANSACTION_TIMEOUT = (
 
 
 def timed_out(databases: Databases, database_id: int | None, ran: float) -> QueryFailed | None:
-    """What to raise for a run whose connection was lost after so many seconds, if that was the limit's doing.
+    """The error for a run whose connection was lost after so many seconds, if transaction_timeout is the
+    cause.
 
     None where there is no limit, where it wasn't reached, and where the server is away: that passes.
     """

@@ -221,7 +221,7 @@ class _Upkeep:
         return RefreshResult(outcome, Figures(built.records, built.total_bytes), notes or None)
 
     def _missing_indexes(self, decision: Decision) -> tuple[Index, ...]:
-        """Drop the indexes that are no longer asked for, and tell which are missing.
+        """Drop the indexes that are no longer asked for, and return those that are missing.
 
         They go before the refresh, which a key that isn't one any more would end, and a rebuild would carry
         over.

@@ -97,7 +97,7 @@ _PASSWORD = re.compile(r"(\bpassword\s+)(?:[a-z]?'.*|\$.*)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Person:
-    """A session: somebody, or something, connected to the database."""
+    """A session of a person or a program."""
 
     pid: int
     application_name: str
@@ -115,14 +115,14 @@ class Person:
 
     @property
     def first_line(self) -> str:
-        """Of its query, without the passwords that ALTER ROLE and the like may have in it."""
+        """The first line of the query, without passwords, as in ALTER ROLE."""
         line = next((line.strip() for line in self.query.splitlines() if line.strip()), "")
         return _PASSWORD.sub(r"\1'***'", line)
 
 
 @dataclass(frozen=True)
 class AtMatview:
-    """A session with a lock on the matview, or waiting for one."""
+    """A session that holds a lock on the matview or waits for one."""
 
     person: Person
     held: tuple[str, ...]
@@ -166,7 +166,7 @@ class Worker:
 
 
 def sessions_at(session: Session, oid: int) -> list[AtMatview]:
-    """Everybody but the asker, those who have been there longest first; at most 50."""
+    """The sessions that use the matview, without our own, the longest transaction first; at most 50."""
     return [
         AtMatview(Person.of(row), tuple(row.held or ()), row.awaited)
         for row in session.rows(BRIEFLY + SESSIONS_AT, oid=oid)

@@ -74,7 +74,7 @@ where s.relid = cast(%(oid)s as oid)
 
 @dataclass(frozen=True)
 class Facts:
-    """A relation of that name, by its catalogue row."""
+    """The relation that has a matview's name, as its catalogue row shows it."""
 
     oid: int
     #: pg_class.relkind; "m" is a matview.
@@ -122,7 +122,7 @@ class IndexFacts:
 
 @dataclass(frozen=True)
 class Reads:
-    """PostgreSQL's own counters, by whomever it was read.
+    """How often the matview was read, by any session, as PostgreSQL counts.
 
     A refresh is among the readers. Seen on 15 and 18: making an index is one sequential scan, so a plain
     refresh adds one for each index; a concurrent one adds one or two; where seeder has to count the rows,
@@ -139,7 +139,7 @@ class Reads:
 
 
 def facts(session: Session, matview: MatviewName) -> Facts | None:
-    """What bears the name, matview or not; never waits for a lock."""
+    """The relation of that name, whatever its kind. Never waits for a lock."""
     row = session.row(BRIEFLY + FACTS, schema=matview.schema, name=matview.name)
     return row and Facts(row.oid, row.kind, row.is_populated, row.owner, row.comment, int(row.about_bytes))
 

@@ -68,7 +68,7 @@ select a.pid, pg_cancel_backend(a.pid) as told
 
 
 def take(session: Session, matview: MatviewName, name: str, limits: Limits, most: int = 0) -> Found:
-    """Take the matview's lock in this session, name the session, and look at what is there.
+    """Take the matview's lock in this session, set the session's name, and look up the matview.
 
     Raises MatviewBusy where another session holds the lock, and
     DatabaseFull where ``most`` refreshes (0 is no limit) run on this database already.
@@ -99,7 +99,7 @@ def taken(row: Row, session: Session, matview: MatviewName, most: int) -> Found:
 
 
 def busy(session: Session, matview: MatviewName) -> MatviewBusy:
-    """What to raise where another session holds the lock; ``session_name`` is its application_name."""
+    """The error for a lock that another session holds; ``session_name`` is that one's application_name."""
     name = holder(session, matview) or ""
     run = read_application_name(name)
     whom = f"run {run[0]}" if run else f"the session {name}" if name else "another session"
@@ -118,7 +118,7 @@ def release_with_next(session: Session, matview: MatviewName) -> None:
 
 
 def try_lock(session: Session, key: int) -> bool:
-    """Take another matview's lock as well, by its key, unless somebody has it."""
+    """Take another matview's lock as well, by its key; False if another session holds it."""
     return bool(session.row("select pg_try_advisory_lock(%(key)s) as held", key=key).held)
 
 
@@ -127,13 +127,14 @@ def unlock(session: Session, key: int) -> None:
 
 
 def holder(session: Session, matview: MatviewName) -> str | None:
-    """The application_name of the session that holds the lock, or None: nobody does."""
+    """The application_name of the session that holds the lock; None if there is none."""
     row = session.row(HOLDER, key=key_of(matview))
     return row and str(row.application_name)
 
 
 def cancel_holder(session: Session, matview: MatviewName, run_id: str) -> bool:
-    """End the statement of the session that holds the lock in the run's name; whether there is one.
+    """Cancel the statement of the session that holds the lock for this run; False if there is no such
+    session.
 
     A session between two statements isn't affected, so the caller repeats this until none is left.
     The role must be the holder's own, or have pg_signal_backend.

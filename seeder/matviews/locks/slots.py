@@ -37,7 +37,7 @@ where locktype = 'advisory' and granted and objsubid = 2 and classid = {CLASS} a
 
 
 def give_back(session: Session) -> None:
-    """Let others have the session's slot, if it has one."""
+    """Release the slot that the session holds, if any."""
     session.run(GIVE_BACK)
 
 

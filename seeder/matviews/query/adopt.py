@@ -26,7 +26,7 @@ select pg_get_viewdef('pg_temp.seeder_probe'::regclass) as wanted,
 def same_meaning(
     session: Session, oid: int, query: SafeQuery, policy: Policy, *, was_made_of_it: bool
 ) -> bool:
-    """Whether the matview's definition is the query. Leaves nothing behind.
+    """Whether the matview's definition means the same as the query. Leaves nothing behind.
 
     A matview of its source's name, earlier on the search_path, takes the source's place in its own query. One
     that was made of this text then stays what it is; another can't be made. Raises ReadsItself.

@@ -56,7 +56,7 @@ from pg_class where oid = cast(%(oid)s as oid)
 
 @dataclass(frozen=True)
 class Unmanaged:
-    """A matview that was made without seeder, and of something else."""
+    """A matview that was created without seeder, with another definition."""
 
     owner: str
     definition: str
@@ -68,7 +68,7 @@ class Unmanaged:
 
     @property
     def replacement_note(self) -> str:
-        """What its definition was, cut to what a record can bear."""
+        """A note that quotes the replaced definition, cut to a length that the record can hold."""
         more = "…" if len(self.definition) > LONGEST_DEFINITION else ""
         shown = f"{self.definition[:LONGEST_DEFINITION]}{more}"
         return f"The manifest's definition has taken its place; its own was:\n{shown}"
@@ -83,7 +83,8 @@ def unmanaged(session: Session, matview: MatviewName, oid: int) -> Unmanaged:
 
 
 def alteration(session: Session, oid: int, query: SafeQuery, policy: Policy) -> str:
-    """What has changed of that which the query reads, where its text is the one the matview was made of."""
+    """What has changed in the objects that the query reads, if its text is still the one that the matview
+    was made of."""
     with probe(session, query, policy.as_manifest):
         there, wanted = session.rows(NEEDED, oid=oid)
     what = (

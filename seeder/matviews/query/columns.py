@@ -71,7 +71,7 @@ order by a.attnum
 def unfit_directive_or_judged(
     session: Session, relation: str, policy: Policy, error: psycopg2.Error
 ) -> SeederError:
-    """PostgreSQL's error in the directives' words, where one of them doesn't fit the relation's columns."""
+    """The error in terms of a directive, if one doesn't fit the relation's columns; else PostgreSQL's own."""
     if policy.expect and error.pgcode in UNFIT and not session.closed:
         try:
             with session.transaction():
@@ -84,7 +84,7 @@ def unfit_directive_or_judged(
 
 
 def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
-    """Raise DirectiveUnfit where a directive doesn't fit the columns that the query has.
+    """Raise DirectiveUnfit if a directive doesn't fit the query's columns.
 
     Nothing of the query is executed, so a misspelt column needn't wait for the query's end to be found.
     """
@@ -94,7 +94,8 @@ def refuse_unfit(session: Session, query: SafeQuery, policy: Policy) -> None:
 
 
 def refuse_unfit_to(session: Session, relation: str, policy: Policy, what: str = "the query") -> None:
-    """The same for the columns of a relation (a quoted name, or the digits of its oid): `what` it is."""
+    """The same for the columns of a relation (a quoted name, or the digits of its oid), which the message
+    calls `what`."""
     named = _named(policy)
     if not named:
         return

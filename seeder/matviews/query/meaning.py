@@ -18,7 +18,7 @@ from seeder.postgres.session import Session
 
 @dataclass(frozen=True)
 class Meaning:
-    """How the matview stands to its manifest."""
+    """How the matview compares with its manifest."""
 
     same: bool
     #: The stamp that it has, and the one that it should have.

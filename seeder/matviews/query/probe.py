@@ -19,7 +19,7 @@ CREATE_PROBE = "create temporary view seeder_probe as\n{query}\n;\n" + OWN_PATH
 
 @contextmanager
 def probe(session: Session, query: SafeQuery, as_manifest: str = "") -> Iterator[None]:
-    """Have the view for the length of the block, made by the role that the matview belongs to.
+    """Provide the view for the block, created by the role that owns the matview.
 
     `as_manifest` is Policy's. The view goes with its transaction, which is rolled back. A query that
     PostgreSQL can't resolve (a table is missing) raises QueryFailed with its place in the manifest.

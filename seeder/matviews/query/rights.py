@@ -37,7 +37,7 @@ ABOUT_RIGHTS = (errorcodes.INSUFFICIENT_PRIVILEGE, errorcodes.INVALID_SCHEMA_NAM
 
 @dataclass(frozen=True)
 class Rights:
-    """What is wrong for the role, if anything; and whose the matview is."""
+    """What a role is not allowed to do, if anything, and who owns the matview."""
 
     problem: ManifestError | None
     #: The matview isn't there, or the role has its owner's rights: then the query can be judged as the role.
@@ -51,7 +51,7 @@ class Rights:
 
 
 def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> dict[str, Rights]:
-    """By the matview's name. Changes nothing."""
+    """What the role may do with each matview, by its name. Changes nothing."""
     knows_maintain = session.server_version >= 170000
     with session.transaction():
         if set_role:
@@ -78,7 +78,7 @@ def rights(session: Session, matviews: Sequence[MatviewName], set_role: str) -> 
 
 
 def denied(session: Session, matview: MatviewName, set_role: str, error: QueryFailed) -> ManifestError:
-    """What a run was denied, as `seeder plan` would have foretold it; else whose rights it was run with.
+    """The privilege that a run lacked, as `seeder plan` would have reported it; else the error with its role.
 
     Any other error is returned as it is, and so is one about a role that isn't there or can't be taken.
     """
@@ -93,7 +93,7 @@ def denied(session: Session, matview: MatviewName, set_role: str, error: QueryFa
 
 
 def with_reader(error: QueryFailed, reader: str) -> QueryFailed:
-    """The error, and if it is about a privilege, whose it was that didn't suffice."""
+    """The error; one about a privilege also says which role lacked it."""
     cause = error.__cause__
     if not isinstance(cause, psycopg2.Error) or cause.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE:
         return error

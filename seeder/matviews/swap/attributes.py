@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Attributes:
-    """The lines of a matview by their subject, in the order in which they have to be made."""
+    """The lines of a matview by their subject, in the order in which they must be set."""
 
     lines: Mapping[str, Line]
     #: Its columns, with and without their types, and whether it has a TOAST table.

@@ -29,7 +29,8 @@ class Pair:
 
     @property
     def keeps_columns(self) -> bool:
-        """Whether whatever reads the old one can read the copy: more columns at the end do no harm."""
+        """Whether everything that reads the old matview can read the copy: columns added at the end do no
+        harm."""
         return self.copy.columns[: len(self.old.columns)] == self.old.columns
 
 

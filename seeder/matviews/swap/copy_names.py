@@ -16,6 +16,6 @@ def copy_of(matview: MatviewName) -> MatviewName:
 
 
 def key_of_copy(name: str) -> int | None:
-    """The key of the matview for which a copy of that name was built; None for a name that isn't a copy's."""
+    """The lock's key in a copy's name; None if the name isn't that of a copy."""
     found = re.fullmatch(f"{COPY_PREFIX}([0-9a-f]{{16}})", name)
     return int.from_bytes(bytes.fromhex(found[1]), signed=True) if found else None

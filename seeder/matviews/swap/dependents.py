@@ -131,7 +131,7 @@ class View:
 
     @property
     def again(self) -> str:
-        """Makes the view once more in its place; its grants, comments and triggers stay."""
+        """Redefines the view in place; its grants, comments and triggers stay."""
         options = f" with ({self.options})" if self.options else ""
         return f"create or replace view {self.name}{options} as\n{self.definition}"
 
@@ -142,7 +142,7 @@ def views(session: Session, old: Sequence[Matview]) -> list[View]:
 
 
 def refuse_hindrances(session: Session, exchanged: Sequence[Matview]) -> None:
-    """Raise DependentsInTheWay for what couldn't be kept if these were exchanged.
+    """Raise DependentsInTheWay for objects that would be lost if these matviews were exchanged.
 
     The first is the manifest's. Where the search_path is pg_catalog, so that what is listed has its schema.
     """
@@ -156,7 +156,7 @@ def refuse_hindrances(session: Session, exchanged: Sequence[Matview]) -> None:
 
 
 def refuse_lost_columns(session: Session, pair: Pair) -> None:
-    """Raise DependentsInTheWay where somebody reads a matview whose columns the copy hasn't got."""
+    """Raise DependentsInTheWay if something reads a matview of which the copy lacks a column."""
     if pair.keeps_columns:
         return
     if found := [row.what for row in session.rows(ALL_ON_TOP, oid=pair.old.oid)]:

@@ -94,7 +94,7 @@ class CopyDiffers(ChangedMeanwhile):
 
 
 def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
-    """Put the copies in the old ones' places; `restamp` makes the comment of the first.
+    """Put the copies in place of the old matviews; `restamp` makes the comment of the first.
 
     Pairs come in the order in which they read each other. Raises MatviewInUse or MatviewChanged where it
     can't be done now, ManifestError where it can't be done; then nothing was changed, the copies are there.
@@ -126,7 +126,7 @@ def exchange(session: Session, pairs: Sequence[Pair], restamp: Restamp) -> None:
 
 
 def patiently(session: Session, old: Matview, attempt: Callable[[], None]) -> None:
-    """Try until the locks can be had and nothing has moved meanwhile."""
+    """Try until the locks are granted and nothing has changed in the meantime."""
     table_name = str(old.name)
     differed: list[str] = []
     for last in [False] * (TRIES - 1) + [True]:
@@ -194,12 +194,12 @@ def rename(session: Session, role: str, matview: MatviewName, new: MatviewName) 
 
 
 def hidden(matview: MatviewName) -> MatviewName:
-    """What the old matview is called when the copy bears its name; never committed."""
+    """The name of the old matview while the copy already has its own; never committed."""
     return MatviewName(matview.schema, OLD_PREFIX + copy_of(matview).name.removeprefix(COPY_PREFIX))
 
 
 def _replace(session: Session, pair: Pair) -> tuple[str, ...]:
-    """Give the copy the old one's name; returns the statements that do the same for its indexes later.
+    """Give the copy the old one's name; returns the statements that rename its indexes later.
 
     The old one is renamed first: with that its row in pg_class is ours, so that a GRANT, which takes no lock
     on the matview, has either been seen or fails. Likewise what is seized.

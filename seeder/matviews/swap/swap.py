@@ -73,7 +73,7 @@ def swap(
 def verify_swap_feasible(
     session: Session, matview: MatviewName, oid: int, query: SafeQuery | None, policy: Policy
 ) -> None:
-    """Raise what a swap would be refused with before it computes any rows. Leaves nothing behind.
+    """Raise the error with which a swap would fail before it computes any rows. Leaves nothing behind.
 
     While somebody works on the matview, only what is on top of it is looked at: the copy is theirs.
     """
@@ -83,7 +83,7 @@ def verify_swap_feasible(
 
 
 def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, list[Matview]]:
-    """The matview and those that read it, before anything is done; raises where they can't be exchanged."""
+    """Read the matview and those that read it; raises if they can't be exchanged."""
     try:
         with session.transaction():
             found = [read_matview(session, one) for one in (oid, *matviews_above(session, oid))]
@@ -101,7 +101,7 @@ def _look(session: Session, matview: MatviewName, oid: int) -> tuple[Matview, li
 
 @contextmanager
 def _held(session: Session, oid: int) -> Iterator[set[MatviewName]]:
-    """Hold the advisory locks of the matviews on top, which may have runs of their own.
+    """Hold the advisory locks of the matviews that read this one, which may have runs of their own.
 
     Before their definitions are read: that would wait for a refresh to its end, with a worker's thread.
     """
