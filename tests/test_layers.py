@@ -203,6 +203,37 @@ def test_an_import_past_a_door_is_found(text: str, found: list[str]) -> None:
     assert past_the_door("seeder.matviews", text) == found
 
 
+# --- names -----------------------------------------------------------------------------------------------
+
+#: Folders in which a public name of a module is a name of no other one.
+ONE_MEANING = ("maintenance", "manifests", "matviews", "monitoring", "runs", "schema", "seedings", "sql")
+#: Its names repeat some of matviews' own: SOURCES, LOOK and the like.
+FRESHNESS = PACKAGE / "matviews" / "freshness"
+
+
+def defined(text: str) -> Iterator[str]:
+    """The public names that a module defines itself, but for its logger."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        else:
+            continue
+        yield from (name for name in names if not name.startswith("_") and name != "log")
+
+
+@pytest.mark.parametrize("folder", ONE_MEANING)
+def test_a_name_means_one_thing_in_its_folder(folder: str) -> None:
+    found: dict[str, list[str]] = {}
+    for path in sorted((PACKAGE / folder).rglob("*.py")):
+        if path.is_relative_to(FRESHNESS):
+            continue
+        for name in defined(path.read_text()):
+            found.setdefault(name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
+
+
 # --- importing does no work ------------------------------------------------------------------------------
 
 #: What `python -m seeder` and `celery -A seeder` load in order to run it.

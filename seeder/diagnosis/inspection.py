@@ -66,7 +66,7 @@ def inspect(databases: Databases, database_id: int | None, matview: MatviewName)
             found,
             sizes=_part(databases, lambda: facts.sizes(session, oid)),
             indexes=_part(databases, lambda: facts.index_facts(session, oid)),
-            reads=_part(databases, lambda: facts.reads(session, oid)),
+            reads=_part(databases, lambda: facts.read_counts(session, oid)),
             sessions=_part(databases, lambda: activity.sessions_at(session, oid)),
             sources=_part(databases, lambda: lineage.sources(session, oid)),
             readers=_part(databases, lambda: lineage.readers(session, oid)),

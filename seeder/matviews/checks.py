@@ -68,7 +68,7 @@ def _column(name: str) -> str:
 
 
 def _shortfall(number: int, wanted: Expectation, found: Row, rows_before: int | None) -> str | None:
-    """What was found instead of what is wanted, or None: it holds."""
+    """What was found instead of what is wanted; None if the expectation is met."""
     if isinstance(wanted, Rows):
         return None if COMPARISONS[wanted.comparison](found.number, wanted.number) else str(found.number)
     if isinstance(wanted, RowsChange):

@@ -59,7 +59,7 @@ def glance(session: Session, matview: MatviewName, search_path: tuple[str, ...])
 
 
 def look_values(matview: MatviewName, search_path: tuple[str, ...]) -> dict[str, object]:
-    """What LOOK takes."""
+    """The values of LOOK's placeholders."""
     return {
         "schema": matview.schema,
         "name": matview.name,
@@ -69,5 +69,5 @@ def look_values(matview: MatviewName, search_path: tuple[str, ...]) -> dict[str,
 
 
 def found_in(row: Row) -> Found:
-    """What a row of LOOK says."""
+    """A row of LOOK as a value."""
     return Found(row.oid, row.kind, row.populated, row.comment, row.keyed, row.leftover, row.shape)

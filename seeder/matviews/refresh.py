@@ -25,8 +25,8 @@ from seeder.postgres.session import OWN_PATH, Row, Session
 from seeder.sql.directives import Index, RefreshMode
 from seeder.sql.names import MatviewName, quoted
 
-PLAIN = "refresh materialized view {matview};\n"
-CONCURRENTLY = "refresh materialized view concurrently {matview};\n"
+REFRESH_PLAIN = "refresh materialized view {matview};\n"
+REFRESH_CONCURRENTLY = "refresh materialized view concurrently {matview};\n"
 COMMENT = "comment on materialized view {matview} is %(comment)s"
 VACUUM = "vacuum (skip_locked) {matview}"
 
@@ -135,7 +135,7 @@ def _plain(
     note: str | None,
     keep: Stamp | None,
 ) -> Refreshed:
-    text = measure.BEFORE + policy.as_manifest + PLAIN.format(matview=matview.quoted) + OWN_PATH
+    text = measure.BEFORE + policy.as_manifest + REFRESH_PLAIN.format(matview=matview.quoted) + OWN_PATH
     after, comment, kept = measure.after_plain(matview), found.comment, None
     with session.transaction() if keep else nullcontext():
         row = _row(session, matview, found, policy, required, text, after, oid=found.oid)
@@ -201,7 +201,7 @@ def _concurrent_row(
         + policy.set_role
         + (measure.lock_against_refreshes(matview) if tally else "")
         + policy.look_up
-        + CONCURRENTLY.format(matview=matview.quoted)
+        + REFRESH_CONCURRENTLY.format(matview=matview.quoted)
         + OWN_PATH
     )
     return _row(
@@ -221,7 +221,7 @@ def _concurrent_row(
 
 
 def _concurrent(matview: MatviewName, row: Row, tally: Tally | None, comment: str | None) -> Refreshed:
-    """What the row of figures says."""
+    """A row of figures as a value."""
     counted = tally is None or tally.due or row.carried is None
     if row.carried is not None and row.carried != row.records:
         log.error(
@@ -251,7 +251,7 @@ def _row(
     after: str,
     **values: object,
 ) -> Row:
-    """The row of figures after the refresh; in one round trip where nothing comes between."""
+    """Refresh, and return the row of figures; in one round trip unless there are requirements."""
     if not required:
         return session.row(text + after, **values)
     with session.transaction():

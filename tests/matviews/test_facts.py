@@ -30,7 +30,7 @@ def found(session: Session, name: MatviewName = SALES) -> Facts:
 
 
 def scans(session: Session, oid: int) -> tuple[int, int]:
-    reads = facts.reads(session, oid)
+    reads = facts.read_counts(session, oid)
     assert reads
     return reads.sequential, reads.by_index
 
@@ -89,7 +89,7 @@ def test_while_its_rows_are_replaced_its_row_is_read_and_nobody_waits_for_the_re
                 for ask in (facts.sizes, facts.index_facts):
                     with pytest.raises(LockNotAvailable):
                         ask(session, it.oid)
-                facts.reads(session, it.oid)
+                facts.read_counts(session, it.oid)
                 assert lineage.sources(session, it.oid)
                 (at,) = activity.sessions_at(session, it.oid)
                 assert time.monotonic() - began < 20
@@ -118,7 +118,7 @@ def test_refreshes_are_among_the_scans_as_the_page_says(made: Bench) -> None:
         sequential, by_index = added("refresh materialized view concurrently reporting.sales")
         assert (1 <= sequential <= 2, by_index) == (True, 0)
         assert added("set enable_seqscan to off; select * from reporting.sales where id = 5") == (0, 1)
-        last = facts.reads(session, it.oid)
+        last = facts.read_counts(session, it.oid)
         assert last
         assert (last.last is not None) == (session.server_version >= 160000)
 

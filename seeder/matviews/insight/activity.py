@@ -174,7 +174,7 @@ def sessions_at(session: Session, oid: int) -> list[AtMatview]:
 
 
 def working_session(session: Session, matview: MatviewName) -> Worker | None:
-    """Who works on the matview, and what for; None where nobody does."""
+    """The session that works on the matview, and what it waits for; None if there is none."""
     row = session.row(BRIEFLY + WORKER, key=key_of(matview))
     if row is None:
         return None

@@ -155,5 +155,5 @@ def index_facts(session: Session, oid: int) -> list[IndexFacts]:
     return session.rows_of(IndexFacts, BRIEFLY + INDEXES, oid=oid, mark=MARK)
 
 
-def reads(session: Session, oid: int) -> Reads | None:
+def read_counts(session: Session, oid: int) -> Reads | None:
     return session.row_of(Reads, BRIEFLY + READS, oid=oid)

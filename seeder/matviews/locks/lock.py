@@ -78,7 +78,7 @@ def take(session: Session, matview: MatviewName, name: str, limits: Limits, most
 
 
 def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[str, object]:
-    """What the statements of `take` take."""
+    """The values of the placeholders in the statements of `take`."""
     return {
         "key": key_of(matview),
         "application_name": name,
@@ -90,7 +90,7 @@ def values(matview: MatviewName, name: str, limits: Limits, most: int) -> dict[s
 
 
 def taken(row: Row, session: Session, matview: MatviewName, most: int) -> Found:
-    """What a row of THERE says, raising as `take` does."""
+    """A row of THERE as a value; raises as `take` does."""
     if not row.locked:
         raise busy(session, matview)
     if most and not row.slot:

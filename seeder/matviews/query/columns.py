@@ -108,7 +108,7 @@ def refuse_unfit_to(session: Session, relation: str, policy: Policy, what: str =
 
 
 def _misfit(directive: Index | NotNull | Fresh, columns: dict[str, Row]) -> str | None:
-    """Why it doesn't fit these columns, by the first of its own that doesn't."""
+    """The reason why a directive doesn't fit these columns, for the first of its columns that doesn't."""
     for name in directive.columns:
         column = columns.get(name)
         if column is None:

@@ -137,7 +137,8 @@ class View:
 
 
 def views(session: Session, old: Sequence[Matview]) -> list[View]:
-    """The views to be made again. Read where the search_path is pg_catalog: each name with its schema."""
+    """The views to redefine. Call it where the search_path is pg_catalog, so that all names have their
+    schema."""
     return session.rows_of(View, VIEWS, oids=[matview.oid for matview in old])
 
 
@@ -166,7 +167,7 @@ def refuse_lost_columns(session: Session, pair: Pair) -> None:
 
 
 def _lost(column: Row) -> str:
-    """What becomes of the first column that doesn't stay."""
+    """What happens to the first column that isn't kept."""
     if not column.is_there:
         return f"the column {column.name} is gone"
     if column.new_name != column.name:
