@@ -13,7 +13,9 @@ PLACES = ("", "seeder", "seeder/web", "tests", "benchmarks")
 PATH = re.compile(r"(?<![\w./:<*-])((?:[a-z_]\w*/)+[a-z_]\w*\.py)\b")
 MODULE = re.compile(r"(?<![\w./-])seeder((?:\.[a-z_]\w*)+)")
 #: Of PostgreSQL, Celery and the like, and what the tests make themselves.
-NOT_OURS = re.compile(r"^(?:celery|kombu|virtual|redis|psycopg2|uvicorn|site-packages|ours|lib|src)/")
+NOT_OURS = re.compile(
+    r"^(?:celery|kombu|virtual|worker|app|redis|psycopg2|uvicorn|site-packages|ours|lib|src)/"
+)
 
 
 def text_files() -> list[Path]:
