@@ -20,6 +20,7 @@ from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session
 from seeder.seedings.planning import Selection, select
 from seeder.sql import directives
+from seeder.wording import shortened
 
 #: What of a manifest speaks by raising, beside what ``Manifest.verify`` asks; none needs a database.
 PARTS = ("query", "directives", "after")
@@ -259,14 +260,15 @@ def _missed_directives(manifest: Manifest) -> list[str]:
 
 
 def _unusable_parts(manifest: Manifest) -> list[Problem]:
-    problems = []
+    # By their words: one that is read by way of another raises its error twice.
+    problems: dict[Problem, None] = {}
     for part in PARTS:
         try:
             getattr(manifest, part)
         except ManifestError as error:
-            problems.append(_problem(manifest, error))
-    return problems
+            problems[_problem(manifest, error)] = None
+    return list(problems)
 
 
 def _problem(manifest: Manifest, error: SeederError | str) -> Problem:
-    return Problem(f"{manifest.identity} {manifest.table_name}", manifest.agency_slug, str(error))
+    return Problem(f"{manifest.identity} {manifest.table_name}", manifest.agency_slug, shortened(str(error)))

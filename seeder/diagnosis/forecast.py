@@ -18,7 +18,7 @@ from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session
 from seeder.seedings.planning import Selection, select
-from seeder.wording import lasted
+from seeder.wording import lasted, shortened
 
 ERROR = "error"
 UNCHANGED = "unchanged"
@@ -213,6 +213,6 @@ def _of(manifest: Manifest, action: str, why: str, **more: object) -> Forecast:
         manifest.agency_slug,
         manifest.database_id,
         action,
-        why,
+        shortened(why),
         **more,  # type: ignore[arg-type]
     )

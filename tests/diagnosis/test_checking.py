@@ -119,6 +119,14 @@ def test_a_volatile_function_is_found_and_not_called(world: Platform) -> None:
     assert world.value("select is_called from public.calls") is False
 
 
+def test_a_message_that_quotes_a_long_constant_is_cut(world: Platform) -> None:
+    world.custom(1, query=f"select cast('{'x' * 200_000}' as int) as a")
+    told = problem(world)
+    assert told.startswith("22P02: invalid input syntax")
+    assert "bytes are left out here" in told
+    assert len(told) < 10_000
+
+
 @pytest.mark.parametrize(
     ("directive", "words"),
     [

@@ -389,7 +389,7 @@ def test_a_pending_run_says_where_it_waits(sale: Platform, app: FastAPI, client:
     room = app.state.services.waiting
     assert "It is in no queue" in words(get(client, "/jobs/sales"), "job-now")
     room._deferral.park(Ready(run_id, "queue", "{}"), "reporting reporting.sales", 0)
-    assert "until the run that has its materialized view now lets go" in words(
+    assert "It waits for the run that works on its materialized view now." in words(
         get(client, "/jobs/sales"), "job-now"
     )
     room._deferral.defer(Ready(run_id, "queue", "{}"), 600)

@@ -25,8 +25,8 @@ MEGABYTE = "select " + " + ".join(["1"] * 350_000)
 BAD = {
     "sql_that_doesnt_parse": Bad(("syntax error", "line 2, column 6"), "select 1 as one\nfrom from t"),
     "missing_table": Bad(
-        ("42P01", 'relation "nowhere.at_all" does not exist', "line 1, column 15"),
-        "select * from nowhere.at_all",
+        ("42P01", 'relation "nowhere.to_be_found" does not exist', "line 1, column 15"),
+        "select * from nowhere.to_be_found",
     ),
     "missing_column": Bad(("42703", 'column "colour" does not exist'), "select colour from pg_class"),
     "two_statements": Bad(("refused", "one manifest is one statement", "column 11"), "select 1; select 2"),
