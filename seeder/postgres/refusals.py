@@ -13,6 +13,7 @@ import re
 import select
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import psycopg2
@@ -20,6 +21,9 @@ from psycopg2 import extensions
 
 #: PGVerbosity, PQERRORS_SQLSTATE (libpq-fe.h, version 12 and later): "FATAL:  53300".
 _SQLSTATE_ONLY = 3
+#: A name that psycopg2 doesn't document. Without it no SQLSTATE is found, as a test with a server that speaks
+#: German would show. (A library of that name, as ctypes.util finds it, may be another than psycopg2's own.)
+_LINKED_WITH_LIBPQ = "psycopg2._psycopg"
 _MESSAGE = re.compile(r":\s+([0-9A-Z]{5})\s*$")
 
 
@@ -35,7 +39,7 @@ def refusal(arguments: Mapping[str, Any], seconds: float) -> str | None:
     except psycopg2.Error:
         return None
     try:
-        library = ctypes.CDLL(psycopg2._psycopg.__file__)
+        library = ctypes.CDLL(import_module(_LINKED_WITH_LIBPQ).__file__)
         library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
         library.PQsetErrorVerbosity(connection.pgconn_ptr, _SQLSTATE_ONLY)
         while (state := connection.poll()) != extensions.POLL_OK and time.monotonic() < deadline:
@@ -45,7 +49,7 @@ def refusal(arguments: Mapping[str, Any], seconds: float) -> str | None:
     except psycopg2.Error as error:
         found = _MESSAGE.search(str(error))
         return found and found[1]
-    except (OSError, AttributeError):
+    except (ImportError, OSError, AttributeError):
         return None
     finally:
         connection.close()
