@@ -56,9 +56,13 @@ def refresh_agency(agency_slug: str, report_type: str | None = None) -> dict[str
 
 
 @app.task(name="seeder.refresh_table", **FAN_OUT)
-def refresh_table(table_name: str) -> dict[str, Any]:
-    """Refresh one matview, named as in its manifest or with its placeholders filled in."""
-    return seed(app, equipment(), Selection(table_name=table_name)).as_dict()
+def refresh_table(table_name: str, *, upstream: bool = False, downstream: bool = False) -> dict[str, Any]:
+    """Refresh one matview, named as in its manifest or with its placeholders filled in.
+
+    ``upstream``: and first what it reads; ``downstream``: and then what reads it.
+    """
+    selection = Selection(table_name=table_name, upstream=upstream, downstream=downstream)
+    return seed(app, equipment(), selection).as_dict()
 
 
 @app.task(

@@ -1,6 +1,7 @@
 """``seeder cancel TABLE|RUN_ID``: ends queued runs in the record, and running ones in the database too."""
 
 import getpass
+from contextlib import closing
 
 from seeder.app import app
 from seeder.cli.printing import console, print_json, status_text, text
@@ -13,9 +14,10 @@ from seeder.seedings.release import Release
 def run(name: str, by: str | None, *, as_json: bool) -> int:
     equipment().databases.verify()
     stopped = Cancellation.of(equipment()).cancel_named(name, by or account())
-    for one in stopped:
-        if one.moved:
-            Release(app, equipment()).after(one.run.run_id)
+    with closing(Release(app, equipment())) as release:
+        for one in stopped:
+            if one.moved:
+                release.after(one.run.run_id)
     if as_json:
         print_json([as_data(one) for one in stopped])
     else:

@@ -19,6 +19,7 @@ from seeder.maintenance.frozen.wording import as_warning, everything
 from seeder.manifests import Manifest
 from seeder.matviews import policy_of
 from seeder.postgres.failures import one_line
+from seeder.seedings.fan_out import graph_of
 from seeder.seedings.planning import Selection
 
 POISON = (
@@ -45,7 +46,10 @@ def run(agency: str | None, report_type: str | None, table: str | None, *, as_js
     if manifests or (manifests is not None and selection != Selection()):
         with progress("checking", console(stderr=True)) as (begin, tell):
             begin(sum(selection.takes(one) for one in manifests))
-            found = check_manifests(ready.databases, manifests, selection, policy_of(ready.settings), tell)
+            graph = graph_of(ready, manifests)
+            found = check_manifests(
+                ready.databases, manifests, selection, policy_of(ready.settings), tell, graph
+            )
     problems += found.problems
     if selection == Selection():
         problems += _unreachable(problems)

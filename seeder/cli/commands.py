@@ -117,13 +117,11 @@ def refresh(
     report_type: ReportTypeName = None,
     table: Annotated[
         list[str] | None,
-        typer.Option(
-            "--table", metavar="NAME", callback=_all_said, help="Only this table; may be given several times."
-        ),
+        typer.Option("--table", metavar="NAME", callback=_all_said, help="Only this table, or these."),
     ] = None,
-    failing: Annotated[
-        bool, typer.Option("--failing", help="Only what is failing, as the pages show it.")
-    ] = False,
+    failing: Annotated[bool, typer.Option("--failing", help="Only what is failing.")] = False,
+    upstream: Annotated[bool, typer.Option("--upstream", help="And first what they read.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", help="And then what reads them.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all runs have ended.")] = False,
     timeout: Annotated[
         str | None,
@@ -137,11 +135,14 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Queue a refresh: of everything, of an agency, of a type, of tables or of what is failing."""
-    from seeder.cli.refresh import Waiting, run
+    from seeder.cli.refresh import Related, Waiting, run
 
     # The callback has made a number of it.
     waiting = Waiting(wait, cast("float | None", timeout))
-    raise typer.Exit(run(agency, report_type, table or [], waiting, failing=failing, as_json=as_json))
+    related = Related(upstream, downstream)
+    raise typer.Exit(
+        run(agency, report_type, table or [], waiting, related, failing=failing, as_json=as_json)
+    )
 
 
 @application.command()

@@ -7,14 +7,18 @@ from rich.console import Console
 
 from seeder.cli.printing import console, first_line, number, print_json, print_table, progress, text
 from seeder.cli.tables import Column, Styled, Table
-from seeder.diagnosis.forecast import ERROR, Forecast, forecast
+from seeder.diagnosis.forecast import ERROR, NOT_RUN, Forecast, forecast
 from seeder.equipment import equipment
 from seeder.matviews import policy_of
+from seeder.seedings.fan_out import graph_of
 from seeder.seedings.planning import Selection
 from seeder.wording import brief
 
 #: What needs attention comes last, where a terminal leaves it in sight.
 ORDER = ("shared", "refresh", "create", "rebuild")
+
+#: Of what a report waits for, in its line; with --json all.
+MOST_NAMED = 3
 
 
 def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
@@ -27,7 +31,16 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
     with progress("asking", console(stderr=True)) as (begin, tell):
         begin(sum(selection.takes(one) for one in manifests))
         foreseen = (
-            forecast(ready.databases, manifests, jobs, selection, policy_of(ready.settings), tell)
+            forecast(
+                ready.databases,
+                manifests,
+                jobs,
+                selection,
+                policy_of(ready.settings),
+                tell,
+                graph_of(ready, manifests),
+                ready.settings.on_upstream_error,
+            )
             if manifests or selection != Selection()
             else []
         )
@@ -39,10 +52,15 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
 
 
 def show(out: Console, foreseen: Sequence[Forecast]) -> None:
-    """A line for each; what is longer than a line follows below the table."""
+    """A line for each, in the order in which they are refreshed where some read others; what is longer than a
+    line follows below the table."""
+    in_order = any(one.waits_for for one in foreseen)
+    order = (Column("step", right=True, goes=6), Column("waits for", goes=5)) if in_order else ()
     rows = Table(
+        *order[:1],
         Column("agency", goes=3),
         Column("table"),
+        *order[1:],
         Column("action"),
         Column("cost", right=True, goes=1),
         Column("est. rows", right=True, goes=2),
@@ -50,12 +68,23 @@ def show(out: Console, foreseen: Sequence[Forecast]) -> None:
         Column("why", reason=True),
         lead=("action", "table"),
     )
-    ordered = sorted(foreseen, key=lambda one: (_rank(one.action), one.agency_slug, one.table_name))
-    for one in ordered:
-        rows.add(
+    ordered = sorted(
+        foreseen,
+        key=lambda one: (
+            _rank(one.action) if not in_order or one.action in (ERROR, NOT_RUN) else 0,
+            one.step or 0,
             one.agency_slug,
             one.table_name,
-            Styled(one.action, "red" if one.action == ERROR else ""),
+        ),
+    )
+    for one in ordered:
+        order_of_it = ("" if one.step is None else str(one.step), _listed(one.waits_for))
+        rows.add(
+            *(order_of_it[:1] if in_order else ()),
+            one.agency_slug,
+            one.table_name,
+            *(order_of_it[1:] if in_order else ()),
+            Styled(one.action, {ERROR: "red", NOT_RUN: "yellow"}.get(one.action, "")),
             number(None if one.cost is None else round(one.cost)),
             number(one.estimated_rows),
             "" if one.last_seconds is None else brief(one.last_seconds),
@@ -73,9 +102,14 @@ def show(out: Console, foreseen: Sequence[Forecast]) -> None:
     out.print(", ".join(f"{count} {action}" for action, count in counts.most_common()) or "No manifests yet.")
 
 
+def _listed(tables: Sequence[str]) -> str:
+    more = f" and {len(tables) - MOST_NAMED} more" if len(tables) > MOST_NAMED else ""
+    return ", ".join(tables[:MOST_NAMED]) + more
+
+
 def _rank(action: str) -> int:
     word = action.partition(" ")[0]
-    return ORDER.index(word) if word in ORDER else len(ORDER) + (word == ERROR)
+    return ORDER.index(word) if word in ORDER else len(ORDER) + (action == NOT_RUN) + 2 * (word == ERROR)
 
 
 def _coloured(diff: str) -> str:

@@ -15,13 +15,17 @@ from rich.text import Text
 from seeder.cli.fitting import plain
 from seeder.cli.output import is_unicode
 from seeder.cli.tables import Styled, Table
+from seeder.history import Standing
 from seeder.wording import first_line as first_line
 from seeder.wording import number as number
 from seeder.wording import size as size
 from seeder.wording import took as took
 
 #: Of each standing.
-STYLES = {"success": "green", "error": "red", "running": "cyan", "pending": "yellow", "cancelled": "dim"}
+STYLES = {
+    Standing.SUCCESS: "green", Standing.ERROR: "red", Standing.RUNNING: "cyan", Standing.PENDING: "yellow",
+    Standing.CANCELLED: "dim", Standing.NOT_RUN: "yellow",
+}  # fmt: skip
 
 #: If the output isn't a terminal nothing is wrapped: grep needs whole lines.
 PIPE_WIDTH = 1_000_000
@@ -86,15 +90,15 @@ def progress(what: str, out: Console) -> Iterator[tuple[Callable[[int], object],
         yield lambda total: bar.update(task, total=total), lambda count: bar.advance(task, count)
 
 
-def status_text(standing: str | None) -> str:
+def status_text(standing: Standing | None) -> str:
     """For a sentence, with rich's markup."""
     shown = status_cell(standing)
     return f"[{shown.style}]{shown.text}[/]"
 
 
-def status_cell(standing: str | None) -> Styled:
+def status_cell(standing: Standing | None) -> Styled:
     """Of a run; None is never run."""
-    return Styled("never run", "dim") if standing is None else Styled(standing, STYLES[standing])
+    return Styled("never run", "dim") if standing is None else Styled(standing.words, STYLES[standing])
 
 
 def counted(count: int, noun: str) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -44,11 +44,20 @@ class Waiting:
             raise NothingToWaitFor
 
 
+@dataclass(frozen=True)
+class Related:
+    """Whether what is selected brings along what it reads, and what reads it."""
+
+    upstream: bool = False
+    downstream: bool = False
+
+
 def run(
     agency: str | None,
     report_type: str | None,
     tables: Sequence[str],
     waiting: Waiting,
+    related: Related,
     *,
     failing: bool,
     as_json: bool,
@@ -61,6 +70,7 @@ def run(
         selection = of_tables(equipment(), tables)
     elif failing:
         selection = what_fails(selection)
+    selection = replace(selection, upstream=related.upstream, downstream=related.downstream)
     seeding = seed(app, equipment(), selection)
     queued_at = time.monotonic()
     out = console(stderr=as_json)
@@ -80,7 +90,7 @@ def run(
         outcome = {"runs": ended, "unfinished": unfinished} if waiting.wanted else {}
         print_json({**seeding.as_dict(), **outcome})
     failed = any(one.status == "error" for one in ended)
-    return 1 if failed or unfinished or seeding.refused or seeding.not_recorded else 0
+    return 1 if failed or unfinished or seeding.refused or seeding.not_run or seeding.not_recorded else 0
 
 
 def what_fails(selection: Selection) -> Selection:
@@ -99,9 +109,12 @@ def what_fails(selection: Selection) -> Selection:
 
 
 def announce(out: Console, seeding: Seeding) -> None:
-    out.print(f"Seeding {seeding.seeding_id}: {counted(seeding.queued, 'run')} queued.")
+    waits = f", {seeding.waiting} of them to wait for what they read" if seeding.waiting else ""
+    out.print(f"Seeding {seeding.seeding_id}: {counted(seeding.queued, 'run')} queued{waits}.")
     if seeding.already_queued:
         out.print(f"{counted(len(seeding.already_queued), 'run')} waited in the queue already, and will do.")
+    if seeding.not_run:
+        out.print(f"{counted(len(seeding.not_run), 'report')} not run, as what they read was refused.")
     for what, problems in (("refused", seeding.refused), ("not recorded", seeding.not_recorded)):
         for run_id, reason in problems.items():
             out.print(f"[red]{what}[/] {identity_of(run_id)}: {text(reason)}")
@@ -148,7 +161,8 @@ def watch(
             for one in history.ended(waiting):
                 waiting.discard(one.run_id)
                 ended.append(one)
-                if one.status == "error":
+                # What wasn't run is counted: one failure may leave hundreds so.
+                if one.standing in (Standing.ERROR, Standing.CANCELLED):
                     out.print(f"{status_text(one.standing)} {failure_line(one)}")
             failures = sum(one.standing is Standing.ERROR for one in ended)
             progress.update(bar, completed=len(ended), failed=f"{failures} failed" if failures else "")
@@ -182,6 +196,8 @@ def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float, 
         words += f", [red]{len(failed)} failed[/]"
     if cancelled := count[Standing.CANCELLED]:
         words += f", {cancelled} cancelled"
+    if not_run := count[Standing.NOT_RUN]:
+        words += f", [yellow]{not_run} not run[/] as what they read had failed"
     if refused:
         words += f", [red]{refused} refused[/]"
     if unfinished:

@@ -24,7 +24,7 @@ from seeder.models import RunStatus
 from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import Selection
 
-#: Behind what is failing. An error here is a run that was cancelled; None is never run.
+#: Behind what is failing. An error here is a run that was cancelled, or not run; None is never run.
 ORDER = (RunStatus.RUNNING, RunStatus.ERROR, RunStatus.PENDING, None, RunStatus.SUCCESS)
 
 

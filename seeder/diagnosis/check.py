@@ -7,6 +7,7 @@ from itertools import chain
 
 import psycopg2
 
+from seeder.diagnosis.ordering import Sources, sources_of, warnings_of_order
 from seeder.diagnosis.search_path import passed_over
 from seeder.diagnosis.survey import looking, survey
 from seeder.errors import DatabaseUnreachable, ManifestError, QueryFailed, SeederError
@@ -18,7 +19,8 @@ from seeder.matviews.query.rights import Rights, rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session
-from seeder.seedings.planning import Selection, select
+from seeder.seedings.graph import Graph
+from seeder.seedings.planning import UNORDERED, Selection, select
 from seeder.sql import directives
 from seeder.wording import shortened
 
@@ -67,20 +69,24 @@ def check_manifests(
     selection: Selection,
     policy: Policy,
     tell: Callable[[int], object] = lambda _: None,
+    graph: Graph = UNORDERED,
 ) -> Findings:
     """Check the selected manifests; a shared table is checked once, for its owner.
 
-    `tell` is called, from several threads, with how many more of them are done. Raises UnknownAgency or
-    UnknownTable.
+    `graph` tells by identity what each reads. `tell` is called, from several threads, with how many more of
+    them are done. Raises UnknownAgency or UnknownTable.
     """
     shared = owned(manifests, databases)
     selected = {one.identity for one in select(manifests, selection)}
     problems = [_problem(one, error) for one, error in shared.refused if one.identity in selected]
     wanted = selected | {shared.sharers[one].identity for one in selected if one in shared.sharers}
     owners = [one for one in shared.owners if one.identity in wanted]
+    sources = sources_of(graph, manifests)
     readable: list[tuple[Manifest, Policy]] = []
     for manifest in owners:
         found = _unusable_parts(manifest)
+        if circle := sources.circular(manifest.identity):
+            problems.append(_problem(manifest, circle))
         try:
             readable += [] if found else [(manifest, policy.of_manifest(manifest.directives))]
         except ManifestError as error:
@@ -94,7 +100,7 @@ def check_manifests(
     def ask(group: Sequence[Manifest]) -> list[tuple[list[Problem], list[str]]]:
         own = policy.of_manifest(group[0].directives)
         with looking(databases, group[0].database_id, own.limits) as session:
-            judge = Judge(session, own, allowed)
+            judge = Judge(session, own, allowed, sources)
             answers = []
             for manifest in group:
                 answers.append(judge.judge(manifest))
@@ -111,6 +117,7 @@ def check_manifests(
             passed_over(databases, places.values()),
             _superusers(readable, allowed),
             *map(_missed_directives, owners),
+            warnings_of_order(databases, manifests, owners),
             *(found for _, found in answers),
         )
     )
@@ -157,10 +164,13 @@ class Judge:
     constant can be wrong with is left to ask.
     """
 
-    def __init__(self, session: Session, policy: Policy, allowed: dict[str, Rights]) -> None:
+    def __init__(
+        self, session: Session, policy: Policy, allowed: dict[str, Rights], sources: Sources
+    ) -> None:
         self._session = session
         self._policy = policy
         self._allowed = allowed
+        self._sources = sources
         self._known = False
         self._of_all: SeederError | None = None
 
@@ -174,6 +184,7 @@ class Judge:
         try:
             warnings += self._analyse(manifest, its_rights)
         except QueryFailed as error:
+            # What it is about stays known by its cause.
             errors.append(with_reader(error, its_rights.reader))
         except SeederError as error:
             errors.append(error)
@@ -188,6 +199,8 @@ class Judge:
             errors.append(error)
         except psycopg2.Error as error:
             errors.append(judged(error))
+        path = self._policy.limits.search_path
+        errors = [one for one in errors if not self._sources.are_unmade(self._session, manifest, one, path)]
         where, own = named_elsewhere(manifest.database_id), self._policy.limits.directive
         words = dict.fromkeys(str(in_place(error, where, own)) for error in errors)
         return [_problem(manifest, error) for error in words], warnings

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
+from seeder.config.settings import OnUpstreamError
 from seeder.diagnosis.check import Problem, rights_of_all
+from seeder.diagnosis.ordering import Sources, sources_of
 from seeder.diagnosis.survey import looking, survey
 from seeder.errors import ManifestError, Position, QueryFailed, SeederError
 from seeder.history import Job
@@ -17,11 +19,17 @@ from seeder.matviews.query.rights import Rights, with_reader
 from seeder.postgres.databases import Databases, named_elsewhere
 from seeder.postgres.failures import in_place, judged
 from seeder.postgres.session import Session
-from seeder.seedings.planning import Selection, select
+from seeder.seedings.graph import Graph
+from seeder.seedings.planning import UNORDERED, Selection, select
 from seeder.wording import lasted, shortened
 
 ERROR = "error"
 UNCHANGED = "unchanged"
+NOT_RUN = "not run"
+
+UNMADE = (
+    "Neither it nor what it reads is there yet; that is made first, and only then can PostgreSQL say more."
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,7 @@ class Forecast:
     agency_slug: str
     database_id: int | None
     #: "create", "refresh plain", "refresh concurrently", "refresh swap", "rebuild", "unchanged" where nothing
-    #: need be done, "error"; "shared" where
-    #: another's run does it.
+    #: need be done, "error", "not run" where what it reads would fail; "shared" where another's run does it.
     action: str
     #: Why it would be that, in a sentence.
     why: str
@@ -53,6 +60,10 @@ class Forecast:
     position: Position | None = None
     #: From the matview's definition to the manifest's, as a unified diff; None where they mean the same.
     diff: str | None = None
+    #: In which step it is refreshed: 1 waits for nothing, each other for one of the step before.
+    step: int | None = None
+    #: The tables of those that it waits for.
+    waits_for: tuple[str, ...] = ()
 
 
 def forecast(
@@ -62,11 +73,13 @@ def forecast(
     selection: Selection,
     policy: Policy,
     tell: Callable[[int], object] = lambda _: None,
+    graph: Graph = UNORDERED,
+    on_upstream_error: OnUpstreamError = OnUpstreamError.SKIP,
 ) -> list[Forecast]:
     """One for each selected manifest, in the manifests' order.
 
-    `tell` is called, from several threads, with how many more of them are done. Raises UnknownAgency or
-    UnknownTable.
+    `graph` tells by identity what each reads. `tell` is called, from several threads, with how many more of
+    them are done. Raises UnknownAgency or UnknownTable.
     """
     shared = owned(manifests, databases)
     selected = select(manifests, selection)
@@ -90,6 +103,7 @@ def forecast(
         except ManifestError as error:
             told[one.identity] = _error(one, error)
     usable = [one for one in owners if one.identity in policies]
+    sources = sources_of(graph, manifests)
     tell(len(selected) - len(usable))
     rights = rights_of_all(databases, [(one, policies[one.identity]) for one in usable])
 
@@ -102,10 +116,11 @@ def forecast(
         if its.problem:
             return _error(manifest, its.problem)
         with looking(databases, manifest.database_id, own.limits) as session:
-            return _foreseen(session, manifest, own, its)
+            return _foreseen(session, manifest, own, its, sources)
 
     foreseen = survey(ask, [[one] for one in usable])
     told.update(zip((one.identity for one in usable), foreseen, strict=True))
+    told = _in_order(told, sources, on_upstream_error)
     for one in selected:
         if owner := shared.sharers.get(one.identity):
             told[one.identity] = _shared(one, owner, told[owner.identity])
@@ -115,7 +130,35 @@ def forecast(
     ]
 
 
-def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights) -> Forecast:
+def _in_order(
+    told: dict[str, Forecast], sources: Sources, on_upstream_error: OnUpstreamError
+) -> dict[str, Forecast]:
+    """With what waits for what, and what isn't run as what it reads would fail."""
+    inner = sources.graph.within(told)
+    steps = inner.levels(told)
+    found = {
+        identity: replace(
+            one,
+            step=steps[identity] + 1 if identity in steps else None,
+            waits_for=tuple(sorted(told[source].table_name for source in inner.sources(identity))),
+        )
+        for identity, one in told.items()
+    }
+    for identity in found.keys() & sources.in_circles:
+        found[identity] = replace(found[identity], action=ERROR, why=str(sources.circular(identity)))
+    if on_upstream_error is OnUpstreamError.REFRESH:
+        return found
+    for root in sorted(identity for identity, one in found.items() if one.action == ERROR):
+        for reader in inner.downstream([root]):
+            if found[reader].action not in (ERROR, NOT_RUN):
+                why = f"It reads {found[root].table_name}, which would end in an error."
+                found[reader] = replace(found[reader], action=NOT_RUN, why=why)
+    return found
+
+
+def _foreseen(
+    session: Session, manifest: Manifest, policy: Policy, its: Rights, sources: Sources
+) -> Forecast:
     where = named_elsewhere(manifest.database_id)
     try:
         found = glance(session, manifest.matview, policy.limits.search_path)
@@ -128,6 +171,9 @@ def _foreseen(session: Session, manifest: Manifest, policy: Policy, its: Rights)
         asked = its.as_role or its.ask_reader
         thought = estimate(session, manifest.query, asker) if asked else None
     except SeederError as error:
+        unmade = isinstance(error, QueryFailed) and found.kind is None
+        if unmade and sources.are_unmade(session, manifest, error, policy.limits.search_path):
+            return _of(manifest, "create", UNMADE)
         oid = found.oid if found.kind == "m" else None
         told = with_reader(error, its.reader) if isinstance(error, QueryFailed) else error
         told = in_place(told, where, policy.limits.directive)
@@ -194,6 +240,8 @@ def _shared(manifest: Manifest, owner: Manifest, its: Forecast) -> Forecast:
         ERROR if its.action == ERROR else "shared",
         f"The run of {whose} does it: {its.action}.",
         owner=owner.identity,
+        step=its.step,
+        waits_for=its.waits_for,
         cost=its.cost,
         estimated_rows=its.estimated_rows,
     )

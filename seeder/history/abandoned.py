@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from seeder.history.cancelled import as_failure
 from seeder.history.rows import NewRun
+from seeder.history.standing import as_failure
 from seeder.history.statements import Statements
 from seeder.postgres.session import Session
 from seeder.run_ids import manifest_identity

@@ -17,9 +17,9 @@ import structlog
 from psycopg2 import errorcodes
 
 from seeder.history import fan_outs
-from seeder.history.cancelled import as_failure
 from seeder.history.queries import WINDOW_DAYS
 from seeder.history.rows import NewRun, NotRecorded, Recorded, Refusal
+from seeder.history.standing import as_failure
 from seeder.history.statements import Statements
 from seeder.postgres.failures import one_line
 from seeder.postgres.session import Session

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seeder.history.cancelled import Standing, standing_of
 from seeder.history.pages import COUNTED, SeedingCounts
+from seeder.history.standing import Standing, standing_of
 from seeder.history.statements import Statements
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract

@@ -70,6 +70,7 @@ select count(*) as runs,
        count(*) filter (where status = 'success') as success,
        count(*) filter (where {standing} = 'error') as error,
        count(*) filter (where {standing} = 'cancelled') as cancelled,
+       count(*) filter (where {standing} = 'not_run') as not_run,
        min(created_at) as recorded_at,
        max(finish_time) as finish_time,
        coalesce(sum(duration_seconds) filter (where finish_time is not null), 0)::integer as worked_seconds
@@ -122,6 +123,7 @@ class SeedingCounts:
     success: int
     error: int
     cancelled: int
+    not_run: int
     recorded_at: datetime | None
     finish_time: datetime | None
     #: The durations of its ended runs together.
@@ -129,7 +131,7 @@ class SeedingCounts:
 
     @property
     def ended(self) -> int:
-        return self.success + self.error + self.cancelled
+        return self.success + self.error + self.cancelled + self.not_run
 
 
 class RunPages:

@@ -8,11 +8,11 @@ from typing import Any
 
 from seeder.history import optional, queries, transitions
 from seeder.history.abandoned import Abandoned
-from seeder.history.cancelled import as_cancelled, as_failure
 from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.reading import RecordReader
 from seeder.history.rows import Figures, NewRun, NotRecorded, Recorded, Refusal, Seen
+from seeder.history.standing import as_cancelled, as_failure
 from seeder.history.upstreams import UpstreamRuns
 from seeder.postgres.databases import Databases
 from seeder.postgres.prepared import Prepared

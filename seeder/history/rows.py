@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from seeder.history.cancelled import Standing, has_failed, is_about_cancel, standing_of
+from seeder.history.standing import Standing, has_failed, is_about_cancel, is_not_run, standing_of
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,11 @@ class Run:
         return self.standing is Standing.CANCELLED
 
     @property
+    def is_not_run(self) -> bool:
+        """It wasn't done, as what it reads has failed."""
+        return self.standing is Standing.NOT_RUN
+
+    @property
     def seen(self) -> Seen:
         return Seen(self.run_id, self.table_name, self.status, self.start_time)
 
@@ -149,6 +154,11 @@ class Job:
     def tells_of_cancel(self) -> bool:
         """Whether the last errors begin with those of a run that was cancelled, be it the last run or not."""
         return is_about_cancel(self.last_errors)
+
+    @property
+    def tells_of_upstream(self) -> bool:
+        """Whether the last errors begin with those of a run that wasn't begun."""
+        return is_not_run(self.last_errors)
 
     @property
     def has_failed(self) -> bool:

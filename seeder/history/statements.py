@@ -3,7 +3,7 @@ and for the pieces that several statements share."""
 
 from functools import cache
 
-from seeder.history import cancelled, optional, queries, transitions
+from seeder.history import optional, queries, standing, transitions
 from seeder.sql.names import quoted
 
 #: The gap's name → the table's.
@@ -28,8 +28,8 @@ PIECES = {
     "as_seen_or_before": transitions.AS_SEEN_OR_BEFORE,
     "failures_so_far": transitions.FAILURES_SO_FAR,
     "instead": transitions.INSTEAD,
-    "standing": cancelled.STANDING,
-    "last_errors": cancelled.LAST_ERRORS,
+    "standing": standing.STANDING,
+    "last_errors": standing.LAST_ERRORS,
     "shown": transitions.SHOWN,
     "show": transitions.SHOW,
 }

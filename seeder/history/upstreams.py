@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from seeder.history.inserting import ManyRuns
-from seeder.history.not_run import is_not_run
 from seeder.history.queries import WINDOW_DAYS
+from seeder.history.standing import is_not_run
 from seeder.history.statements import Statements
 from seeder.models import RunStatus
 from seeder.postgres.session import Session

@@ -1,5 +1,7 @@
 """The sweep: settles lost runs in the record, and queues again those that have tries left."""
 
+from contextlib import closing
+
 from celery import Celery
 
 from seeder.broker.messages import note_attempts, noted_attempts, on_their_way, publish, verify_room
@@ -11,6 +13,7 @@ from seeder.maintenance.waiting_runs import WaitingRuns, planned_again
 from seeder.seedings import unrecorded
 from seeder.seedings.fan_out import seed
 from seeder.seedings.planning import Selection
+from seeder.seedings.release import Release
 
 
 def sweep_and_requeue(
@@ -33,18 +36,19 @@ def _sweep(app: Celery, equipment: Equipment, quiet_seconds: float) -> dict[str,
     with equipment.databases.session() as session:
         database_of = equipment.manifests.databases(session)
     queues = refresh_queues(equipment.settings)
-    waiting = WaitingRuns(app, equipment, database_of)
-    swept = Sweep.of(equipment, quiet_seconds).settle(
-        database_of,
-        lambda: on_their_way(app, queues),
-        lambda run_ids: noted_attempts(app, run_ids),
-        waiting.put_in_order,
-    )
-    note_attempts(app, {run.run_id: run.attempts or 0 for run in swept.requeue})
-    usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
-    publish(app, [planned_again(run, database_of, usual_seconds) for run in swept.requeue])
-    # After what has ended just now, too.
-    waiting.let_go()
+    with closing(Release(app, equipment)) as release:
+        waiting = WaitingRuns(release, equipment, database_of)
+        swept = Sweep.of(equipment, quiet_seconds).settle(
+            database_of,
+            lambda: on_their_way(app, queues),
+            lambda run_ids: noted_attempts(app, run_ids),
+            waiting.put_in_order,
+        )
+        note_attempts(app, {run.run_id: run.attempts or 0 for run in swept.requeue})
+        usual_seconds = equipment.history.usual_seconds() if swept.requeue else {}
+        publish(app, [planned_again(run, database_of, usual_seconds) for run in swept.requeue])
+        # After what has ended just now, too.
+        waiting.let_go()
     return {"requeued": len(swept.requeue), "ended": len(swept.ended) + waiting.not_run}
 
 

@@ -7,7 +7,6 @@ What waits for what is worked out anew, from what the reports read now and from 
 from collections.abc import Mapping, Sequence
 
 import structlog
-from celery import Celery
 
 from seeder.broker.planned import Planned
 from seeder.broker.queues import RUN_PRIORITIES
@@ -25,10 +24,10 @@ log = structlog.get_logger(__name__)
 class WaitingRuns:
     """What one sweep does about them."""
 
-    def __init__(self, app: Celery, equipment: Equipment, database_of: Mapping[str, int | None]) -> None:
+    def __init__(self, release: Release, equipment: Equipment, database_of: Mapping[str, int | None]) -> None:
         self._equipment = equipment
         self._database_of = database_of
-        self._release = Release(app, equipment)
+        self._release = release
         #: How many ended, as what they read has failed.
         self.not_run = 0
 

@@ -92,6 +92,11 @@ class MonitoredJob:
         return self.job.standing is Standing.CANCELLED
 
     @property
+    def is_not_run(self) -> bool:
+        """Its last run wasn't begun, as what it reads had failed."""
+        return self.job.standing is Standing.NOT_RUN
+
+    @property
     def usual_seconds(self) -> int | None:
         """Rounded up, as the record's durations are."""
         return None if self.usual is None else ceil(self.usual)
@@ -103,7 +108,7 @@ class MonitoredJob:
             return 6
         if self.is_failing or self.is_long_running:
             return 0
-        if self.is_stale:
+        if self.is_stale or self.is_not_run:
             return 1
         return {"running": 2, "pending": 3, None: 4}.get(self.job.status, 5)
 

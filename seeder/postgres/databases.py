@@ -81,6 +81,10 @@ class Databases:
         """The database's URL with its password masked."""
         return masked(self._urls[database_id])
 
+    def name_of(self, database_id: int | None) -> str | None:
+        """What the server calls the database, where the URL says that."""
+        return self._urls[database_id].database
+
     def same_database(self, database_id: int | None) -> bool:
         """Whether a number means the reporting database itself."""
         return self.first_name(database_id) is None

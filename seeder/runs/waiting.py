@@ -14,6 +14,7 @@ from celery import Celery
 from seeder.broker.attempts import Attempts
 from seeder.broker.delayed import Deferral, Ready
 from seeder.broker.messages import TROUBLE, queue_of_run, queued_messages, ready_again, usual_seconds
+from seeder.broker.upstreams import Upstreams
 from seeder.config.urls import masked_broker
 from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable, DatabaseFull, NameRefused, RecordHeld, TurnAwaited
@@ -47,6 +48,8 @@ class Whereabouts:
     turn: Turn | None = None
     #: How many wait for the same turn and go first.
     before: int = 0
+    #: The runs that have to end first.
+    upstreams: frozenset[str] = frozenset()
     #: Messages in the queue it belongs into, its own among them if it is there; None where it is kept.
     queued: int | None = None
 
@@ -117,12 +120,15 @@ class DelayedRuns:
             if kept is None:
                 queue = queue_of_run(self._app, message.database_id)
                 return Whereabouts(queued=queued_messages(self._channel, queue))
+            upstreams = Upstreams.over(self._channel).of(message.run_id)
         except TROUBLE as error:
             raise BrokerUnreachable(
                 url=masked_broker(self._app.conf.broker_url), reason=one_line(error)
             ) from error
         until = None if kept.until is None else datetime.fromtimestamp(kept.until, UTC)
-        return Whereabouts(until=until, turn=turns.get(kept.turn or ""), before=kept.before)
+        return Whereabouts(
+            until=until, turn=turns.get(kept.turn or ""), before=kept.before, upstreams=upstreams
+        )
 
     @cached_property
     def _channel(self) -> Any:

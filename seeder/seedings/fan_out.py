@@ -2,7 +2,7 @@
 what is recorded and not published is found by the sweep."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -118,9 +118,8 @@ def _seed(
             waiting = not_on_their_way(app, waiting, refresh_queues(equipment.settings))
         held_back = _held_back(equipment, made, waiting, recorded)
         # Before anything is published, so that none of this seeding ends before its readers wait for it.
-        Release(app, equipment).hold(
-            [(one, held_back[one.run.run_id]) for one in waiting if one.run.run_id in held_back]
-        )
+        with closing(Release(app, equipment)) as release:
+            release.hold([(one, held_back[one.run.run_id]) for one in waiting if one.run.run_id in held_back])
         publish(app, [one for one in waiting if one.run.run_id not in held_back])
     except BrokerUnreachable as error:
         raise NotPublished(seeding_id=seeding_id, count=len(waiting), **error.facts) from error

@@ -17,6 +17,7 @@ from seeder.errors import (
 )
 from seeder.history import NewRun, Refusal
 from seeder.manifests import Manifest, owned
+from seeder.manifests.sharing import Shared
 from seeder.models import ReportType
 from seeder.run_ids import run_id_of, tick_seeding_id
 from seeder.schedule.ticks import latest_tick
@@ -40,6 +41,10 @@ class Selection:
     table_name: str | None = None
     #: As ``custom-12``.
     identities: frozenset[str] | None = None
+    #: Beside what is selected all that it reads, at any depth.
+    upstream: bool = False
+    #: Beside what is selected all that reads it, at any depth.
+    downstream: bool = False
 
     def __post_init__(self) -> None:
         if self.report_type is not None and self.report_type not in list(ReportType):
@@ -85,7 +90,7 @@ def plan(
     Raises UnknownAgency or UnknownTable where the selection takes nothing.
     """
     shared = owned(manifests, databases)
-    selected = select(manifests, selection)
+    selected = _with_related(select(manifests, selection), manifests, selection, shared, graph)
     names = {one.identity: one.table_name for one in manifests}
     refused: dict[str, SeederError] = {manifest.identity: error for manifest, error in shared.refused}
     chosen = {
@@ -95,7 +100,7 @@ def plan(
     }
     failed = [one for one in selected if one.identity in refused]
     for identity in sorted(chosen.keys() & {one for knot in graph.knots() for one in knot}):
-        refused[identity] = CircularReads(circle=_spelt(graph.circle(identity), names))
+        refused[identity] = CircularReads(circle=spelt(graph.circle(identity), names))
         failed.append(chosen.pop(identity))
     words = (
         _not_run(failed, refused, shared.guests, chosen, graph)
@@ -135,6 +140,21 @@ def plan(
     )
 
 
+def _with_related(
+    selected: list[Manifest],
+    manifests: Sequence[Manifest],
+    selection: Selection,
+    shared: Shared,
+    graph: Graph,
+) -> list[Manifest]:
+    """The selected ones with what they read and what reads them, as far as that is wanted."""
+    there = {shared.sharers.get(one.identity, one).identity for one in selected}
+    upstream = graph.upstream(there) if selection.upstream else frozenset()
+    downstream = graph.downstream(there) if selection.downstream else frozenset()
+    more = (upstream | downstream) - {one.identity for one in selected}
+    return [*selected, *(one for one in manifests if one.identity in more)]
+
+
 def upstream_failed(table_name: str, agency_slug: str, errors: str) -> str:
     """What is recorded of a run that isn't done because that report has failed, which is the root of it."""
     reason = first_line(errors)
@@ -159,8 +179,8 @@ def _not_run(
     return words
 
 
-def _spelt(circle: Sequence[str], names: Mapping[str, str]) -> str:
-    """``a reads b, b reads a``."""
+def spelt(circle: Sequence[str], names: Mapping[str, str]) -> str:
+    """A circle in words: ``a reads b, b reads a``."""
     following = (*circle[1:], circle[0])
     return ", ".join(
         f"{names[one]} reads {names[other]}" for one, other in zip(circle, following, strict=True)

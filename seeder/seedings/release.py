@@ -91,6 +91,11 @@ class Release:
     def upstreams(self) -> Upstreams:
         return Upstreams.over(self._channel)
 
+    def close(self) -> None:
+        """Close the connection, if there is one; for whoever doesn't keep this as long as it lives itself."""
+        if "_channel" in self.__dict__:
+            self._channel.connection.client.release()
+
     @cached_property
     def _channel(self) -> Any:
         return self._app.connection_for_write().channel()

@@ -1,4 +1,4 @@
-"""Which of a table's runs its status row shows, and how a cancelled one is told from one that failed."""
+"""Which of a table's runs its status row shows, and how cancelled ones are told from those that failed."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.contract import Platform, as_it_is, new_run
 
-from seeder.history import Figures, Refusal, cancelled
-from seeder.history.cancelled import STANDING, as_cancelled, has_failed, is_about_cancel, standing_of
+from seeder.errors import UpstreamFailed
+from seeder.history import Figures, Refusal, standing
+from seeder.history.standing import STANDING, as_cancelled, has_failed, is_about_cancel, standing_of
 from seeder.models import RunStatus
 
 A, B = "a.custom-1", "b.custom-1"
@@ -162,7 +163,17 @@ WORDS = st.one_of(
     st.none(),
     TEXT,
     TEXT.map(as_cancelled),
-    st.sampled_from(["Cancelled by", "cancelled by anna", " Cancelled by anna", "Error: Cancelled by anna"]),
+    st.sampled_from(
+        [
+            "Cancelled by",
+            "cancelled by anna",
+            " Cancelled by anna",
+            "Error: Cancelled by anna",
+            "Not run: reads t.",
+            "Not run",
+            "Error: Not run: x",
+        ]
+    ),
 )
 
 
@@ -178,9 +189,14 @@ def test_postgresql_and_python_tell_the_same_standing(
 
 
 def test_nothing_else_knows_how_the_errors_of_a_cancelled_run_begin() -> None:
-    home = Path(cancelled.__file__)
+    home = Path(standing.__file__)
     package = home.parent.parent
     mark = as_cancelled("").strip()
     assert mark in home.read_text()
     places = [path for end in ("py", "html", "js", "sql") for path in package.rglob(f"*.{end}")]
     assert [path for path in places if mark in path.read_text() and path != home] == []
+
+
+def test_one_that_was_not_run_begins_as_the_message_of_its_error_does() -> None:
+    words = str(UpstreamFailed(table_name="t", agency_slug="a", reason="division by zero"))
+    assert standing_of(RunStatus.ERROR, words) is standing.Standing.NOT_RUN

@@ -19,7 +19,7 @@ from seeder.run_ids import tick_seeding_id
 
 HISTORY_NAMES = [
     "runId", "status", "startTime", "finishTime", "durationSeconds", "recordsProcessed", "bytesProcessed",
-    "memoryUsageMb", "cpuPercentage", "errors", "note", "attempts", "isCancelled",
+    "memoryUsageMb", "cpuPercentage", "errors", "note", "attempts", "isCancelled", "isNotRun",
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_jobs_history_has_exactly_the_contracts_names_and_ours(
         "error",
         "22012: division by zero",
     )
-    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None, None, None, False]
+    assert [good[name] for name in HISTORY_NAMES[4:]] == [1, 12, 8192, 3, 50, None, None, None, False, False]
     assert client.get("/api/jobs/sales/history?status=success").json()["items"] == [good]
 
 

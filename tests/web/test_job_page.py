@@ -20,6 +20,7 @@ from test_pages import get
 
 from seeder.app import celery_settings
 from seeder.broker.delayed import Ready
+from seeder.broker.upstreams import Upstreams
 from seeder.config.settings import Settings, load_settings
 from seeder.equipment import Equipment
 from seeder.errors import SeederError
@@ -384,6 +385,7 @@ def test_a_run_that_nobody_works_on_says_so(sale: Platform, client: TestClient) 
 
 def test_a_pending_run_says_where_it_waits(sale: Platform, app: FastAPI, client: TestClient) -> None:
     sale.custom(1, table_name="sales", query=QUERY)
+    sale.custom(2, table_name="source")
     run_id = f"{NIGHT}.custom-1"
     sale.history.queue([new_run(run_id, "sales")])
     room = app.state.services.waiting
@@ -395,6 +397,10 @@ def test_a_pending_run_says_where_it_waits(sale: Platform, app: FastAPI, client:
     room._deferral.defer(Ready(run_id, "queue", "{}"), 600)
     told = words(get(client, "/jobs/sales"), "job-now")
     assert "Its last try failed in a way that may pass; it is tried again. The next try begins" in told
+    upstreams = Upstreams(room._channel.conn_or_acquire)
+    upstreams.hold([(Ready(run_id, "queue", "{}"), [f"{NIGHT}.custom-2", f"{NIGHT}.custom-99"])])
+    told = words(get(client, "/jobs/sales"), "job-now")
+    assert f"It waits until what it reads is refreshed: {NIGHT}.custom-99, source." in told
 
 
 def test_a_broker_out_of_reach_leaves_the_page_what_it_is(platform: Platform) -> None:

@@ -364,15 +364,20 @@ def test_what_comes_from_the_database_is_shown_as_text(
                 assert attributes.get(name, "/").startswith(("/", "#")), attributes
 
 
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
-def test_the_verdict_names_the_worst_first(failing: int, long: int, stale: int, fine: int, off: int) -> None:
-    enabled = failing + long + stale + fine
-    flags = {"isFailing": failing, "isLongRunning": long, "isStale": stale, "neverRun": 0, "enabled": enabled}
-    found = verdict(Counts(enabled + off, {"success": enabled}, flags, unrun=0))
+@given(*[st.integers(0, 30)] * 5, st.integers(0, 5))
+def test_the_verdict_names_the_worst_first(
+    failing: int, long: int, not_run: int, stale: int, fine: int, off: int
+) -> None:
+    enabled = failing + long + not_run + stale + fine
+    flags = {
+        "isFailing": failing, "isLongRunning": long, "isStale": stale, "neverRun": 0, "enabled": enabled,
+    }  # fmt: skip
+    standings = {"success": enabled - not_run, "not_run": not_run}
+    found = verdict(Counts(enabled + off, standings, flags, unrun=0))
     if failing:
         assert (found.tone, found.words.split()[0]) == ("error", str(failing))
-    elif long or stale:
-        assert (found.tone, found.words.split()[0]) == ("warn", str(long or stale))
+    elif long or not_run or stale:
+        assert (found.tone, found.words.split()[0]) == ("warn", str(long or not_run or stale))
     else:
         assert found.tone == ("success" if enabled else "never")
         assert ("switched off" in found.words) is (off > 0 and not enabled)
@@ -388,6 +393,8 @@ def test_the_verdict_names_the_worst_first(failing: int, long: int, stale: int, 
     ],
 )
 def test_what_has_never_run_is_not_called_in_order(unrun: int, words: str, others: str) -> None:
-    flags = {"isFailing": 0, "isLongRunning": 0, "isStale": 0, "neverRun": unrun, "enabled": 10}
+    flags = {
+        "isFailing": 0, "isLongRunning": 0, "isNotRun": 0, "isStale": 0, "neverRun": unrun, "enabled": 10,
+    }  # fmt: skip
     found = verdict(Counts(10, {"success": 10 - unrun, None: unrun}, flags, unrun=unrun))
     assert (found.words, found.others) == (words, others)

@@ -71,25 +71,29 @@ def test_a_cancelled_run_is_told_as_cancelled_and_is_no_failing_report(
     assert queued["queued"] == 0
 
 
-def test_cancelled_runs_are_counted_and_found_apart_from_those_that_failed(
+def test_what_was_cancelled_or_not_run_is_counted_and_found_apart_from_what_failed(
     platform: Platform, client: TestClient
 ) -> None:
-    for number in (2, 3):
+    for number in (2, 3, 4):
         platform.custom(number, table_name=f"t{number}")
     night = "20261124T0200Z"
-    runs = [new_run(f"{night}.custom-{n}", table, manifest_id=n) for n, table in enumerate(TABLES, 1)]
+    runs = [
+        new_run(f"{night}.custom-{n}", table, manifest_id=n) for n, table in enumerate((*TABLES, "t4"), 1)
+    ]
     platform.history.queue(runs)
-    for run in runs:
+    for run in runs[:3]:
         platform.history.start(run.run_id, run.table_name)
-    cancelled, failed, good = (as_it_is(platform.history, run.run_id) for run in runs)
+    cancelled, failed, good = (as_it_is(platform.history, run.run_id) for run in runs[:3])
     platform.history.cancel(cancelled, "anna in the middle of the run.")
     platform.history.fail(failed, "22012: division by zero")
     platform.history.succeed(good, Figures(1, 8192))
 
+    platform.history.upstreams.not_run({runs[3].run_id: "Not run: t2 (agency ua) ended in an error."})
+
     told = client.get("/api/summary").json()
-    once = {"pending": 0, "running": 0, "success": 1, "error": 1, "cancelled": 1}
+    once = {"pending": 0, "running": 0, "success": 1, "error": 1, "cancelled": 1, "notRun": 1}
     assert told["status"] == {**once, "neverRun": 0}
-    assert told["last"].items() >= {**once, "runs": 3}.items()
+    assert told["last"].items() >= {**once, "runs": 4}.items()
 
     def found(path: str, status: str, key: str) -> list[str]:
         return [one[key] for one in client.get(path, params={"status": status}).json()["items"]]
@@ -97,21 +101,26 @@ def test_cancelled_runs_are_counted_and_found_apart_from_those_that_failed(
     for path in ("/api/jobs", "/api/history"):
         assert found(path, "error", "tableName") == ["t2"]
         assert found(path, "cancelled", "tableName") == ["sales"]
+        assert found(path, "not_run", "tableName") == ["t4"]
+        assert found(path, "not_run", "isNotRun") == [True]
     assert found("/api/jobs/sales/history", "error", "runId") == []
     assert found("/api/jobs/sales/history", "cancelled", "isCancelled") == [True]
 
     page = client.get("/").text
-    assert "1 failed</strong>, 1 cancelled</p>" in page
+    assert "1 failed</strong>, 1 cancelled, 1 not run</p>" in page
     tiles = dict(re.findall(r'href="/\?status=(\w+)"[^>]*>\s*<span class="count">(\d+)</span>', page))
-    assert tiles == {"success": "1", "error": "1", "cancelled": "1", "running": "0", "pending": "0"}
+    assert tiles == {
+        "success": "1", "error": "1", "cancelled": "1", "not_run": "1", "running": "0", "pending": "0",
+    }  # fmt: skip
     nights = client.get("/nights").text
-    assert "1 succeeded, 1 cancelled</span>" in nights
+    assert "1 succeeded, 1 cancelled, 1 not run</span>" in nights
     assert nights.count('<strong class="failed">1</strong>') == 1
     night_page = client.get(f"/nights/{night}").text
     failed_runs = night_page.split('id="night-failed"')[1].split("</section>")[0]
     assert ("t2" in failed_runs, "sales" in failed_runs) == (True, False)
     assert '<g class="cancelled">' in night_page
-    assert re.search(r"cancelled</span></dt><dd class=.count.>1</dd>", night_page)
+    for standing in ("cancelled", "not run"):
+        assert re.search(rf"{standing}</span></dt><dd class=.count.>1</dd>", night_page)
 
 
 def test_nothing_is_said_of_cancelled_runs_where_there_are_none(

@@ -108,6 +108,7 @@ def counts(**more: object) -> SeedingCounts:
         "success": 6,
         "error": 0,
         "cancelled": 0,
+        "not_run": 0,
         "finish_time": None,
     }
     return SeedingCounts(
@@ -158,7 +159,7 @@ def test_a_summary_counts_and_tells_of_the_running_and_the_last_seeding(
     told = client.get("/api/summary").json()
     assert told["jobs"] == 5
     assert told["status"] == {
-        "pending": 1, "running": 1, "success": 0, "error": 1, "cancelled": 0, "neverRun": 1,
+        "pending": 1, "running": 1, "success": 0, "error": 1, "cancelled": 0, "notRun": 0, "neverRun": 1,
     }  # fmt: skip
     assert told["flags"] == {"isFailing": 1, "isLongRunning": 0, "isStale": 1, "neverRun": 2, "enabled": 4}
     running = told["running"]

@@ -1,9 +1,10 @@
 """Endpoints that request refreshes and cancel runs, in the same way as the command line."""
 
+from contextlib import closing
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Path, Request, Security
+from fastapi import APIRouter, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from seeder.errors import UnknownRunOrTable
@@ -11,7 +12,7 @@ from seeder.runs.cancelling import Cancellation, Stopped
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
 from seeder.seedings.release import Release
-from seeder.web.api.answers import ERRORS, NOT_FOUND, TableName
+from seeder.web.api.answers import ERRORS, NOT_FOUND, Asked, TableName
 from seeder.web.security.access import viewer
 from seeder.web.services import Services, services
 from seeder.web.wire.actions import AgencyRefresh, Cancelled, RefusedRun, Started, WaitingRun
@@ -28,12 +29,21 @@ Slug = Annotated[
 ]
 
 
+class RefreshAsked(Asked):
+    """What else is refreshed with a table."""
+
+    upstream: Annotated[bool, Query(description="And first all that it reads, at any depth.")] = False
+    downstream: Annotated[bool, Query(description="And then all that reads it, at any depth.")] = False
+
+
 @router.post(
     "/api/jobs/{tableName:path}/refresh", status_code=202, response_model=Started, summary="Refresh one table"
 )
-async def refresh_table(request: Request, table_name: TableName) -> Started:
-    """Queues one run of the table's owner."""
-    return await _seeded(request, Selection(table_name=table_name))
+async def refresh_table(
+    request: Request, table_name: TableName, asked: Annotated[RefreshAsked, Query()]
+) -> Started:
+    """Queues one run of the table's owner, and where that is asked for those of related reports, in order."""
+    return await _seeded(request, Selection(table_name=table_name, **asked.model_dump()))
 
 
 @router.post(
@@ -84,7 +94,8 @@ def _cancelled(here: Services, run_id: str, by: str) -> Stopped:
         raise UnknownRunOrTable(name=run_id)
     (stopped,) = Cancellation.of(here.equipment).cancel_named(run_id, by)
     if stopped.moved:
-        Release(here.celery, here.equipment).after(run_id)
+        with closing(Release(here.celery, here.equipment)) as release:
+            release.after(run_id)
     return stopped
 
 

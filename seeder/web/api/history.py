@@ -43,7 +43,7 @@ class HistoryAsked(Paged):
     status: Annotated[
         tuple[StandingAsked, ...],
         Field(max_length=10),
-        Query(description="Any of these. error leaves out what somebody cancelled."),
+        Query(description="Any of these. error leaves out what was cancelled or not run."),
     ] = ()
     since: Annotated[When | None, Query(description="Begun then or later.")] = None
     until: Annotated[When | None, Query(description="Begun before.")] = None

@@ -52,7 +52,7 @@ class JobsAsked(Paged):
     status: Annotated[
         tuple[StandingAsked, ...],
         Field(max_length=10),
-        Query(description="Of the last run; any of these. error leaves out what somebody cancelled."),
+        Query(description="Of the last run; any of these. error leaves out what was cancelled or not run."),
     ] = ()
     flag: Annotated[
         tuple[Flag, ...], Field(max_length=10), Query(description="All of these must be set.")

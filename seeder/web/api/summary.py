@@ -116,6 +116,7 @@ def _seeding(
         success=counts.success,
         error=counts.error,
         cancelled=counts.cancelled,
+        not_run=counts.not_run,
     )
 
 

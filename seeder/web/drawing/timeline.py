@@ -172,7 +172,7 @@ def title_of(bar: Bar) -> str:
     took = f"{'at work for' if bar.is_running else 'took'} {brief(bar.seconds)}"
     usual = f", usually {brief(bar.usual_seconds)}" if bar.usual_seconds is not None else ""
     return (
-        f"{run.table_name} ({run.agency_slug}): {run.standing}, {took}{usual}; "
+        f"{run.table_name} ({run.agency_slug}): {run.standing.words}, {took}{usual}; "
         f"began {run.start_time.astimezone(UTC):%H:%M:%S} UTC, {brief(bar.waited)} in the queue"
     )
 

@@ -66,14 +66,16 @@ def durations(newest_first: Sequence[Run]) -> Chart | None:
             y=HEIGHT - max(scale.at(run.duration_seconds or 0), 1.0),
             height=max(scale.at(run.duration_seconds or 0), 1.0),
             status=run.standing,
-            title=f"{_when(run)}: {_took(run)}, {run.standing}",
+            title=f"{_when(run)}: {_took(run)}, {run.standing.words}",
         )
         for x, run in zip(_places(len(runs)), runs, strict=True)
     )
     failed = sum(run.standing is Standing.ERROR for run in runs)
     cancelled = sum(run.standing is Standing.CANCELLED for run in runs)
     good = [_seconds(run) for run in runs if run.status == RunStatus.SUCCESS]
+    not_run = sum(run.standing is Standing.NOT_RUN for run in runs)
     ended = f"{failed or 'none'} failed" + (f", {cancelled} cancelled" if cancelled else "")
+    ended += f", {not_run} not run" if not_run else ""
     words = [f"{_count(len(runs), 'run')}, {ended}."]
     if good:
         least, most = brief(min(good)), brief(max(good))
@@ -112,7 +114,7 @@ def rows(newest_first: Sequence[Run]) -> Chart | None:
         y = round(HEIGHT - scale.at(count), 2) if count is not None else HEIGHT
         if count is not None:
             path.append(f"{'L' if path else 'M'}{x} {y}H{x + COLUMN}")
-        told = f"{number(count)} rows" if count is not None else run.standing
+        told = f"{number(count)} rows" if count is not None else run.standing.words
         columns.append(Column(x, y, HEIGHT - y, run.standing, f"{_when(run)}: {told}"))
     if low == high:
         summary = f"{number(low)} rows after each of them."

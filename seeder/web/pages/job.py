@@ -17,7 +17,6 @@ from seeder.history.pages import DatedRun, RunFilter
 from seeder.history.watching import WatchedJob
 from seeder.manifests import Manifest
 from seeder.matviews import policy_of
-from seeder.matviews.insight.lineage import Relation
 from seeder.models import RunStatus
 from seeder.monitoring import MonitoredJob, Snapshot
 from seeder.postgres.failures import one_line
@@ -32,6 +31,7 @@ from seeder.web.cursors import BAD, cursor, place
 from seeder.web.drawing import trend
 from seeder.web.live.timeouts import PART_SECONDS
 from seeder.web.pages.reasons import Reason, is_unfinished, of_pending, of_running
+from seeder.web.pages.related import related, tables_of
 from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
 from seeder.wording import shortened
@@ -127,7 +127,7 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "forecast": forecast,
         "definition": definition,
         "points": definition is not None and definition.is_error_of(one.job),
-        "relations": lambda listed: _related(snapshot, here, listed),
+        "relations": lambda listed: related(snapshot, here.equipment.settings.db_schema, listed),
         "runs": runs,
     }
     if asked.piece:
@@ -188,7 +188,9 @@ async def _reason(
     if job.status == RunStatus.PENDING:
         where = await _within(here, _whereabouts, here, job, database_id)
         running = snapshot.standing_counts.get(Standing.RUNNING, 0)
-        return of_pending(job, where, running, here.equipment.settings.limit_of(database_id))
+        awaited = frozenset[str]() if isinstance(where, Unknown) else where.upstreams
+        limit = here.equipment.settings.limit_of(database_id)
+        return of_pending(job, where, running, limit, tables_of(snapshot, awaited))
     try:
         matview = matview_name(job.table_name, here.equipment.settings.db_schema)
     except NameRefused as error:
@@ -233,37 +235,6 @@ async def _within(here: Services, ask: Callable[[*Arguments], T], *arguments: *A
         return SILENT
     except psycopg2.Error as error:
         return Unknown(here.equipment.databases.scrubbed(one_line(error)))
-
-
-@dataclass(frozen=True)
-class Related:
-    """A relation beside the matview; with the job whose matview it is, if it is one's."""
-
-    name: str
-    kind: str
-    through: str | None
-    job: MonitoredJob | None
-
-
-def _related(snapshot: Snapshot, here: Services, listed: Sequence[Relation]) -> list[Related]:
-    """Bare names are of the default schema, so a matview may bear either name in the record."""
-    schema = here.equipment.settings.db_schema
-    related = []
-    for relation in listed:
-        name = f"{relation.schema}.{relation.name}"
-        found = snapshot.of_table(name)
-        if not found and relation.schema == schema:
-            found = snapshot.of_table(relation.name)
-        is_matview = relation.kind == "m" and bool(found)
-        related.append(
-            Related(
-                name,
-                relation.kind_in_words,
-                relation.through,
-                found[0] if is_matview else None,
-            )
-        )
-    return sorted(related, key=lambda one: (one.job is None, one.name))
 
 
 # --- runs -------------------------------------------------------------------------------------------------

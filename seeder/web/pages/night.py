@@ -144,7 +144,9 @@ def _viewed(
     here: Services, seeding_id: str, usual: dict[str, float | None], now: datetime
 ) -> NightView | None:
     runs = here.nights.runs(seeding_id)
-    found = night_of(runs, usual, max(now, datetime.now(UTC)))
+    # What wasn't done took no time.
+    done = [run for run in runs if run.standing is not Standing.NOT_RUN]
+    found = night_of(done or runs, usual, max(now, datetime.now(UTC)))
     if found is None:
         return None
     failed = [bar for bar in found.bars if bar.run.standing is Standing.ERROR]

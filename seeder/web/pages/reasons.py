@@ -1,5 +1,6 @@
 """Explains in words why a run hasn't ended yet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +25,10 @@ AT_WORK = {
 }
 
 
+#: Tables in a sentence.
+MOST_NAMED = 8
+
+
 @dataclass(frozen=True)
 class Reason:
     """``kind``: "queue", "lock", "work" or "unknown"; ``since`` is when that began."""
@@ -38,10 +43,17 @@ class Reason:
     step: Step | None = None
 
 
-def of_pending(job: WatchedJob, where: Whereabouts | Unknown, running: int, limit: int) -> Reason:
-    """``running``: how many runs are at work; ``limit``: how many may be on its database (0: any number)."""
+def of_pending(
+    job: WatchedJob, where: Whereabouts | Unknown, running: int, limit: int, upstreams: Sequence[str] = ()
+) -> Reason:
+    """``running``: how many runs are at work; ``limit``: how many may be on its database (0: any number);
+    ``upstreams``: the tables of those that it waits for."""
     if isinstance(where, Unknown):
         return Reason("unknown", f"It waits; where, Redis can't tell now: {where.reason}", job.start_time)
+    if upstreams:
+        named = ", ".join(upstreams[:MOST_NAMED])
+        more = f" and {number(len(upstreams) - MOST_NAMED)} more" if len(upstreams) > MOST_NAMED else ""
+        return Reason("queue", f"It waits until what it reads is refreshed: {named}{more}.", job.start_time)
     first = f" {number(where.before)} that wait for the same go first." if where.before else ""
     if where.turn is Turn.DATABASE:
         words = (

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from seeder.history import Standing
 from seeder.monitoring import FLAGS, MonitoredJob
 from seeder.web.pages.asked import ListAsked, address
 
@@ -46,11 +47,11 @@ FLAG_TILES = (
     ("neverRun", "never run", "never"),
 )
 STATUS_TILES = (
-    ("success", "success"), ("error", "error"), ("cancelled", "never"), ("running", "running"),
-    ("pending", "pending"),
+    ("success", "success"), ("error", "error"), ("cancelled", "never"), ("not_run", "warn"),
+    ("running", "running"), ("pending", "pending"),
 )  # fmt: skip
-#: Only where there is something to count: it is rare.
-RARE = "cancelled"
+#: Only where there is something to count.
+RARE = ("cancelled", "not_run")
 
 #: The filters that aren't tiles, as chips name them.
 CHIPS = {"q": "text", "agency": "agency", "type": "type", "since": "begun since", "until": "begun before"}
@@ -76,10 +77,10 @@ def status_tiles(base: str, asked: ListAsked, counts: Counts) -> Iterator[Tile]:
     for status, tone in STATUS_TILES:
         active = status in asked.status
         count = counts.standings.get(status, 0)
-        if status == RARE and not count and not active:
+        if status in RARE and not count and not active:
             continue
         url = address(base, asked, flag=(), status=() if active else (status,), cursor=None)
-        yield Tile(status, count, url, active, tone)
+        yield Tile(Standing(status).words, count, url, active, tone)
 
 
 def chips(base: str, asked: ListAsked) -> Iterator[Chip]:
@@ -90,7 +91,7 @@ def chips(base: str, asked: ListAsked) -> Iterator[Chip]:
     }
     for status in asked.status:
         statuses = tuple(one for one in asked.status if one != status)
-        yield Chip("status", status, address(base, asked, status=statuses, cursor=None))
+        yield Chip("status", Standing(status).words, address(base, asked, status=statuses, cursor=None))
     for flag in asked.flag:
         flags = tuple(one for one in asked.flag if one != flag)
         yield Chip("only", labels[flag], address(base, asked, flag=flags, cursor=None))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from seeder.history import Standing
 from seeder.web.pages.tiles import Counts
 from seeder.web.wire.summary import SeedingRow
 
@@ -21,6 +22,7 @@ def verdict(counts: Counts, running: SeedingRow | None = None) -> Verdict:
     found = [
         ("error", flags["isFailing"], "is failing", "are failing"),
         ("warn", flags["isLongRunning"], "takes unusually long", "take unusually long"),
+        ("warn", counts.standings.get(Standing.NOT_RUN, 0), "was not run", "were not run"),
         ("warn", flags["isStale"], "is stale", "are stale"),
     ]
     said = [(tone, count, one if count == 1 else many) for tone, count, one, many in found if count]

@@ -20,8 +20,8 @@ Moment = Annotated[
 
 Status = Literal["pending", "running", "success", "error"]
 
-#: What can be asked for: the contract's words, of which error then leaves out what somebody cancelled.
-StandingAsked = Literal["pending", "running", "success", "error", "cancelled"]
+#: What can be asked for: the contract's words, of which error then leaves out what was cancelled or not run.
+StandingAsked = Literal["pending", "running", "success", "error", "cancelled", "not_run"]
 ReportKind = Literal["custom", "canned"]
 
 #: In examples.

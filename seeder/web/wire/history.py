@@ -33,6 +33,9 @@ class HistoryRow(Wire):
         example=1,
     )
     is_cancelled: bool = value(description="Somebody ended it; its status is error.", example=False)
+    is_not_run: bool = value(
+        description="It wasn't begun, as what it reads had failed; its status is error.", example=False
+    )
 
 
 class HistoryPage(Wire):

@@ -85,6 +85,11 @@ class JobRow(Wire):
         description="At work for longer than SEEDER_LONG_RUNNING_SECONDS, or three times as long as usual.",
         example=False,
     )
+    is_not_run: bool = value(
+        description="The last run wasn't begun, as what it reads has failed; its status is error, which "
+        "counts as no failure.",
+        example=False,
+    )
     is_stale: bool = value(
         description="The last success is older than two ticks of the schedule.", example=False
     )
@@ -123,6 +128,7 @@ class JobChange(Wire):
     is_cancelled: bool = value(example=False)
     is_long_running: bool = value(example=False)
     is_stale: bool = value(example=False)
+    is_not_run: bool = value(example=False)
 
 
 class Changes(Wire):

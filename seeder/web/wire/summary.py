@@ -4,13 +4,15 @@ from seeder.web.wire.base import Moment, Wire, value
 
 
 class StatusCounts(Wire):
-    """Jobs that are switched on, by the status of their last run, cancelled ones apart from the errors."""
+    """Jobs that are switched on, by the status of their last run, apart from the errors what was cancelled or
+    not run."""
 
     pending: int = value(example=0)
     running: int = value(example=2)
     success: int = value(example=138)
     error: int = value(description="Their last run failed.", example=2)
     cancelled: int = value(description="Their last run was cancelled by somebody.", example=0)
+    not_run: int = value(description="Their last run wasn't begun, as what they read had failed.", example=0)
     never_run: int = value(example=0)
 
 
@@ -46,8 +48,10 @@ class SeedingRow(Wire):
     running: int = value(example=0)
     success: int = value(example=140)
     error: int = value(description="Runs that failed.", example=2)
-    cancelled: int = value(
-        description="Runs that somebody cancelled; runs is the sum of these five.", example=0
+    cancelled: int = value(description="Runs that somebody cancelled.", example=0)
+    not_run: int = value(
+        description="Runs that weren't begun, as what they read had failed; runs is the sum of these six.",
+        example=0,
     )
 
 

@@ -1,28 +1,37 @@
-"""How a cancelled run is marked: the only file that writes the mark, and that recognises it.
+"""How a run that was cancelled, or not run, is told from one that failed: the only file that knows the marks.
 
-By the contract a run that somebody ended is an ``error`` and counts as a failure in a row. The contract has
-no column that would tell it from a run that failed, so the text in ``errors`` does, by how it begins
-(docs/decisions/cancelled-runs.md). Everything else asks for the ``Standing`` of a run or a job.
+By the contract all three are an ``error``. It has no column that would tell them apart, so the text in
+``errors`` does, by how it begins (docs/decisions/standings.md). Everything else asks for the
+``Standing`` of a run or a job. A cancelled run counts as a failure in a row; one that wasn't begun, since
+what it reads has failed, doesn't.
 """
 
 from enum import StrEnum
 
-from seeder.history.not_run import NOT_RUN, is_not_run
 from seeder.models import RunStatus
 
 
 class Standing(StrEnum):
-    """The status of a run, with ``cancelled`` told apart from ``error``."""
+    """The status of a run, with ``cancelled`` and ``not_run`` told apart from ``error``."""
 
     PENDING = "pending"
     RUNNING = "running"
     SUCCESS = "success"
     ERROR = "error"
     CANCELLED = "cancelled"
+    NOT_RUN = "not_run"
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return self.value.replace("_", " ")
 
 
 #: How the errors of a cancelled run begin: who it was, and when, follows. No other errors begin so.
 _CANCELLED = "Cancelled by "
+
+#: How the errors of a run begin that wasn't begun; those of seeder.errors.UpstreamFailed do.
+_NOT_RUN = "Not run: "
 
 #: In a job's last errors, between those of a run that was cancelled, or not run, and the failure that had
 #: come before and still stands.
@@ -50,10 +59,17 @@ def is_about_cancel(errors: str | None) -> bool:
     return errors is not None and errors.startswith(_CANCELLED)
 
 
+def is_not_run(errors: str | None) -> bool:
+    """Whether a run's errors, or a job's last ones, tell of a run that wasn't begun."""
+    return errors is not None and errors.startswith(_NOT_RUN)
+
+
 def standing_of(status: str, errors: str | None) -> Standing:
     """Of a run or a job."""
     if status == RunStatus.ERROR and is_about_cancel(errors):
         return Standing.CANCELLED
+    if status == RunStatus.ERROR and is_not_run(errors):
+        return Standing.NOT_RUN
     return Standing(status)
 
 
@@ -67,17 +83,19 @@ def has_failed(failures: int, last_errors: str | None) -> bool:
 
 #: ``standing_of`` a row of the history.
 STANDING = f"""\
-case when status = 'error' and starts_with(errors, '{_CANCELLED}') then 'cancelled' else status end"""
+case when status = 'error' and starts_with(errors, '{_CANCELLED}') then 'cancelled'
+     when status = 'error' and starts_with(errors, '{_NOT_RUN}') then 'not_run'
+     else status end"""
 
 #: A job's last errors after the run ``m`` has moved; ``before`` is its status row until then. What failed
 #: last stays in sight until a run succeeds, also behind what a run says that was cancelled, or not run.
 LAST_ERRORS = f"""\
 case when m.status = 'success' then null
-            when (starts_with(m.errors, '{_CANCELLED}') or starts_with(m.errors, '{NOT_RUN}'))
+            when (starts_with(m.errors, '{_CANCELLED}') or starts_with(m.errors, '{_NOT_RUN}'))
                  and before.consecutive_failures > 0 then
                 m.errors || coalesce(
                     case when starts_with(before.last_errors, '{_CANCELLED}')
-                              or starts_with(before.last_errors, '{NOT_RUN}')
+                              or starts_with(before.last_errors, '{_NOT_RUN}')
                          then substr(before.last_errors, nullif(strpos(before.last_errors, '{_EARLIER}'), 0))
                          else '{_EARLIER}' || before.last_errors end,
                     '')
