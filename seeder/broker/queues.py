@@ -9,9 +9,9 @@ CONTROL_QUEUE = "seeder.control"
 
 TASK = "seeder.refresh_manifest"
 
-#: Redis' priorities, 0 first; kombu keeps one list per step.
+#: Redis' priorities, 0 first; kombu keeps one list per step, and takes 9 for whatever is above it.
 #: https://docs.celeryq.dev/en/stable/userguide/routing.html#redis-message-priorities
-PRIORITY_STEPS = (0, 3, 6, 9)
+PRIORITY_STEPS = tuple(range(10))
 
 #: Fan-outs and sweeps; a worker that consumes both queues takes them before any run.
 CONTROL_PRIORITY = PRIORITY_STEPS[0]

@@ -90,8 +90,31 @@ where table_name = %(table_name)s and status in ('pending', 'running')
 order by id
 """
 
+#: How many seconds a finished run took, a part of the first one included (seeder.wording.lasted).
+LASTED = """
+case when duration_seconds = 1 then least(1.0, extract(epoch from finish_time - start_time))::float8
+     else coalesce(duration_seconds, 0) end"""
+
+#: How many of a table's last successes say what is usual.
+USUAL_OF = 10
+
+#: The median of a table's last successes; without any in that time, how long its last run took.
 USUAL_SECONDS = """
-select table_name, coalesce(duration_seconds, 0) as duration_seconds from {status}
+with recent as (
+    select
+        table_name,
+        {lasted} as seconds,
+        row_number() over (partition by table_name order by id desc) as nth
+    from {history}
+    where start_time > now() - make_interval(days => {window_days}) and status = 'success'
+), usual as (
+    select table_name, percentile_disc(0.5) within group (order by seconds) as seconds
+    from recent
+    where nth <= {usual_of}
+    group by table_name
+)
+select s.table_name, coalesce(usual.seconds, s.duration_seconds, 0)::float8 as seconds
+from {status} s left join usual on usual.table_name = s.table_name
 """
 
 JOBS = """

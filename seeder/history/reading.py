@@ -64,12 +64,10 @@ class RecordReader:
         """A table's pending and running runs, oldest first."""
         return self._runs(queries.UNFINISHED_OF_TABLE, table_name=table_name)
 
-    def usual_seconds(self) -> dict[str, int]:
-        """table_name → how long its last finished run took."""
+    def usual_seconds(self) -> dict[str, float]:
+        """table_name → how long its runs usually take, in seconds."""
         with self.using(None) as session:
-            return {
-                row.table_name: row.duration_seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))
-            }
+            return {row.table_name: row.seconds for row in session.rows(self.sql(queries.USUAL_SECONDS))}
 
     def jobs(
         self, *, agency_slug: str | None = None, report_type: str | None = None, table_name: str | None = None

@@ -43,6 +43,8 @@ class Statements:
         self._pieces |= {
             "history_name": "'" + self._pieces["history"].replace("'", "''") + "'",
             "window_days": str(queries.WINDOW_DAYS),
+            "usual_of": str(queries.USUAL_OF),
+            "lasted": queries.LASTED,
         }
         for gap, piece in PIECES.items():
             self._pieces[gap] = piece.format(**self._pieces)

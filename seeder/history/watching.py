@@ -7,7 +7,6 @@ little behind the last one, and what is known already is told by its ``updated_a
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from seeder.history.rows import Job
 from seeder.history.statements import Statements
@@ -91,14 +90,6 @@ where table_name = any(%(tables)s) and start_time >= %(since)s and status = 'suc
 group by table_name, report_type, manifest_id
 """
 
-#: seeder.wording.lasted
-LASTED = """
-case when duration_seconds = 1 then least(1.0, extract(epoch from finish_time - start_time))::float8
-     else coalesce(duration_seconds, 0) end"""
-
-#: How many of a table's last successes say what is usual.
-KEPT = 10
-
 
 @dataclass(frozen=True)
 class State:
@@ -160,7 +151,7 @@ class RecordWatch:
 
     def __init__(self, databases: Databases, schema: str) -> None:
         self.databases = databases
-        self.sql = partial(Statements(schema), lasted=LASTED, usual_of=str(KEPT))
+        self.sql = Statements(schema)
 
     def state(self, session: Session, *, with_manifests: bool) -> State:
         (state,) = session.rows_of(State, self.sql(STATE if with_manifests else NOW))

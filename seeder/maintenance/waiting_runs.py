@@ -5,6 +5,7 @@ What waits for what is worked out anew, from what the reports read now and from 
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import structlog
 
@@ -90,7 +91,7 @@ class WaitingRuns:
 
 
 def planned_again(
-    run: Run, database_of: Mapping[str, int | None], usual_seconds: Mapping[str, int]
+    run: Run, database_of: Mapping[str, int | None], usual_seconds: Mapping[str, float]
 ) -> Planned:
     """A recorded run whose message is made anew; it goes before those that are yet to come."""
     return Planned(
@@ -105,6 +106,6 @@ def planned_again(
         ),
         database_of.get(manifest_identity(run.report_type, run.manifest_id)),
         RUN_PRIORITIES[0],
-        usual_seconds.get(run.table_name, 0),
+        ceil(usual_seconds.get(run.table_name, 0)),
         retries=run.attempts or 0,
     )

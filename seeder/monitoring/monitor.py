@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from seeder.config.settings import Settings
+from seeder.history.queries import USUAL_OF
 from seeder.history.watching import (
-    KEPT,
     ChangedStatus,
     LastSuccesses,
     RecordWatch,
@@ -192,7 +192,7 @@ class Monitor:
         known = self._successes.get((row.table_name, _identity(row)), Successes())
         if known.last is None or row.finish_time > known.last:
             took = lasted(row.duration_seconds, row.start_time, row.finish_time) or 0
-            seconds = (took, *known.seconds)[:KEPT]
+            seconds = (took, *known.seconds)[:USUAL_OF]
             sizes = (Size(row.records_processed, row.bytes_processed), *known.sizes[:1])
             self._successes[row.table_name, _identity(row)] = Successes(row.finish_time, seconds, sizes)
 

@@ -103,6 +103,7 @@ def _seed(
             usual_seconds,
             graph,
             equipment.settings.on_upstream_error,
+            equipment.settings.limit_of,
         )
     words = {run.run_id: told for run, told in made.not_run}
     with history.at_once() as session:

@@ -85,6 +85,17 @@ class Graph:
             depth[node] = max((depth[source] + 1 for source in inner.sources(node)), default=0)
         return depth
 
+    def lasting(self, own: Mapping[str, float], least: Mapping[str, float] | None = None) -> dict[str, float]:
+        """How long it is from each node's beginning to the end of the last that waits for it, one after the
+        other: its ``own`` time plus the longest of its readers', and not below its ``least``. Without nodes
+        in circles and what reads them."""
+        inner, floor = self.within(own), least or {}
+        found: dict[str, float] = {}
+        for node in reversed(inner.order(own)):
+            following = max((found[reader] for reader in inner.readers(node)), default=0.0)
+            found[node] = max(own[node] + following, floor.get(node, 0.0))
+        return found
+
     def circles(self) -> list[tuple[str, ...]]:
         """One for each knot of nodes that read each other, as short as there is from its first node by name:
         each reads the next, and the last the first."""

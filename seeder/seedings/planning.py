@@ -1,11 +1,11 @@
 """What a seeding runs, in which order, each matview once."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 from seeder.broker.planned import Planned
-from seeder.broker.queues import RUN_PRIORITIES
 from seeder.config.settings import OnUpstreamError, Settings
 from seeder.errors import (
     CircularReads,
@@ -21,6 +21,7 @@ from seeder.manifests.sharing import Shared
 from seeder.models import ReportType
 from seeder.run_ids import run_id_of, tick_seeding_id
 from seeder.schedule.ticks import latest_tick
+from seeder.seedings.critical_path import in_order, unlimited
 from seeder.seedings.graph import Graph
 from seeder.wording import first_line
 
@@ -76,16 +77,18 @@ def plan(
     manifests: Sequence[Manifest],
     selection: Selection,
     databases: Container[int | None],
-    usual_seconds: Mapping[str, int],
+    usual_seconds: Mapping[str, float],
     graph: Graph = UNORDERED,
     on_upstream_error: OnUpstreamError = OnUpstreamError.SKIP,
+    limit_of: Callable[[int | None], int] = unlimited,
 ) -> Plan:
-    """The runs of a seeding: each after those of them that it reads, and of what may come the longest first,
-    so that none of them is left to run alone at the end.
+    """The runs of a seeding: each after those of them that it reads, and of what may come that first after
+    which most is left to do one after the other, so that nothing is left to run alone at the end.
 
     Ownership of shared tables is settled over all manifests, whatever the selection; a selected manifest that
-    shares another's matview has the owner's run do it. ``usual_seconds`` maps a table_name to how long its
-    last run took. ``graph`` tells by identity what each reads.
+    shares another's matview has the owner's run do it. ``usual_seconds`` maps a table_name to how long
+    its runs take. ``graph`` tells by identity what each reads, ``limit_of`` of a database how many refreshes
+    it takes at a time (0: any number).
 
     Raises UnknownAgency or UnknownTable where the selection takes nothing.
     """
@@ -109,16 +112,18 @@ def plan(
     )
     owners = {identity: one for identity, one in chosen.items() if identity not in words}
     inner = graph.within(owners)
-    ordered = _in_order(owners, inner, usual_seconds)
+    seconds = {identity: usual_seconds.get(one.table_name, 0.0) for identity, one in owners.items()}
+    databases_of = {identity: one.database_id for identity, one in owners.items()}
+    ordered = in_order(inner, seconds, databases_of, limit_of)
     return Plan(
         seeding_id,
         tuple(
             Planned(
-                new_run(seeding_id, one),
-                one.database_id,
+                new_run(seeding_id, owners[one]),
+                databases_of[one],
                 priority,
-                usual_seconds.get(one.table_name, 0),
-                upstreams=frozenset(run_id_of(seeding_id, source) for source in inner.sources(one.identity)),
+                ceil(seconds[one]),
+                upstreams=frozenset(run_id_of(seeding_id, source) for source in inner.sources(one)),
             )
             for one, priority in ordered
         ),
@@ -187,20 +192,6 @@ def spelt(circle: Sequence[str], names: Mapping[str, str]) -> str:
     )
 
 
-def _in_order(
-    owners: Mapping[str, Manifest], graph: Graph, usual_seconds: Mapping[str, int]
-) -> Iterable[tuple[Manifest, int]]:
-    """With the priority of each, which goes by its own length alone."""
-    longest_first = sorted(
-        owners.values(), key=lambda one: (-usual_seconds.get(one.table_name, 0), one.table_name)
-    )
-    priorities = dict(
-        zip((one.identity for one in longest_first), _priorities(longest_first, usual_seconds), strict=True)
-    )
-    ranks = {one.identity: float(rank) for rank, one in enumerate(longest_first)}
-    return [(owners[identity], priorities[identity]) for identity in graph.order(owners, ranks)]
-
-
 def select(manifests: Sequence[Manifest], selection: Selection) -> list[Manifest]:
     """Those that the selection takes. Raises UnknownAgency or UnknownTable where it takes none."""
     selected = [manifest for manifest in manifests if selection.takes(manifest)]
@@ -225,16 +216,6 @@ def new_run(seeding_id: str, manifest: Manifest) -> NewRun:
 def scheduled_seeding_id(settings: Settings, now: datetime) -> str:
     """The seeding of the schedule's latest tick, however often that tick fires."""
     return tick_seeding_id(latest_tick(settings.schedule, settings.zone, now + CLOCK_TOLERANCE))
-
-
-def _priorities(longest_first: Sequence[Manifest], usual_seconds: Mapping[str, int]) -> Iterable[int]:
-    """Each step gets a third of the usual time: a few long runs in the first, many short in the last."""
-    whole = sum(usual_seconds.get(one.table_name, 0) for one in longest_first)
-    before = 0
-    for one in longest_first:
-        share = len(RUN_PRIORITIES) * before // whole if whole else len(RUN_PRIORITIES)
-        yield RUN_PRIORITIES[min(share, len(RUN_PRIORITIES) - 1)]
-        before += usual_seconds.get(one.table_name, 0)
 
 
 def _raise_unknown(selection: Selection) -> None:

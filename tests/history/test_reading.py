@@ -75,12 +75,41 @@ def test_runs_that_have_ended_and_runs_that_wait_are_told_from_the_others(platfo
     assert history.still_pending(names) == {names[0]}
 
 
-def test_the_usual_time_of_a_table_is_its_last_finished_runs(platform: Platform) -> None:
+def test_the_usual_time_of_a_table_is_the_median_of_its_last_successes(platform: Platform) -> None:
+    history = platform.history
+    # Of eleven the first isn't counted any more, nor what failed.
+    for number, seconds in enumerate((1000, 3, 60, 5, 40, 4, 50, 2, 70, 30, 20)):
+        finished(history, run_id := f"n{number}.custom-1")
+        lasting(platform, run_id, seconds)
+    history.queue([new_run("n20.custom-1")])
+    history.start("n20.custom-1", "sales")
+    history.fail(as_it_is(history, "n20.custom-1"), "no")
+    queued(history, "n1.custom-2")
+    history.queue([new_run("n21.custom-1")])
+    assert history.usual_seconds() == {"sales": 20, "table_n1.custom-2": 0}
+    # A second is told more closely by the times themselves.
+    finished(history, "n22.custom-3", "quick")
+    platform.sql("""
+        update reporting.seeder_run_history
+        set start_time = finish_time - interval '250 ms', duration_seconds = 1
+        where run_id = 'n22.custom-3'
+    """)
+    assert history.usual_seconds()["quick"] == 0.25
+
+
+def test_without_a_success_lately_the_usual_time_is_the_last_runs(platform: Platform) -> None:
     finished(platform.history, "n1.custom-1")
     platform.sql("update reporting.seeder_job_status set duration_seconds = 40")
-    queued(platform.history, "n1.custom-2")
-    platform.history.queue([new_run("n2.custom-1")])
-    assert platform.history.usual_seconds() == {"sales": 40, "table_n1.custom-2": 0}
+    aged(platform, 8, "n1.custom-1")
+    assert platform.history.usual_seconds() == {"sales": 40}
+
+
+def lasting(platform: Platform, run_id: str, seconds: int) -> None:
+    platform.sql(f"""
+        update reporting.seeder_run_history
+        set start_time = finish_time - interval '{seconds} s', duration_seconds = {seconds}
+        where run_id = '{run_id}'
+    """)
 
 
 def test_only_unfinished_runs_that_were_quiet_for_a_while_are_found(platform: Platform) -> None:

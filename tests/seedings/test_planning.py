@@ -12,6 +12,7 @@ from seeder.errors import UnknownAgency, UnknownReportType, UnknownTable
 from seeder.manifests import Manifest
 from seeder.models import ReportType
 from seeder.postgres.application_names import application_name, read_application_name
+from seeder.seedings.graph import Graph
 from seeder.seedings.planning import Selection, plan
 
 DATABASES = {None, 7}
@@ -119,11 +120,22 @@ def test_what_is_selected_is_run_by_the_same_owners_as_in_a_whole_night(
     assert {one.run.run_id for one in part.refusals} == mine & {one.run.run_id for one in whole.refusals}
 
 
-def test_each_third_of_the_usual_time_has_a_priority_of_its_own() -> None:
+def test_each_ninth_of_the_usual_time_has_a_priority_of_its_own() -> None:
     manifests = [manifest(number) for number in range(1, 14)]
     usual = {"report_1": 1000, "report_2": 600, "report_3": 400, **{f"report_{n}": 100 for n in range(4, 14)}}
     found = plan("n1", manifests, Selection(), DATABASES, usual).planned
-    assert [one.priority for one in found] == [3, 6, 6, *[9] * 10]
+    assert [one.priority for one in found] == [1, 4, 5, 7, 7, 7, 7, 8, 8, 8, 9, 9, 9]
+
+
+def test_what_begins_a_long_chain_goes_before_what_is_longer_itself() -> None:
+    manifests = [manifest(number) for number in range(1, 5)]
+    usual = {"report_1": 1.0, "report_2": 30.0, "report_3": 40.0, "report_4": 0.5}
+    graph = Graph({"custom-2": frozenset({"custom-1"}), "custom-4": frozenset({"custom-2"})})
+    found = plan("n1", manifests, Selection(), DATABASES, usual, graph).planned
+    assert [one.run.table_name for one in found] == ["report_3", "report_1", "report_2", "report_4"]
+    longer = plan("n1", manifests, Selection(), DATABASES, {**usual, "report_2": 39.0}, graph).planned
+    assert longer[0].run.table_name == "report_1"
+    assert [one.usual_seconds for one in longer] == [1, 40, 39, 1]
 
 
 def test_without_any_usual_time_all_are_alike_and_go_by_name() -> None:
