@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, load, readers, real, tiny, viewers, web
+from benchmarks import costs, load, makespan, readers, real, tiny, viewers, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Say, count, measure
 from benchmarks.printing import machine, show, show_machine
@@ -107,12 +107,27 @@ def _viewers(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
     )
 
 
+def _makespan(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    nights = makespan.measure(
+        place,
+        asked.views or makespan.REPORTS,
+        asked.repetitions or makespan.REPETITIONS,
+        asked.concurrency,
+        say,
+    )
+    return Measured(
+        lambda out: makespan.show(out, asked.concurrency, nights),
+        {"makespan": [{**asdict(night), "ratio": night.ratio} for night in nights]},
+    )
+
+
 MEASURES: dict[str, Callable[[Arena, argparse.Namespace, Say], Measured]] = {
     "throughput": _throughput,
     "readers": _readers,
     "costs": _costs,
     "load": _load,
     "viewers": _viewers,
+    "makespan": _makespan,
 }
 
 

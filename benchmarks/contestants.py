@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +162,21 @@ class SeederWorker:
 
 @contextmanager
 def worker(
-    arena: Arena, workload: Workload, name: str, number: int, concurrency: int, pool: str | None = None
+    arena: Arena,
+    workload: Workload,
+    name: str,
+    number: int,
+    concurrency: int,
+    pool: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[SeederWorker]:
-    """``celery -A seeder worker``, with the defaults but for the concurrency and, if given, the pool.
+    """``celery -A seeder worker``, with the defaults but for the concurrency and what else is given.
 
     Its own Redis database, ``number``, keeps several workers apart that wait for their turns.
     """
     words = ("-c", str(concurrency), *(("-P", pool) if pool else ()))
     broker_url = arena.broker_url(number)
-    with celery_worker(arena, workload, name, "seeder", broker_url, words) as (process, log):
+    with celery_worker(arena, workload, name, "seeder", broker_url, words, settings) as (process, log):
         contestant = SeederWorker(arena, workload, broker_url, process, log)
         try:
             yield contestant
@@ -180,7 +186,13 @@ def worker(
 
 @contextmanager
 def celery_worker(
-    arena: Arena, workload: Workload, name: str, app: str, broker_url: str, words: Sequence[str]
+    arena: Arena,
+    workload: Workload,
+    name: str,
+    app: str,
+    broker_url: str,
+    words: Sequence[str],
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Kept, Path]]:
     """A worker of an app of Celery's, on the workload's database, and its log."""
     folder = arena.folder / f"{workload.name}-{name}"
@@ -191,6 +203,7 @@ def celery_worker(
         "SEEDER_DATABASE_URL": workload.database_url,
         "SEEDER_BROKER_URL": broker_url,
         "PYTHONPATH": str(Path(seeder.__file__).parents[1]),
+        **(settings or {}),
     }
     program = Program(
         f"benchmark worker {name}",

@@ -140,7 +140,8 @@ def plan(
         {
             run_id_of(seeding_id, identity): frozenset(names[one] for one in others)
             for identity in owners
-            if (others := graph.sources(identity) - owners.keys())
+            # Not "- owners.keys()", which goes through all of these each time.
+            if (others := [one for one in graph.sources(identity) if one not in owners])
         },
     )
 

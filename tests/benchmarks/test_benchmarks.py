@@ -125,6 +125,18 @@ def test_what_viewers_cost_is_measured_in_pairs_and_nothing_is_left(home: Path) 
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_night_is_held_against_what_it_must_take_and_nothing_is_left(home: Path) -> None:
+    done = ran(home, "makespan --views 12 --repetitions 2 --concurrency 2 --json")
+    nights = json.loads(done.stdout)["makespan"]
+    assert len(nights) == 2
+    for one in nights:
+        assert one["seconds"] > max(one["longest_chain"], one["shared_out"]) > 1
+        assert one["ratio"] == one["seconds"] / max(one["longest_chain"], one["shared_out"])
+    assert "of what it must" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20
