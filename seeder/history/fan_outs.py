@@ -143,11 +143,17 @@ TABLES = """
 select distinct table_name from {history} where run_id = any(%(run_ids)s)
 """
 
-#: Pending runs that are not done, as what they read has failed; after LOCK_STATUSES. No failures, and they
-#: say nothing of a duration: the one shown stays that of the last run.
+#: Pending runs that are not done, as what they read has failed; after LOCK_STATUSES. A history row that
+#: somebody holds isn't waited for either. No failures, and they say nothing of a duration: the one shown
+#: stays that of the last run.
 NOT_RUN = """
 with asked as (
     select * from jsonb_to_recordset(%(runs)s) as asked (run_id text, errors text)
+), free as (
+    select run_id from {history}
+    where run_id in (select run_id from asked) and status = 'pending' and table_name <> all(%(held)s)
+    order by run_id
+    for update skip locked
 ), moved as (
     update {history} h
     set status = 'error',
@@ -156,7 +162,7 @@ with asked as (
         consecutive_failures = {failures_so_far},
         updated_at = clock_timestamp()
     from asked
-    where h.run_id = asked.run_id and h.status = 'pending' and h.table_name <> all(%(held)s)
+    where h.run_id = asked.run_id and h.run_id in (select run_id from free) and h.status = 'pending'
     returning h.*
 ){instead}, shown as ({shown})
 select run_id from moved

@@ -130,8 +130,8 @@ class UpstreamRuns:
     def not_run(self, words: Mapping[str, str], session: Session | None = None) -> frozenset[str]:
         """pending → error, without a failure of their own: what they read has failed.
 
-        ``words``: by run_id, the message of an UpstreamFailed. Returns those that were pending, and whose
-        status row nobody holds.
+        ``words``: by run_id, the message of an UpstreamFailed. Returns those that were pending, and of
+        whose rows nobody holds one.
         """
         if not words:
             return frozenset()

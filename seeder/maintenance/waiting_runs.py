@@ -43,8 +43,8 @@ class WaitingRuns:
         over = {run_id for run_id, one in known.items() if one.has_ended}
         self._release.upstreams.drop(sorted(over & waits.keys()))
         for run_id, upstreams in waits.items():
-            gone = {one for one in upstreams if one not in known or known[one].has_ended}
-            if run_id not in over and gone == upstreams and self._release.upstreams.let_go(run_id, gone):
+            gone = {one for one in upstreams if one not in known or self._release.goes_on_after(known[one])}
+            if run_id not in over and gone and self._release.upstreams.let_go(run_id, gone):
                 log.warning("let go of by the sweep", run_id=run_id)
 
     def put_in_order(self, lost: Sequence[Run]) -> frozenset[str]:

@@ -58,13 +58,18 @@ class Release:
     def settle(self, run_ids: Collection[str]) -> frozenset[str]:
         """Let go of those that wait for such of these runs as have ended; returns who isn't run then."""
         ended = [one for one in self._history.upstreams.known(run_ids) if one.has_ended]
-        failed = [one for one in ended if one.has_failed and self._skips]
+        over = [one.run_id for one in ended if self.goes_on_after(one)]
+        failed = [one for one in ended if not self.goes_on_after(one)]
         not_run = frozenset(one for root in failed for one in self._end_readers(root))
-        over = [one.run_id for one in ended if one not in failed]
         with self._trouble_told():
             self.upstreams.drop(sorted(not_run))
             self.upstreams.release(over)
         return not_run
+
+    def goes_on_after(self, upstream: Upstream) -> bool:
+        """Whether those that wait for this run may begin. They mayn't after a failure that they are not run
+        for, even while they can't be ended, as somebody holds a row of theirs."""
+        return upstream.has_ended and not (upstream.has_failed and self._skips)
 
     def end(self, awaited: Mapping[str, Sequence[Upstream]]) -> frozenset[str]:
         """End those of these runs of which one upstream has failed; returns them."""
@@ -72,7 +77,7 @@ class Release:
             {
                 run_id: words_after(failed[0])
                 for run_id, found in awaited.items()
-                if (failed := [one for one in found if one.has_failed and self._skips])
+                if (failed := [one for one in found if one.has_ended and not self.goes_on_after(one)])
             }
         )
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 import psycopg2
 import pytest
 from celery import Celery
-from sqlalchemy.engine import make_url
 from support.contract import ON_EACH_VERSION, Platform, new_run
+from support.sessions import person
 
 from seeder.broker.messages import on_their_way
 from seeder.broker.queues import REFRESH_QUEUE
@@ -53,21 +53,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(databases, "AS_OURS", databases.AS_OURS.replace(OWN_LIMITS, shorter))
     for module in (leftovers, matview_lock, claim):
         monkeypatch.setattr(module, "OWN_LIMITS", shorter)
-
-
-@contextmanager
-def person(platform: Platform, statement: str) -> Iterator[None]:
-    """Somebody in psql who has begun a transaction and gone to lunch."""
-    connection = psycopg2.connect(
-        make_url(platform.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    )
-    try:
-        connection.cursor().execute(statement)
-        yield
-    finally:
-        # Its end is waited for; that of a connection isn't.
-        connection.rollback()
-        connection.close()
 
 
 @contextmanager

@@ -24,6 +24,15 @@ join reporting.seeder_run_history source on source.table_name = edge.source and 
 where source.finish_time is null or reader.start_time < source.finish_time
 """
 
+#: Of runs of one seeding: those that began while another was at work.
+AT_ONCE = """
+select one.table_name, other.table_name as beside
+from reporting.seeder_run_history one
+join reporting.seeder_run_history other
+  on other.run_id <> one.run_id and one.start_time > other.start_time and one.start_time < other.finish_time
+where one.run_id like %s and starts_with(other.run_id, split_part(one.run_id, '.', 1) || '.')
+"""
+
 
 def levels(world: World, prefix: str, wide: int, deep: int) -> dict[str, list[str]]:
     """Manifests in levels, each of which reads two of the one above; returns what each reads.
@@ -119,7 +128,7 @@ def in_the_midst(world: World, prefix: str) -> Iterator[tuple[list[str], Seeding
     check_order(world, edges(names), seeding.seeding_id)
 
 
-# The first, since the others share a worker.
+# These two first, since the others share a worker.
 def test_a_worker_that_is_killed_in_the_midst_costs_time_and_nothing_else(world: World) -> None:
     with world.worker() as worker, in_the_midst(world, "killed") as (_, seeding, _):
         worker.container.kill()
@@ -135,6 +144,27 @@ def test_a_worker_that_is_killed_in_the_midst_costs_time_and_nothing_else(world:
         assert world.sweep() == {"requeued": 1, "ended": 0}
         with world.worker():
             assert ended(world, *seeding.run_ids) == {"success"}
+
+
+def test_one_place_on_the_database_and_a_failure_that_nobody_minds_keep_the_order(world: World) -> None:
+    world.no_manifests()
+    after = "-- seeder: after=(minded_root)\nselect night from public.now"
+    readers = [f"minded_{number}" for number in range(6)]
+    world.custom("minded_root", "select night, 1 / (night - night) as x from public.now")
+    for name in readers:
+        world.custom(name, after)
+    world.custom("minded_last", "select * from reporting.minded_0 union table reporting.minded_5")
+    next_night(world)
+    with world.worker(max_per_database="1", on_upstream_error="refresh"):
+        seeding = world.seed()
+        assert ended(world, *seeding.run_ids) == {"success", "error"}
+    assert statuses(world, seeding) == {"success": 7, "error": 1}
+    check_order(
+        world,
+        {**{name: ["minded_root"] for name in readers}, "minded_last": ["minded_0", "minded_5"]},
+        seeding.seeding_id,
+    )
+    assert world.sql(AT_ONCE, f"{seeding.seeding_id}.%") == []
 
 
 def test_48_reports_in_six_levels_hold_this_nights_data_after_one_seeding(
@@ -222,3 +252,29 @@ def test_an_emptied_redis_in_the_midst_costs_time_and_nothing_else(world: World,
         assert world.sweep() == {"requeued": 0, "ended": 0}
         assert statuses(world, seeding) == {"success": 2, "running": 1, "pending": 3}
         world.open_gates()
+
+
+def test_what_reads_a_report_that_is_switched_off_in_the_midst_is_not_run_on_its_old_rows(
+    world: World, worker: Worker
+) -> None:
+    names = chain(world, "off", 3, n0="public.gate('off')")
+    next_night(world)
+    world.close_gate("off")
+    seeding = world.seed()
+    by_table = {world.run(run_id).table_name: run_id for run_id in seeding.run_ids}
+    world.wait_for(by_table[names[0]], "running")
+    world.sql(
+        "update reporting.seeder_custom_report_manifest set enabled = false where table_name = %s", names[1]
+    )
+    world.open_gates()
+    assert ended(world, *seeding.run_ids) == {"success", "error"}
+    assert world.run(by_table[names[1]]).consecutive_failures == 1
+    last = world.run(by_table[names[2]])
+    assert (last.status, last.consecutive_failures) == ("error", 0)
+    assert last.errors.startswith(f"Not run: {names[1]} (agency ua), which it reads")
+    # The next night nobody keeps the one between, and what reads it goes by what is there.
+    night = next_night(world)
+    again = world.seed()
+    assert (again.queued, again.waiting) == (2, 0)
+    ended(world, *again.run_ids)
+    assert nights(world, names[:1]) == {night}
