@@ -13,7 +13,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from seeder import logs
 from seeder.app import app
-from seeder.broker.messages import TROUBLE
+from seeder.broker.messages import TROUBLE, is_awaited
 from seeder.broker.queues import TASK
 from seeder.broker.shutdown import ShutdownSteps
 from seeder.equipment import equipment
@@ -132,7 +132,7 @@ def let_go(task_id: str, task: Any, **_: Any) -> None:
     if isinstance(run, Claim):
         run.release()
     if not isinstance(getattr(run, "error", None), TurnAwaited):
-        release().after(task_id)
+        release().after(task_id, awaited=is_awaited(task.request))
     if message := getattr(task.request, "message", None):
         error = getattr(run, "error", None)
         delayed_runs().call_next(message, error if isinstance(error, TurnAwaited) else None)

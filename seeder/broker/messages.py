@@ -23,6 +23,7 @@ TROUBLE = (RedisError, KombuError, OSError)
 
 #: The message's header that says how long the table's last run took.
 USUAL_SECONDS = "usual_seconds"
+AWAITED = "awaited"
 
 #: Messages read from Redis at a time when the queue is looked through: about 1 MB.
 PAGE = 1000
@@ -52,7 +53,7 @@ def publish(app: Celery, planned: Sequence[Planned]) -> None:
                     task_id=one.run.run_id,
                     retries=one.retries,
                     priority=one.priority,
-                    headers={USUAL_SECONDS: one.usual_seconds},
+                    headers=_headers(one.usual_seconds, awaited=one.awaited),
                     producer=producer,
                 )
     except TROUBLE as error:
@@ -74,7 +75,7 @@ def ready_to_wait(app: Celery, channel: Any, one: Planned) -> Ready:
     )
     # A queue's own exchange is the nameless one to kombu, whose messages bear the queue's name (kombu 5.7).
     place = {"priority": one.priority, "exchange": "", "routing_key": queue_of_run(app, one.database_id)}
-    return _ready(channel, one.run.run_id, sent, place, one.usual_seconds)
+    return _ready(channel, one.run.run_id, sent, place, _headers(one.usual_seconds, awaited=one.awaited))
 
 
 def _arguments(one: Planned) -> dict[str, Any]:
@@ -114,11 +115,13 @@ def not_on_their_way(app: Celery, planned: Sequence[Planned], queues: Iterable[s
 def ready_again(app: Celery, channel: Any, request: Any, retries: int) -> Ready:
     """The message of a task's request as kombu would write it, for the same queue and priority."""
     sent = app.amqp.as_task_v2(request.id, TASK, request.args, request.kwargs, retries=retries)
-    return _ready(channel, request.id, sent, request.delivery_info, usual_seconds(request))
+    return _ready(channel, request.id, sent, request.delivery_info, _headers_of(request))
 
 
-def _ready(channel: Any, run_id: str, sent: Any, place: Mapping[str, Any], usual_seconds: int) -> Ready:
-    sent.headers[USUAL_SECONDS] = usual_seconds
+def _ready(
+    channel: Any, run_id: str, sent: Any, place: Mapping[str, Any], headers: Mapping[str, Any]
+) -> Ready:
+    sent.headers.update(headers)
     content_type, encoding, body = serialization.dumps(sent.body, serializer="json")
     message = channel.prepare_message(
         body, place.get("priority"), content_type, encoding, sent.headers, sent.properties
@@ -133,6 +136,20 @@ def usual_seconds(request: Any) -> int:
     return int(request.get(USUAL_SECONDS) or 0)
 
 
+def is_awaited(request: Any) -> bool:
+    """Whether another run of its seeding may wait for this one; yes where the message doesn't say."""
+    return bool(request.get(AWAITED, True))
+
+
+def _headers(usual_seconds: int, *, awaited: bool) -> dict[str, Any]:
+    """Those of a run's message that are seeder's own."""
+    return {USUAL_SECONDS: usual_seconds, AWAITED: awaited}
+
+
+def _headers_of(request: Any) -> dict[str, Any]:
+    return _headers(usual_seconds(request), awaited=is_awaited(request))
+
+
 def publish_again(app: Celery, request: Any, connection: Connection) -> None:
     """Queue an interrupted run, ahead of all others and as the same try."""
     app.send_task(
@@ -141,7 +158,7 @@ def publish_again(app: Celery, request: Any, connection: Connection) -> None:
         task_id=request.id,
         retries=request.retries,
         priority=RUN_PRIORITIES[0],
-        headers={USUAL_SECONDS: usual_seconds(request)},
+        headers=_headers_of(request),
         producer=app.amqp.Producer(connection),
     )
 

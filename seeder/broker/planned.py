@@ -16,5 +16,7 @@ class Planned:
     usual_seconds: int = 0
     #: How many tries the run has had.
     retries: int = 0
+    #: Whether another of the runs that are planned with it waits for it, as far as is known.
+    awaited: bool = True
     #: The runs that have to end before it is queued.
     upstreams: frozenset[str] = frozenset()

@@ -112,6 +112,8 @@ return found
 """
 )
 
+HAS_WAITING = _BEGIN + "return redis.call('EXISTS', all)"
+
 HAS_READERS = _BEGIN + "return redis.call('EXISTS', readers .. ARGV[1])"
 
 UPSTREAMS = _BEGIN + "return redis.call('SMEMBERS', upstreams .. ARGV[1])"
@@ -166,6 +168,10 @@ class Upstreams:
         """Forget runs that wait, as they have ended themselves."""
         for batch in _batches(run_ids):
             self._call(DROP, batch)
+
+    def anyone_waits(self) -> bool:
+        """For whichever run."""
+        return bool(self._call(HAS_WAITING, []))
 
     def anyone_waits_for(self, run_id: str) -> bool:
         return bool(self._call(HAS_READERS, [run_id]))

@@ -123,6 +123,7 @@ def plan(
                 databases_of[one],
                 priority,
                 ceil(seconds[one]),
+                awaited=bool(inner.readers(one)),
                 upstreams=frozenset(run_id_of(seeding_id, source) for source in inner.sources(one)),
             )
             for one, priority in ordered

@@ -4,6 +4,7 @@ Whoever ends a run asks here afterwards who waits for it. Where that is lost (a 
 the sweep finds out from the record; so nothing here is more than a matter of time.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,6 +26,9 @@ from seeder.seedings.planning import upstream_failed
 
 log = structlog.get_logger(__name__)
 
+#: For so long it is believed that no run waits for another.
+BELIEF_SECONDS = 1.0
+
 
 class Release:
     """The runs that wait for others, as one process reaches them."""
@@ -32,6 +36,7 @@ class Release:
     def __init__(self, app: Celery, equipment: Equipment) -> None:
         self._app = app
         self._history = equipment.history
+        self._anyone, self._asked_at = False, float("-inf")
         self._skips = equipment.settings.on_upstream_error is OnUpstreamError.SKIP
 
     def hold(self, planned: Sequence[tuple[Planned, Collection[str]]]) -> None:
@@ -47,10 +52,16 @@ class Release:
             )
         self.settle({run_id for _, run_ids in planned for run_id in run_ids})
 
-    def after(self, run_id: str) -> None:
-        """A run has ended, or maybe not: see to those that wait for it. What fails here the sweep does."""
+    def after(self, run_id: str, *, awaited: bool = True) -> None:
+        """A run has ended, or maybe not: see to those that wait for it. What fails here the sweep does.
+
+        Of what nobody waited for in its own seeding (``awaited``) another's run may wait, which is rare:
+        whether there is any that waits at all is asked once a second, as to ask took a sixth of what a
+        worker spends on a short run. Of one that began to wait since, and whose upstream ends within that
+        second, the sweep lets go.
+        """
         try:
-            if self.upstreams.anyone_waits_for(run_id):
+            if (awaited or self._anyone_waits()) and self.upstreams.anyone_waits_for(run_id):
                 self.settle([run_id])
         except (*TROUBLE, BrokerUnreachable, psycopg2.Error) as error:
             log.warning("who waits is left to the sweep", run_id=run_id, reason=one_line(error))
@@ -91,6 +102,12 @@ class Release:
         for run_id in sorted(ended):
             log.warning("not run", run_id=run_id, reason=words[run_id])
         return ended
+
+    def _anyone_waits(self) -> bool:
+        """As it was a moment ago."""
+        if time.monotonic() - self._asked_at > BELIEF_SECONDS:
+            self._anyone, self._asked_at = self.upstreams.anyone_waits(), time.monotonic()
+        return self._anyone
 
     @cached_property
     def upstreams(self) -> Upstreams:

@@ -133,6 +133,7 @@ def test_what_begins_a_long_chain_goes_before_what_is_longer_itself() -> None:
     graph = Graph({"custom-2": frozenset({"custom-1"}), "custom-4": frozenset({"custom-2"})})
     found = plan("n1", manifests, Selection(), DATABASES, usual, graph).planned
     assert [one.run.table_name for one in found] == ["report_3", "report_1", "report_2", "report_4"]
+    assert [one.awaited for one in found] == [False, True, True, False]
     longer = plan("n1", manifests, Selection(), DATABASES, {**usual, "report_2": 39.0}, graph).planned
     assert longer[0].run.table_name == "report_1"
     assert [one.usual_seconds for one in longer] == [1, 40, 39, 1]

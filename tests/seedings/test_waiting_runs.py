@@ -1,9 +1,13 @@
 """Runs of a seeding that read each other: which wait, go and end."""
 
+import json
+import time
+
 from support.contract import Platform, as_it_is
 from support.night import Night
 
-from seeder.seedings.release import Release
+from seeder.broker.queues import REFRESH_QUEUE
+from seeder.seedings.release import BELIEF_SECONDS, Release
 
 
 def test_only_what_may_begin_is_queued_and_the_rest_as_soon_as_it_may(night: Night) -> None:
@@ -50,6 +54,35 @@ def test_a_run_waits_for_what_another_seeding_is_refreshing(night: Night) -> Non
     assert night.waits(later) == {"b": {night.run_id(earlier, "a")}}
     night.end(earlier, "a")
     assert night.queued(later) == {"b"}
+
+
+def test_what_nobody_of_its_own_seeding_waits_for_lets_another_seedings_run_go(night: Night) -> None:
+    night.chain("a", "b")
+    earlier = night.seed("a")
+    release = Release(night.app, night.equipment)
+    # Nobody waits, which is believed for a second.
+    release.after(night.run_id(earlier, "a"), awaited=False)
+    later = night.seed("b")
+    night.end(earlier, "a", quietly=True)
+    release.after(night.run_id(earlier, "a"), awaited=False)
+    assert night.waits(later) == {"b": {night.run_id(earlier, "a")}}
+    assert night.queued(later) == set()
+    time.sleep(BELIEF_SECONDS)
+    release.after(night.run_id(earlier, "a"), awaited=False)
+    assert night.queued(later) == {"b"}
+
+
+def test_a_message_says_whether_another_run_of_its_seeding_waits_for_it(night: Night) -> None:
+    night.chain("a", "b")
+    night.report("c")
+    night.seed()
+    with night.app.connection_for_write() as connection, connection.channel() as channel:
+        queues = [channel._q_for_pri(REFRESH_QUEUE, step) for step in channel.priority_steps]
+    queued = [text for queue in queues for text in night.redis.lrange(queue, 0, -1)]
+    kept = [json.loads(text)[1] for text in night.redis.hvals("seeder.deferred.messages")]
+    headers = [json.loads(text)["headers"] for text in [*queued, *kept]]
+    told = {one["id"].rpartition("-")[2]: one["awaited"] for one in headers}
+    assert told == {"1": True, "2": False, "3": False}
 
 
 def test_a_run_waits_for_the_one_that_is_queued_in_the_place_of_its_own_seedings(night: Night) -> None:
