@@ -8,7 +8,7 @@ import sys
 
 from seeder import embedded, logs, signals, tasks
 from seeder.app import app
-from seeder.broker import thread_pool, transport
+from seeder.broker import log_filters, thread_pool, transport
 from seeder.broker.delayed_poller import DelayedPoller
 from seeder.broker.pool_requests import PoolVerified, verify_known
 from seeder.broker.queues import TASK
@@ -19,6 +19,7 @@ from seeder.maintenance.watchdog import WatchdogStep
 __all__ = ["app", "signals", "tasks"]
 
 logs.configure()
+log_filters.install()
 transport.install(unnoted_task=TASK)
 app.steps["worker"].update((PoolVerified, DelayedPoller, WatchdogStep))
 try:

@@ -4,27 +4,18 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import structlog
-from celery import Celery, Task
-from celery.app.trace import build_tracer
-from celery.exceptions import Retry
 
 from seeder import logs
 from seeder.errors import (
-    DatabaseFull,
-    DatabaseTrouble,
-    MatviewBusy,
     Position,
     QueryFailed,
-    RecordHeld,
     Report,
     SeederError,
-    TurnAwaited,
     UnknownAgency,
 )
 from seeder.postgres.databases import Databases
@@ -52,107 +43,7 @@ def test_an_event_is_one_line_whatever_its_facts_hold(caplog: pytest.LogCaptureF
     )
 
 
-@pytest.fixture
-def run(caplog: pytest.LogCaptureFixture) -> Callable[[str, Exception], list[logging.LogRecord]]:
-    """Run a task that raises the error, as a worker does, and return the records that Celery let through."""
-    app = Celery(set_as_current=False, broker="memory://")
-
-    @app.task(name="a.task", bind=True, throws=(SeederError,))
-    def task(_self: Task, error: Exception) -> None:
-        raise error
-
-    caplog.set_level(logging.INFO, "celery.app.trace")
-    trace = build_tracer(task.name, task, app=app)
-
-    def run(task_id: str, error: Exception) -> list[logging.LogRecord]:
-        caplog.clear()
-        trace(task_id, (error,), {}, {"id": task_id, "args": (), "kwargs": {}})
-        return list(caplog.records)
-
-    return run
-
-
-@pytest.fixture
-def moments(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The last one is now, to what thins out the lines about waiting runs."""
-    moments = [0.0]
-    monkeypatch.setattr(logs.SELDOM_WAITING, "_clock", lambda: moments[-1])
-    monkeypatch.setattr(logs.SELDOM_WAITING, "_told", {})
-    return moments
-
-
-@pytest.mark.parametrize(
-    "busy",
-    [
-        MatviewBusy(table_name="sales", holder="run n1"),
-        DatabaseFull(table_name="sales", limit=2),
-        RecordHeld(table_name="sales"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_celerys_line_about_a_run_that_waits_its_turn_comes_every_five_minutes(
-    run: Callable[[str, Exception], list[logging.LogRecord]], moments: list[float], busy: TurnAwaited
-) -> None:
-    def told(run_id: str, after: float = 0.0) -> bool:
-        moments.append(moments[-1] + after)
-        return bool(run(run_id, Retry(str(busy), busy)))
-
-    assert told("one")
-    assert told("other")
-    assert not told("one", after=2)
-    assert not told("one", after=297)
-    assert told("one", after=2)
-    assert not told("one", after=2)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        Retry(exc=DatabaseTrouble(report=Report("08006", "somebody waits its turn."))),
-        QueryFailed(report=Report("P0001", "it waits its turn.")),
-        MatviewBusy(table_name="sales", holder="run n1"),
-    ],
-    ids=["retry", "failure", "no retry"],
-)
-def test_whatever_its_words_are_any_other_line_about_a_task_is_logged_each_time(
-    run: Callable[[str, Exception], list[logging.LogRecord]], error: Exception
-) -> None:
-    assert [len(run("one", error)) for _ in range(3)] == [1, 1, 1]
-
-
-def test_what_is_remembered_of_waiting_runs_stays_small(
-    run: Callable[[str, Exception], list[logging.LogRecord]],
-    moments: list[float],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(logs, "REMEMBERED", 20)
-    busy = MatviewBusy(table_name="sales", holder="run n1")
-    for number in range(3 * logs.REMEMBERED):
-        moments.append(20.0 * number)
-        run(f"n.custom-{number}", Retry(exc=busy))
-    assert 0 < len(logs.SELDOM_WAITING._told) <= logs.REMEMBERED
-
-
 LONG = Report("22P02", "ä" * 500_000, position=Position(3, 9))
-
-
-@pytest.mark.parametrize(
-    "error",
-    [Retry(exc=DatabaseTrouble(report=LONG)), QueryFailed(report=LONG), RuntimeError(str(LONG))],
-    ids=["retry", "failure", "bug"],
-)
-def test_celerys_line_about_a_task_quotes_8_kb_of_an_error_and_its_end(
-    run: Callable[[str, Exception], list[logging.LogRecord]], error: Exception
-) -> None:
-    (record,) = run("one", error)
-    message, whole = record.getMessage(), logging.Formatter().format(record)
-    assert "22P02: ää" in message
-    assert "bytes are left out here" in message
-    assert "line 3, column 9" in message
-    assert len(message.encode()) <= LONGEST_BYTES
-    # And a traceback, where there is one.
-    assert len(whole.encode()) <= 2 * LONGEST_BYTES + 1
-    assert whole.startswith("Task a.task[one] ")
 
 
 def test_our_own_lines_quote_8_kb_of_an_error_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -174,34 +65,6 @@ def test_the_level_is_that_of_the_standard_library(
     structlog.get_logger("seeder.somewhere").warning("unheard")
     assert caplog.records == []
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("logger", "arguments"),
-    [
-        ("celery.app.trace", {"name": "seeder.sweep", "id": "1", "return_value": "{}"}),
-        ("celery.worker.strategy", {"name": "seeder.sweep", "id": "1"}),
-        ("celery.beat", ("sweep", "seeder.sweep")),
-    ],
-)
-def test_a_sweep_that_goes_well_is_told_at_debug_only(
-    caplog: pytest.LogCaptureFixture, logger: str, arguments: Any
-) -> None:
-    if isinstance(arguments, dict):
-        given, other, words = (arguments,), (dict(arguments, name="seeder.prune"),), "Task %(name)s"
-    else:
-        given, other, words = arguments, ("prune", "seeder.prune"), "Sending due task %s (%s)"
-    caplog.set_level(logging.INFO, logger)
-    logging.getLogger(logger).info(words, *given)
-    logging.getLogger(logger).info(words, *other)
-    logging.getLogger(logger).error(words, *given)
-    assert [(one.levelname, "prune" in one.getMessage()) for one in caplog.records] == [
-        ("INFO", True),
-        ("ERROR", False),
-    ]
-    caplog.set_level(logging.DEBUG, logger)
-    logging.getLogger(logger).info(words, *given)
-    assert caplog.records[-1].levelname == "DEBUG"
 
 
 LEVELS = """

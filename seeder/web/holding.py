@@ -42,7 +42,9 @@ class Holding:
                 )
             except (TimeoutError, psycopg2.Error, UserError) as error:
                 self._found = ()
-                log.warning("who holds the record's locks can't be told", reason=one_line(error))
+                late = isinstance(error, TimeoutError)
+                reason = f"no answer within {HOLDERS_SECONDS:g} s" if late else one_line(error)
+                log.warning("who holds the record's locks can't be told", reason=reason)
         return self._found
 
     def _ask(self) -> tuple[Holder, ...]:

@@ -14,8 +14,8 @@ from seeder.broker.insides import INSIDES
 
 PACKAGE = Path(__file__).parent.parent.parent / "seeder"
 
-#: Where insides may be touched; in logs.py it is what Celery's log records hold.
-AT_HOME = ("broker/", "web/serving/", "logs.py")
+#: Where insides may be touched.
+AT_HOME = ("broker/", "web/serving/")
 
 FOREIGN = {
     "amqp", "billiard", "celery", "fastapi", "flower", "httptools", "kombu", "redis", "starlette",
