@@ -38,8 +38,11 @@ def told(verdict: Verdict, seed: int, minutes: float) -> str:
     """What a person reads at the end: the faults, what was found, and how to have it again."""
     lines = [f"{count:4} {kind}" for kind, count in verdict.faults.items()]
     lines.append(
-        f"{verdict.success} runs succeeded, {verdict.error} failed; "
-        f"{verdict.refreshes} refreshes were committed."
+        f"{verdict.success} runs succeeded, {verdict.unchanged} of them as unchanged; "
+        f"{verdict.error} failed; {verdict.not_run} were not run, as what they read had failed."
+    )
+    lines.append(
+        f"{verdict.refreshes} refreshes and {verdict.writes} writes to what reports read were committed."
     )
     for one in verdict.violations[:VIOLATIONS]:
         lines.append(f"VIOLATION of “{one.promise}”: {one.what}")

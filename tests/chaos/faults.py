@@ -30,14 +30,15 @@ class Kind(StrEnum):
 
 
 #: How often each comes, against the others. A Redis that has lost everything seldom does: nobody has work
-#: then until the sweep has found out, a minute or two later, and other faults meet nothing.
+#: then until the sweep has found out, a minute or two later, and other faults meet nothing. Nor does a crash
+#: of PostgreSQL, after which nothing is known to be unchanged.
 WEIGHTS = {
     Kind.POOL_PROCESS: 6,
     Kind.WORKER: 3,
     Kind.BEAT: 2,
     Kind.BACKEND: 8,
-    Kind.BACKEND_KILLED: 2,
-    Kind.POSTGRES: 2,
+    Kind.BACKEND_KILLED: 1,
+    Kind.POSTGRES: 1,
     Kind.REDIS: 2,
     Kind.REDIS_EMPTIED: 0.4,
     Kind.STOPPED: 1,

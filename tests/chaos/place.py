@@ -18,8 +18,9 @@ from psycopg2.extras import NamedTupleCursor
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from chaos.reports import WITNESSES, Report
+from chaos.reports import WITNESSES, Report, sources
 from chaos.silence import Way
+from chaos.sources import HELD, MAKE
 from seeder import embedded, schema
 from seeder.app import celery_settings
 from seeder.config.settings import load_settings
@@ -29,6 +30,7 @@ from seeder.supervision.kept import KILL, Kept, Program, Step
 #: What it has committed it doesn't forget; the rest is about the log.
 SERVER_SETTINGS = {
     "synchronous_commit": "on",
+    "track_commit_timestamp": "on",
     "log_line_prefix": "%m %a| ",
     "log_timezone": "UTC",
     "lc_messages": "C",
@@ -39,6 +41,7 @@ SETTINGS = {
     "SEEDER_STATEMENT_TIMEOUT": "15",
     "SEEDER_LOCK_TIMEOUT": "5",
     "SEEDER_SCHEDULE": "* * * * *",
+    "SEEDER_SKIP_UNCHANGED": "true",
 }
 #: No power is cut here, so the disk needn't be waited for, which makes a recovery take a second instead of
 #: ten. Not in the command line, so that it can be changed for a while (chaos.injecting).
@@ -119,7 +122,7 @@ class Place:
             schema.apply(connection, "reporting", "public.agency")
         engine.dispose()
         self._connection: Any = None
-        for statement in (*QUICK, WITNESSES):
+        for statement in (*QUICK, WITNESSES, HELD):
             self.sql(statement)
         self.settings = load_settings(database_url=self.postgres.url, broker_url=self.redis.url)
         self.equipment = Equipment(self.settings, self.postgres.url)
@@ -132,6 +135,8 @@ class Place:
         self.keep = False
 
     def put_in(self, reports: Sequence[Report]) -> None:
+        for name in sources(reports):
+            self.sql(MAKE.format(name=name))
         for report in reports:
             self.sql(PUT_IN, report.number, report.table_name, report.table_name, report.query(0))
 

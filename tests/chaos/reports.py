@@ -6,6 +6,7 @@ take a lock of the transaction, so they see when somebody else is at it, and say
 no rollback takes back. ``public.events`` is written by a trigger at every move of a run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seeder.sql.names import quoted
@@ -40,6 +41,7 @@ end $$;
 create function public.announce() returns event_trigger language plpgsql as $$
 declare
     report constant text = coalesce(substring(current_query() from 'witness\((\d+)'),
+                                    substring(current_query() from '(\d+) as quiet'),
                                     substring(current_query() from 'report_(\d+)'));
 begin
     if report is not null then
@@ -74,14 +76,15 @@ create table public.events (
     status text not null,
     consecutive_failures integer,
     errors text,
+    note text,
     pid integer not null default pg_backend_pid()
 );
 create index on public.events (run_id);
 
 create function public.tell() returns trigger language plpgsql as $$
 begin
-    insert into public.events (run_id, table_name, status, consecutive_failures, errors)
-    values (new.run_id, new.table_name, new.status, new.consecutive_failures, new.errors);
+    insert into public.events (run_id, table_name, status, consecutive_failures, errors, note)
+    values (new.run_id, new.table_name, new.status, new.consecutive_failures, new.errors, new.note);
     return null;
 end $$;
 create trigger tell after insert or update on reporting.seeder_run_history
@@ -101,7 +104,13 @@ class Report:
     seconds: float = 0.0
     odds: float = 0.0
     state: str = "P0001"
+    #: Never succeeds: by its own fault, or since what it reads doesn't (``not_run``).
     fails: bool = False
+    not_run: bool = False
+    #: Calls nothing, so that it can be told that it is unchanged.
+    quiet: bool = False
+    #: The reports that it reads.
+    reads: tuple[int, ...] = ()
 
     @property
     def table_name(self) -> str:
@@ -113,6 +122,11 @@ class Report:
 
     def query(self, version: int) -> str:
         """Its SQL; of another version another one that means something else."""
+        if self.quiet:
+            return (
+                f"{self.directives}select id, value, {self.number} as quiet, {version} as version\n"
+                f"from {self.source}"
+            )
         value = "f.value / (f.id - f.id)" if self.fails else f"f.value + {version}"
         return (
             f"{self.directives}select f.id, {value} as value, w.seen\n"
@@ -127,11 +141,17 @@ SWAPPED = "-- seeder: mode=swap\n"
 
 
 def reports(count: int, too_slow: float) -> list[Report]:
-    """Of each twenty: one that another reads, two slow ones, one that fails for good, three that fail now and
-    then, five with a unique key, two that are swapped. The last takes ``too_slow`` seconds until it is
-    calm."""
+    """Of each twenty: two slow ones, one that fails for good and two that read it, one after the other, three
+    that fail now and then and one that reads one of them, a chain of three over a table that is written to,
+    one that says what it reads, and some that read one; some with a unique key, two that are swapped. The
+    last takes ``too_slow`` seconds until it is calm."""
     last = Report(count, seconds=too_slow)
     return [*(_report(number) for number in range(1, count)), last]
+
+
+def sources(reports: Sequence[Report]) -> list[str]:
+    """The tables that are written to."""
+    return sorted({one.source.removeprefix("public.") for one in reports if one.quiet and not one.reads})
 
 
 def _report(number: int) -> Report:
@@ -139,8 +159,7 @@ def _report(number: int) -> Report:
         case 1:
             return Report(number, UNIQUE)
         case 2:
-            # Reads the one before it.
-            return Report(number, source=f"reporting.report_{number - 1}")
+            return _reader(number, 1)
         case 3:
             return Report(number, seconds=1.0)
         case 4:
@@ -157,5 +176,26 @@ def _report(number: int) -> Report:
             return Report(number, UNIQUE + SWAPPED, seconds=0.3)
         case 12:
             return Report(number, SWAPPED)
+        case 13:
+            return Report(number, source=f"public.source_{number // 20}", quiet=True)
+        case 14:
+            return _reader(number, 1, UNIQUE, quiet=True)
+        case 15:
+            return _reader(number, 1, quiet=True)
+        case 16:
+            return _reader(number, 11, fails=True, not_run=True)
+        case 17:
+            return _reader(number, 1, fails=True, not_run=True)
+        case 18:
+            after = number - 14
+            return Report(number, f"-- seeder: after=(report_{after})\n", seconds=0.02, reads=(after,))
+        case 19:
+            return _reader(number, 13, UNIQUE)
         case _:
             return Report(number, seconds=0.02)
+
+
+def _reader(number: int, before: int, directives: str = "", **more: bool) -> Report:
+    """Of the report so many before it."""
+    source = number - before
+    return Report(number, directives, f"reporting.report_{source}", reads=(source,), **more)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import psycopg2
 
-from chaos import auditing
+from chaos import auditing, nights
 from chaos.auditing import Violation
 from chaos.faults import Kind, draw
 from chaos.injecting import Injector
-from chaos.place import TOO_SLOW_SECONDS, Place, place
-from chaos.reports import reports
+from chaos.place import TOO_SLOW_SECONDS, Place, connect, place
+from chaos.reports import reports, sources
+from chaos.sources import Writer
 from chaos.timeline import timeline
 from seeder.errors import SeederError
 from seeder.run_ids import sql_seeding_of
@@ -50,7 +51,9 @@ where status not in ('success', 'error') and {sql_seeding_of("run_id")} = %s
 
 COUNTS = """
 select count(*) filter (where status = 'success') as success,
-       count(*) filter (where status = 'error') as error,
+       count(*) filter (where status = 'error' and not starts_with(errors, 'Not run: ')) as error,
+       count(*) filter (where status = 'error' and starts_with(errors, 'Not run: ')) as not_run,
+       count(*) filter (where starts_with(note, 'Unchanged since ')) as unchanged,
        (select count(*) from public.witnessed) as refreshes
 from reporting.seeder_run_history
 """
@@ -65,6 +68,11 @@ class Verdict:
     faults: dict[Kind, int]
     success: int = 0
     error: int = 0
+    #: Of the runs neither done nor failed themselves, and of the successes those that weren't done.
+    not_run: int = 0
+    unchanged: int = 0
+    #: Of sources, that were committed.
+    writes: int = 0
     refreshes: int = 0
     violations: list[Violation] = field(default_factory=list)
     timelines: dict[str, list[str]] = field(default_factory=dict)
@@ -83,10 +91,12 @@ def trial(seed_number: int, minutes: float, manifests: int, say: Say) -> Verdict
         stack.callback(injector.end_what_is_over, everything=True)
         _wait("all programs run", lambda: _all_run(here), CALM_SECONDS, say)
         say(f"{minutes:g} minutes of faults")
-        _break(here, injector, seed_number, minutes * 60, say)
+        with Writer(lambda: connect(here.postgres.url), sources(made), seed_number) as writer:
+            _break(here, injector, seed_number, minutes * 60, say)
         say("calm")
         seeding_ids = _calm_down(here, injector, say)
         verdict = _verdict(here, injector)
+        verdict.writes = writer.writes
         verdict.violations = [
             *_lasting_unrest(here, say),
             *auditing.no_refreshes_overlapped(here),
@@ -94,6 +104,9 @@ def trial(seed_number: int, minutes: float, manifests: int, say: Say) -> Verdict
             *auditing.no_run_met_a_bug(here),
             *auditing.calm_seedings_succeeded(here, made, seeding_ids),
             *auditing.matviews_are_right(here, made),
+            *nights.nobody_went_before_what_they_read(here, made),
+            *nights.what_was_unchanged_was_right(here, made),
+            *nights.what_rested_was_skipped(here, made, seeding_ids[-1]),
             *auditing.all_workers_consume(here, seeding_ids),
         ]
         for run_id in dict.fromkeys(one.run_id for one in verdict.violations if one.run_id):
@@ -193,7 +206,7 @@ def _ticks(said: str) -> int:
 def _verdict(here: Place, injector: Injector) -> Verdict:
     counts = here.sql(COUNTS)[0]
     kinds = [kind for _, kind, _ in injector.done]
-    return Verdict({kind: kinds.count(kind) for kind in Kind}, counts.success, counts.error, counts.refreshes)
+    return Verdict({kind: kinds.count(kind) for kind in Kind}, **counts._asdict())
 
 
 def _wait(what: str, look: Callable[[], object], seconds: float, say: Say) -> None:
