@@ -118,6 +118,25 @@ HAS_READERS = _BEGIN + "return redis.call('EXISTS', readers .. ARGV[1])"
 
 UPSTREAMS = _BEGIN + "return redis.call('SMEMBERS', upstreams .. ARGV[1])"
 
+#: What a run waits for at any depth, and waits for nobody itself.
+FOREMOST = (
+    _BEGIN
+    + """
+local found, seen, pending = {}, {[ARGV[1]] = true}, {ARGV[1]}
+while #pending > 0 do
+    local ahead = redis.call('SMEMBERS', upstreams .. table.remove(pending))
+    for _, upstream in ipairs(ahead) do
+        if not seen[upstream] then
+            seen[upstream] = true
+            pending[#pending + 1] = upstream
+            if redis.call('EXISTS', upstreams .. upstream) == 0 then found[#found + 1] = upstream end
+        end
+    end
+end
+return found
+"""
+)
+
 #: A page of those that wait, each with what it waits for; first where the next page begins.
 PAGE = (
     _BEGIN
@@ -183,6 +202,10 @@ class Upstreams:
     def of(self, run_id: str) -> frozenset[str]:
         """What a run waits for."""
         return frozenset(map(_text, self._call(UPSTREAMS, [run_id])))
+
+    def foremost(self, run_id: str) -> frozenset[str]:
+        """The runs that all it waits for begins with: those at work, or that only wait for a worker."""
+        return frozenset(map(_text, self._call(FOREMOST, [run_id])))
 
     def every(self) -> Mapping[str, frozenset[str]]:
         """All that wait, each with what it waits for."""

@@ -50,6 +50,8 @@ class Whereabouts:
     before: int = 0
     #: The runs that have to end first.
     upstreams: frozenset[str] = frozenset()
+    #: The runs that these wait for in turn, as far as they wait for nobody themselves.
+    foremost: frozenset[str] = frozenset()
     #: Messages in the queue it belongs into, its own among them if it is there; None where it is kept.
     queued: int | None = None
 
@@ -120,14 +122,20 @@ class DelayedRuns:
             if kept is None:
                 queue = queue_of_run(self._app, message.database_id)
                 return Whereabouts(queued=queued_messages(self._channel, queue))
-            upstreams = Upstreams.over(self._channel).of(message.run_id)
+            waiting = Upstreams.over(self._channel)
+            upstreams = waiting.of(message.run_id)
+            foremost = waiting.foremost(message.run_id) if upstreams else frozenset()
         except TROUBLE as error:
             raise BrokerUnreachable(
                 url=masked_broker(self._app.conf.broker_url), reason=one_line(error)
             ) from error
         until = None if kept.until is None else datetime.fromtimestamp(kept.until, UTC)
         return Whereabouts(
-            until=until, turn=turns.get(kept.turn or ""), before=kept.before, upstreams=upstreams
+            until=until,
+            turn=turns.get(kept.turn or ""),
+            before=kept.before,
+            upstreams=upstreams,
+            foremost=foremost - upstreams,
         )
 
     @cached_property

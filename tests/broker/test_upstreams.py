@@ -86,6 +86,15 @@ def test_who_waits_for_a_run_is_known_at_any_depth_and_may_be_forgotten(place: P
     assert place.queue == ["e"]
 
 
+def test_the_head_of_what_a_run_waits_for_is_what_waits_for_nobody(place: Place) -> None:
+    place.hold(b="a", c="bx", d="cb", y="x", e="f", f="e")
+    assert place.upstreams.foremost("d") == {"a", "x"}
+    assert place.upstreams.foremost("b") == {"a"}
+    assert place.upstreams.foremost("a") == frozenset()
+    # A circle, should one ever come about, ends all the same.
+    assert place.upstreams.foremost("e") == frozenset()
+
+
 def test_a_run_that_is_held_again_waits_for_what_is_said_last(place: Place) -> None:
     place.hold(c="ab")
     place.hold(c="xb")

@@ -401,6 +401,10 @@ def test_a_pending_run_says_where_it_waits(sale: Platform, app: FastAPI, client:
     upstreams.hold([(Ready(run_id, "queue", "{}"), [f"{NIGHT}.custom-2", f"{NIGHT}.custom-99"])])
     told = words(get(client, "/jobs/sales"), "job-now")
     assert f"It waits until what it reads is refreshed: {NIGHT}.custom-99, source." in told
+    assert "At the head" not in told
+    upstreams.hold([(Ready(f"{NIGHT}.custom-2", "queue", "{}"), [f"{NIGHT}.custom-3"])])
+    told = words(get(client, "/jobs/sales"), "job-now")
+    assert f"source. At the head of what that waits for: {NIGHT}.custom-3." in told
 
 
 def test_a_broker_out_of_reach_leaves_the_page_what_it_is(platform: Platform) -> None:

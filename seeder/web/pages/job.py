@@ -188,9 +188,11 @@ async def _reason(
     if job.status == RunStatus.PENDING:
         where = await _within(here, _whereabouts, here, job, database_id)
         running = snapshot.standing_counts.get(Standing.RUNNING, 0)
-        awaited = frozenset[str]() if isinstance(where, Unknown) else where.upstreams
         limit = here.equipment.settings.limit_of(database_id)
-        return of_pending(job, where, running, limit, tables_of(snapshot, awaited))
+        if isinstance(where, Unknown):
+            return of_pending(job, where, running, limit)
+        upstreams, foremost = tables_of(snapshot, where.upstreams), tables_of(snapshot, where.foremost)
+        return of_pending(job, where, running, limit, upstreams, foremost)
     try:
         matview = matview_name(job.table_name, here.equipment.settings.db_schema)
     except NameRefused as error:

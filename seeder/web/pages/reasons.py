@@ -44,16 +44,22 @@ class Reason:
 
 
 def of_pending(
-    job: WatchedJob, where: Whereabouts | Unknown, running: int, limit: int, upstreams: Sequence[str] = ()
+    job: WatchedJob,
+    where: Whereabouts | Unknown,
+    running: int,
+    limit: int,
+    upstreams: Sequence[str] = (),
+    foremost: Sequence[str] = (),
 ) -> Reason:
     """``running``: how many runs are at work; ``limit``: how many may be on its database (0: any number);
-    ``upstreams``: the tables of those that it waits for."""
+    ``upstreams``: the tables of those that it waits for; ``foremost``: of those that these wait for."""
     if isinstance(where, Unknown):
         return Reason("unknown", f"It waits; where, Redis can't tell now: {where.reason}", job.start_time)
     if upstreams:
-        named = ", ".join(upstreams[:MOST_NAMED])
-        more = f" and {number(len(upstreams) - MOST_NAMED)} more" if len(upstreams) > MOST_NAMED else ""
-        return Reason("queue", f"It waits until what it reads is refreshed: {named}{more}.", job.start_time)
+        words = f"It waits until what it reads is refreshed: {_named(upstreams)}."
+        if foremost:
+            words = f"{words} At the head of what that waits for: {_named(foremost)}."
+        return Reason("queue", words, job.start_time)
     first = f" {number(where.before)} that wait for the same go first." if where.before else ""
     if where.turn is Turn.DATABASE:
         words = (
@@ -79,6 +85,11 @@ def of_pending(
     else:
         words = "It waits for another run, which works on a matview that reads it."
     return Reason("queue", words, job.start_time)
+
+
+def _named(tables: Sequence[str]) -> str:
+    more = f" and {number(len(tables) - MOST_NAMED)} more" if len(tables) > MOST_NAMED else ""
+    return f"{', '.join(tables[:MOST_NAMED])}{more}"
 
 
 def of_running(job: WatchedJob, worker: Worker | Unknown | None) -> Reason:
