@@ -2,6 +2,15 @@
 
 make demo && make demo && make up
 .venv/bin/python docs/screenshots.py http://127.0.0.1:8080/login#…     # the link that `make up` printed
+
+Those of docs/night.md are taken from a `seeder up` in an empty folder, with night.sql loaded by psql
+(docs/demo.md has its address), and after
+
+seeder refresh --wait
+psql … -c "update app.crew_hour set hours = 0 where airport = 13"
+seeder refresh --table crew_costs --downstream --wait
+seeder refresh --table flights_clean --downstream
+.venv/bin/python docs/screenshots.py http://127.0.0.1:8080/login#… order     # before that has ended
 """
 
 import shutil
@@ -25,14 +34,22 @@ PICTURES = [
     ("night", "/nights?all=yes", LAPTOP),
 ]
 
+#: As far as is told of them.
+SHORT = {"viewport": {"width": 1280, "height": 640}}
 
-def main(link: str) -> None:
+PICTURES_OF_ORDER = [
+    ("order-not-run", "/", SHORT),
+    ("order-waiting", "/jobs/record_holders", {"viewport": {"width": 1280, "height": 340}}),
+]
+
+
+def main(link: str, which: str = "") -> None:
     parts = urlsplit(link)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        for name, path, screen in PICTURES:
+        for name, path, screen in PICTURES_OF_ORDER if which == "order" else PICTURES:
             context = browser.new_context(base_url=f"{parts.scheme}://{parts.netloc}", **screen)
             page = context.new_page()
             page.goto(link)
@@ -51,4 +68,4 @@ def main(link: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
