@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from rich.console import Console
 
-from seeder.cli.printing import console, first_line, number, print_json, print_table, progress, text
+from seeder.cli.printing import console, counted, first_line, number, print_json, print_table, progress, text
 from seeder.cli.tables import Column, Styled, Table
+from seeder.diagnosis.expectation import Expectation, expected
 from seeder.diagnosis.forecast import ERROR, NOT_RUN, Forecast, forecast
 from seeder.equipment import equipment
 from seeder.matviews import policy_of
@@ -19,6 +21,8 @@ ORDER = ("shared", "refresh", "create", "rebuild")
 
 #: Of what a report waits for, in its line; with --json all.
 MOST_NAMED = 3
+#: Of the runs that decide how long a seeding takes.
+MOST_IN_PATH = 8
 
 
 def run(agency: str | None, report_type: str | None, table_name: str | None, *, as_json: bool) -> int:
@@ -44,10 +48,16 @@ def run(agency: str | None, report_type: str | None, table_name: str | None, *, 
             if manifests or selection != Selection()
             else []
         )
+    history = ready.history
+    foreseen, expectation = expected(
+        foreseen, history.usual_seconds(), history.side_by_side(), ready.settings.limit_of
+    )
     if as_json:
         print_json(foreseen)
     else:
         show(console(), foreseen)
+        if expectation:
+            show_expectation(console(), expectation, datetime.now().astimezone())
     return 1 if any(one.action == ERROR for one in foreseen) else 0
 
 
@@ -102,9 +112,30 @@ def show(out: Console, foreseen: Sequence[Forecast]) -> None:
     out.print(", ".join(f"{count} {action}" for action, count in counts.most_common()) or "No manifests yet.")
 
 
-def _listed(tables: Sequence[str]) -> str:
-    more = f" and {len(tables) - MOST_NAMED} more" if len(tables) > MOST_NAMED else ""
-    return ", ".join(tables[:MOST_NAMED]) + more
+def show_expectation(out: Console, expectation: Expectation, now: datetime) -> None:
+    """When it would end, and why not earlier."""
+    end = now + timedelta(seconds=expectation.seconds)
+    day = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
+    out.print(
+        f"If it began now it would take about {brief(expectation.seconds)}, until {day}, with "
+        f"{counted(expectation.places, 'run')} side by side as lately; all runs together "
+        f"{brief(expectation.work)}."
+    )
+    if len(path := expectation.critical_path) > 1:
+        out.print(f"What decides that, one after the other: {text(_listed(path, MOST_IN_PATH))}.")
+    longest = ", ".join(f"{table} {brief(seconds)}" for table, seconds in expectation.longest)
+    out.print(f"Longest: {text(longest)}.")
+    for count, by in (
+        (expectation.by_cost, "the planner's cost"),
+        (expectation.by_others, "what is usual for the others"),
+    ):
+        if count:
+            out.print(f"[dim]{counted(count, 'report')} without a run lately: guessed from {by}.[/]")
+
+
+def _listed(tables: Sequence[str], most: int = MOST_NAMED) -> str:
+    more = f" and {len(tables) - most} more" if len(tables) > most else ""
+    return ", ".join(tables[:most]) + more
 
 
 def _rank(action: str) -> int:

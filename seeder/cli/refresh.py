@@ -15,11 +15,15 @@ from seeder.errors import UnknownAgency, UserError
 from seeder.history import HistoryRepository, Run, Standing
 from seeder.monitoring import Monitor
 from seeder.run_ids import identity_of
+from seeder.seedings.expected_end import ExpectedEnd
 from seeder.seedings.fan_out import Seeding, of_tables, seed
 from seeder.seedings.planning import Selection
 from seeder.wording import brief
 
 POLL_SECONDS = 0.25
+
+#: Between two looks at when it will end.
+EXPECT_SECONDS = 5.0
 
 
 class TwoSelections(UserError):
@@ -81,7 +85,11 @@ def run(
     if waiting.wanted and seeding.awaited:
         warn_without_worker(out)
         try:
-            ended = watch(out, equipment().history, seeding, queued_at=queued_at, at_most=waiting.seconds)
+            history = equipment().history
+            expected = ExpectedEnd(seeding.planned, history, equipment().settings.limit_of)
+            ended = watch(
+                out, history, seeding, queued_at=queued_at, at_most=waiting.seconds, expected=expected
+            )
         except KeyboardInterrupt:
             out.print("No longer waiting. The runs go on: `seeder status` shows how they end.")
             raise
@@ -138,14 +146,19 @@ def watch(
     alive: Callable[[], None] = lambda: None,
     queued_at: float | None = None,
     at_most: float | None = None,
+    expected: ExpectedEnd | None = None,
 ) -> list[Run]:
     """Follow the runs to their end with a progress bar, a line for each failure as it happens, a summary.
 
     ``alive`` is asked between looks and raises where there is nothing to wait for any more. ``queued_at`` is
     since when the summary counts, by time.monotonic(): now where it isn't given. ``at_most``: after so many
-    seconds the runs that haven't ended are left to themselves.
+    seconds the runs that haven't ended are left to themselves. ``expected`` tells the end beforehand, and the
+    summary how good that was.
     """
     waiting = set(seeding.awaited)
+    at_first = expected.seconds_left(waiting) if expected else None
+    if at_first is not None:
+        out.print(f"Expected to take about {brief(at_first)}, if each run takes as long as usual.")
     ended: list[Run] = []
     started = time.monotonic() if queued_at is None else queued_at
     columns = (
@@ -154,9 +167,11 @@ def watch(
         MofNCompleteColumn(),
         TextColumn("[red]{task.fields[failed]}"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
-        bar = progress.add_task("", total=len(waiting), failed="")
+        bar = progress.add_task("", total=len(waiting), failed="", left="")
+        looked = started
         while True:
             for one in history.ended(waiting):
                 waiting.discard(one.run_id)
@@ -168,13 +183,16 @@ def watch(
             progress.update(bar, completed=len(ended), failed=f"{failures} failed" if failures else "")
             if not waiting:
                 break
+            if expected and time.monotonic() - looked >= EXPECT_SECONDS:
+                looked, seconds = time.monotonic(), expected.seconds_left(waiting)
+                progress.update(bar, left="" if seconds is None else f"about {brief(seconds)} left")
             left = POLL_SECONDS if at_most is None else started + at_most - time.monotonic()
             if left <= 0:
                 break
             alive()
             time.sleep(min(left, POLL_SECONDS))
     refused = len(seeding.refused) + len(seeding.not_recorded)
-    summarise(out, ended, refused, time.monotonic() - started, len(waiting))
+    summarise(out, ended, refused, time.monotonic() - started, len(waiting), at_first)
     if waiting and at_most is not None:
         out.print(
             f"Time is up ({brief(at_most)}), {counted(len(waiting), 'run')} unfinished. What hasn't ended "
@@ -187,8 +205,16 @@ def failure_line(run: Run) -> str:
     return f"{text(run.table_name)} (agency {text(run.agency_slug)}): {text(first_line(run.errors))}"
 
 
-def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float, unfinished: int = 0) -> None:
-    """``refused`` is how many manifests had no run, as they can't be used."""
+def summarise(
+    out: Console,
+    ended: Sequence[Run],
+    refused: int,
+    seconds: float,
+    unfinished: int = 0,
+    expected: float | None = None,
+) -> None:
+    """``refused``: how many manifests had no run, as they can't be used; ``expected``: how long it was to
+    take, in seconds."""
     count = Counter(one.standing for one in ended)
     failed = [one for one in ended if one.standing is Standing.ERROR]
     words = f"[green]{count[Standing.SUCCESS]} succeeded[/]"
@@ -202,6 +228,7 @@ def summarise(out: Console, ended: Sequence[Run], refused: int, seconds: float, 
         words += f", [red]{refused} refused[/]"
     if unfinished:
         words += f", [yellow]{unfinished} unfinished[/]"
-    out.print(f"{words} in {seconds:.1f} s.")
+    foretold = "" if unfinished or expected is None else f" (expected: {brief(expected)})"
+    out.print(f"{words} in {seconds:.1f} s{foretold}.")
     if failed:
         out.print(f"The whole error of one: seeder history {text(failed[0].table_name)}")

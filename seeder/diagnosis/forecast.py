@@ -24,6 +24,7 @@ from seeder.seedings.planning import UNORDERED, Selection, select
 from seeder.wording import lasted, shortened
 
 ERROR = "error"
+SHARED = "shared"
 UNCHANGED = "unchanged"
 NOT_RUN = "not run"
 
@@ -64,6 +65,17 @@ class Forecast:
     step: int | None = None
     #: The tables of those that it waits for.
     waits_for: tuple[str, ...] = ()
+    #: When it would begin and end, in seconds from the seeding's beginning, if each run takes as long as
+    #: usual; None where it isn't run, or nothing is known (seeder.diagnosis.expectation).
+    begins_seconds: float | None = None
+    ends_seconds: float | None = None
+    #: Whether the seeding would be shorter if this were.
+    is_critical: bool = False
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run of its own would refresh, create or rebuild its matview."""
+        return self.action not in (ERROR, NOT_RUN, UNCHANGED, SHARED)
 
 
 def forecast(
@@ -237,7 +249,7 @@ def _shared(manifest: Manifest, owner: Manifest, its: Forecast) -> Forecast:
     whose = f"{owner.identity} ({owner.report_name}, agency {owner.agency_slug})"
     return _of(
         manifest,
-        ERROR if its.action == ERROR else "shared",
+        ERROR if its.action == ERROR else SHARED,
         f"The run of {whose} does it: {its.action}.",
         owner=owner.identity,
         step=its.step,

@@ -75,6 +75,24 @@ STILL_PENDING = """
 select run_id from {history} where run_id = any(%(run_ids)s) and status = 'pending'
 """
 
+#: The most runs that were at work at once, of the last that succeeded. Ends go before beginnings.
+SIDE_BY_SIDE = """
+with recent as (
+    select start_time, finish_time from {history} where status = 'success' order by id desc limit %(runs)s
+), moves as (
+    select start_time as at, 1 as step from recent
+  union all
+    select finish_time, -1 from recent
+)
+select coalesce(max(at_work), 0)::integer as most
+from (select sum(step) over (order by at, step rows unbounded preceding) as at_work from moves) as swept
+"""
+
+AT_WORK_FOR = """
+select run_id, greatest(extract(epoch from clock_timestamp() - start_time), 0)::float8 as seconds
+from {history} where run_id = any(%(run_ids)s) and status = 'running'
+"""
+
 #: The window keeps this a short range of the index on start_time.
 UNFINISHED = """
 select {run_columns} from {runs}

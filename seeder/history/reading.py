@@ -12,6 +12,9 @@ from seeder.postgres.databases import Databases
 from seeder.postgres.failures import expecting_contract
 from seeder.postgres.session import Session
 
+#: How many runs say how many go side by side.
+RECENT_RUNS = 1_000
+
 
 class RecordReader:
     """The reading half of HistoryRepository."""
@@ -63,6 +66,17 @@ class RecordReader:
     def unfinished_of_table(self, table_name: str) -> list[Run]:
         """A table's pending and running runs, oldest first."""
         return self._runs(queries.UNFINISHED_OF_TABLE, table_name=table_name)
+
+    def at_work_for(self, run_ids: Iterable[str]) -> dict[str, float]:
+        """For how many seconds those of the runs have been at work that are."""
+        with self.using(None) as session:
+            found = session.rows(self.sql(queries.AT_WORK_FOR), run_ids=list(run_ids))
+        return {row.run_id: row.seconds for row in found}
+
+    def side_by_side(self) -> int:
+        """How many runs were at work at once at most, lately; 0 where there is no success."""
+        with self.using(None) as session:
+            return int(session.row(self.sql(queries.SIDE_BY_SIDE), runs=RECENT_RUNS).most)
 
     def usual_seconds(self) -> dict[str, float]:
         """table_name → how long its runs usually take, in seconds."""

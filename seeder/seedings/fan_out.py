@@ -53,6 +53,8 @@ class Seeding:
     held: dict[str, str]
     #: The seeding's runs, whether queued now or by an earlier fan-out of the same tick.
     run_ids: tuple[str, ...]
+    #: Those of them that were planned, with what each waits for.
+    planned: tuple[Planned, ...] = ()
 
     @property
     def awaited(self) -> tuple[str, ...]:
@@ -146,6 +148,7 @@ def _seed(
         already_queued=recorded.waiting,
         held={run.table_name: run.run_id for run in held},
         run_ids=run_ids,
+        planned=made.planned,
     )
     log.info(
         "seeding queued",

@@ -428,6 +428,35 @@ def test_a_plan_is_a_table_with_the_long_texts_below(command, platform: Platform
     assert command("plan", "--table", "nothing")[0] == 2
 
 
+def test_a_plan_says_when_it_would_end_and_what_decides_that(command, platform: Platform) -> None:
+    platform.custom(1, table_name="first", query="select 1 as one")
+    platform.custom(2, table_name="second", query="select * from first")
+    platform.custom(3, table_name="new", query="select 3 as three")
+    night = "20261124T0200Z"
+    for number, (table, seconds) in enumerate({"first": 90, "second": 30}.items(), 1):
+        run_id = f"{night}.custom-{number}"
+        platform.history.queue([new_run(run_id, table, manifest_id=number)])
+        platform.history.start(run_id, table)
+        platform.history.succeed(as_it_is(platform.history, run_id), Figures(1, 8192))
+        platform.sql(f"""
+            update reporting.seeder_run_history
+            set start_time = finish_time - interval '{seconds} s', duration_seconds = {seconds}
+            where run_id = '{run_id}'
+        """)
+    code, out, _ = command("plan")
+    assert code == 0
+    *_, end, path, longest, guessed = out.splitlines()
+    assert end.startswith("If it began now it would take about 2 min 00 s, until ")
+    assert "with 2 runs side by side as lately" in end
+    assert path == "What decides that, one after the other: first, second."
+    assert longest.startswith("Longest: first 1 min 30 s, ")
+    assert "second 30 s" in longest
+    assert guessed == "1 report without a run lately: guessed from the planner's cost."
+    said = {one["table_name"]: one for one in json.loads(command("plan", "--json")[1])}
+    assert (said["second"]["begins_seconds"], said["second"]["ends_seconds"]) == (90.0, 120.0)
+    assert (said["first"]["is_critical"], said["new"]["is_critical"]) == (True, False)
+
+
 def test_the_schema_is_shown_applied_and_checked(command, platform: Platform) -> None:
     assert "create table if not exists" in command("schema", "show")[1].lower()
     assert command("schema", "apply")[0] == 0
@@ -468,6 +497,42 @@ def test_waiting_ends_with_the_runs_and_tells_each_failure(
         assert {run.run_id for run in ended} == {good, bad}
     assert "error broken (agency ua): 22012: division by zero\n" in out
     assert "1 succeeded, 1 failed" in out
+
+
+def test_who_waits_is_told_how_long_it_should_take_and_how_good_that_was(
+    command, platform: Platform, sales, capsys
+) -> None:
+    from seeder.cli.printing import console
+    from seeder.seedings.expected_end import ExpectedEnd
+    from seeder.seedings.fan_out import seed
+    from seeder.seedings.planning import Selection
+
+    def took(seconds: int) -> str:
+        seeding = seed(seeder_app.app, equipment(), Selection())
+        expected = ExpectedEnd(seeding.planned, platform.history, lambda _: 0)
+        (run_id,) = seeding.run_ids
+        platform.history.start(run_id, "sales")
+        platform.sql(
+            "update reporting.seeder_run_history set start_time = clock_timestamp() - interval '30 s'"
+            f" where run_id = '{run_id}'"
+        )
+        left = expected.seconds_left([run_id])
+        platform.history.succeed(as_it_is(platform.history, run_id), Figures(1, 8192))
+        platform.sql(
+            f"update reporting.seeder_run_history set start_time = finish_time - interval '{seconds} s',"
+            f" duration_seconds = {seconds} where run_id = '{run_id}'"
+        )
+        watch(console(), platform.history, seeding, expected=expected)
+        return f"{left} {capsys.readouterr().out}"
+
+    first = took(90)
+    assert first.startswith("None 1 succeeded in ")
+    assert "expected" not in first
+    second = took(50)
+    # 90 s less the 30 s that it was at work.
+    assert 59 < float(second.partition(" ")[0]) <= 60
+    assert "Expected to take about 1 min 30 s, if each run takes as long as usual.\n" in second
+    assert re.search(r"1 succeeded in [\d.]+ s \(expected: 1 min 30 s\)\.", second)
 
 
 def test_a_summary_of_nothing_but_successes_has_no_hint(capsys) -> None:
