@@ -143,8 +143,8 @@ SWAPPED = "-- seeder: mode=swap\n"
 def reports(count: int, too_slow: float) -> list[Report]:
     """Of each twenty: two slow ones, one that fails for good and two that read it, one after the other, three
     that fail now and then and one that reads one of them, a chain of three over a table that is written to,
-    one that says what it reads, and some that read one; some with a unique key, two that are swapped. The
-    last takes ``too_slow`` seconds until it is calm."""
+    one that says what it reads, which is two of them, and one that reads another; some with a unique key, two
+    that are swapped. The last takes ``too_slow`` seconds until it is calm."""
     last = Report(count, seconds=too_slow)
     return [*(_report(number) for number in range(1, count)), last]
 
@@ -187,8 +187,9 @@ def _report(number: int) -> Report:
         case 17:
             return _reader(number, 1, fails=True, not_run=True)
         case 18:
-            after = number - 14
-            return Report(number, f"-- seeder: after=(report_{after})\n", seconds=0.02, reads=(after,))
+            slow, quick = number - 14, number - 5
+            after = f"-- seeder: after=(report_{slow}, report_{quick})\n"
+            return Report(number, after, seconds=0.02, reads=(slow, quick))
         case 19:
             return _reader(number, 13, UNIQUE)
         case _:

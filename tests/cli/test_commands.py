@@ -196,6 +196,30 @@ def test_what_is_failing_is_refreshed_and_nothing_else(command, platform: Platfo
     assert command("refresh", "--failing", "--wait", "--type", "canned")[0] == 0
 
 
+def test_what_it_reads_and_what_reads_it_is_refreshed_where_that_is_asked_for(
+    command, platform: Platform, sales
+) -> None:
+    for number, (name, query) in enumerate([("weeks", "table sales"), ("years", "table weeks")], 2):
+        platform.custom(number, table_name=name, query=query)
+    platform.custom(4, table_name="apart", query=QUERY)
+    for asked, tables, waits in (
+        (["--upstream"], {"sales", "weeks"}, ", 1 of them to wait for what they read"),
+        (["--downstream"], {"weeks", "years"}, ", 1 of them to wait for what they read"),
+        (["--upstream", "--downstream"], {"sales", "weeks", "years"}, ", 2 of them to wait for"),
+        ([], {"weeks"}, "1 run queued."),
+    ):
+        platform.sql("truncate reporting.seeder_run_history, reporting.seeder_job_status")
+        code, out, _ = command("refresh", "--table", "weeks", *asked)
+        assert code == 0
+        assert waits in re.sub(r"\s+", " ", out)
+        assert {one.table_name for one in platform.history.unfinished(days=1, quiet_seconds=-1)} == tables
+    # What fails brings its readers along, which that repairs.
+    platform.sql("truncate reporting.seeder_run_history, reporting.seeder_job_status")
+    platform.history.queue([new_run("n1.custom-1", "sales")])
+    platform.history.fail(as_it_is(platform.history, "n1.custom-1"), "42P01: missing")
+    assert json.loads(command("refresh", "--failing", "--downstream", "--json")[1])["queued"] == 3
+
+
 def test_several_tables_are_refreshed_in_one_seeding(command, platform: Platform, sales) -> None:
     for number in (2, 3):
         platform.custom(number, table_name=f"other_{number}", query=QUERY)

@@ -46,3 +46,26 @@ def test_an_agency_is_refreshed_whatever_its_slug_is(
     platform.custom(1, table_name="t1", agency_slug=slug)
     answer = holder.post(agency_refresh_url(slug))
     assert (answer.status_code, answer.json()["queued"]) == (202, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tables"),
+    [
+        ("", {"b"}),
+        ("?upstream=true", {"a", "b"}),
+        ("?downstream=true", {"b", "c", "d"}),
+        ("?upstream=true&downstream=true", {"a", "b", "c", "d"}),
+    ],
+)
+def test_a_table_is_refreshed_with_what_is_asked_for(
+    platform: Platform, holder: TestClient, asked: str, tables: set[str]
+) -> None:
+    # What is read by way of b comes along, what is only read by c doesn't.
+    reports = ("a", "select 1 as x"), ("b", "table a"), ("c", "select b.x from b, e"), ("d", "table c")
+    for number, (name, query) in enumerate((*reports, ("e", "select 1 as y")), 1):
+        platform.custom(number, table_name=name, query=query)
+    platform.custom(6, table_name="other")
+    answer = holder.post(f"/api/jobs/b/refresh{asked}")
+    assert answer.status_code == 202
+    runs = {platform.run(run_id).table_name for run_id in answer.json()["runIds"]}
+    assert runs == tables

@@ -476,7 +476,8 @@ def test_what_may_be_done_depends_on_who_looks(
     begin(sale)
     assert "data-post" not in get(client, "/jobs/sales").partition("<main")[2].partition("</main>")[0]
     html = get(holder, "/jobs/sales")
-    assert 'data-post="/api/jobs/sales/refresh"' in html
+    for related in ("", "?downstream=true", "?upstream=true"):
+        assert f'data-post="/api/jobs/sales/refresh{related}"' in html
     assert f'data-post="/api/runs/{NIGHT}.custom-1/cancel"' in html
 
 
