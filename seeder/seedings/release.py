@@ -71,9 +71,17 @@ class Release:
         ended = [one for one in self._history.upstreams.known(run_ids) if one.has_ended]
         over = [one.run_id for one in ended if self.goes_on_after(one)]
         failed = [one for one in ended if not self.goes_on_after(one)]
-        not_run = frozenset(one for root in failed for one in self._end_readers(root))
+        not_run, gone = frozenset[str](), frozenset[str]()
+        for root in failed:
+            with self._trouble_told():
+                readers = self.upstreams.waiting_for([root.run_id])
+            ended_now = self._end(dict.fromkeys(readers, words_after(root)))
+            # A fan-out that is repeated may have put back what ended while it looked.
+            known = self._history.upstreams.known(readers - ended_now)
+            not_run |= ended_now
+            gone |= ended_now.union(one.run_id for one in known if one.has_ended)
         with self._trouble_told():
-            self.upstreams.drop(sorted(not_run))
+            self.upstreams.drop(sorted(gone))
             self.upstreams.release(over)
         return not_run
 
@@ -91,11 +99,6 @@ class Release:
                 if (failed := [one for one in found if one.has_ended and not self.goes_on_after(one)])
             }
         )
-
-    def _end_readers(self, root: Upstream) -> frozenset[str]:
-        with self._trouble_told():
-            readers = self.upstreams.waiting_for([root.run_id])
-        return self._end(dict.fromkeys(readers, words_after(root)))
 
     def _end(self, words: Mapping[str, str]) -> frozenset[str]:
         ended = self._history.upstreams.not_run(words)

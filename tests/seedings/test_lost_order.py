@@ -8,6 +8,7 @@ from support.contract import Platform, as_it_is
 from support.night import Night
 from support.sessions import person
 
+from seeder.maintenance.waiting_runs import planned_again
 from seeder.seedings import fan_out
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.planning import Selection
@@ -248,3 +249,22 @@ def test_a_run_whose_upstreams_record_was_deleted_waits_only_for_the_rest(night:
     assert night.waits(seeding) == {"c": {night.run_id(seeding, "b")}}
     night.end(seeding, "b")
     assert night.queued(seeding) >= {"c"}
+
+
+def test_what_is_made_to_wait_when_it_has_ended_already_leaves_nothing_behind(night: Night) -> None:
+    night.chain("a", "b", "c")
+    seeding = night.seed()
+    late = [night.equipment.history.run(night.run_id(seeding, name)) for name in "bc"]
+    night.end(seeding, "a", "22012: division by zero")
+    # As a fan-out does that is repeated, and saw them pending and then without a message.
+    release = Release(night.app, night.equipment)
+    release.hold(
+        [
+            (planned_again(run, {}, {}), [night.run_id(seeding, before)])
+            for run, before in zip(late, "ab", strict=True)
+            if run
+        ]
+    )
+    release.close()
+    assert night.waits(seeding) == {}
+    assert [key for key in night.redis.scan_iter() if b"deferred" in key] == []
