@@ -42,6 +42,31 @@ def recorded(platform: Platform, seeding_id: str, *facts: tuple[str, float, floa
         """)
 
 
+def test_what_was_not_run_is_told_once_for_each_report_that_had_failed(
+    platform: Platform, client: TestClient
+) -> None:
+    night = "20261124T0200Z"
+    recorded(platform, night, ("root", 1, 2, "22012: division by zero"), ("other", 1, 2, "42P01: missing"))
+    words_of = {
+        name: f"Not run: {name} (agency ua), which it reads, ended in an error." for name in ("root", "other")
+    }
+    readers = {f"reader_{number:02}": "root" for number in range(15)} | {'"><b>odd': "other"}
+    for number, name in enumerate(readers, 10):
+        platform.history.queue([new_run(f"{night}.custom-{number}", name, manifest_id=number)])
+    platform.history.upstreams.not_run(
+        {f"{night}.custom-{number}": words_of[root] for number, root in enumerate(readers.values(), 10)}
+    )
+    html = get(client, f"/nights/{night}")
+    assert words(html, "night-not-run").startswith(
+        f"Not run {words_of['root']} 15 reports: reader_00 , reader_01 ,"
+    )
+    assert f'reader_11 and 3 more {words_of["other"]} 1 report: "><b>odd' in words(html, "night-not-run")
+    assert "not run 16" in words(html, "night-facts")
+    assert "reader" not in words(html, "night-failed") + words(html, "night-slowest")
+    recorded(platform, "20261125T0200Z", ("root", 1, 2, "22012: division by zero"))
+    assert 'id="night-not-run"' not in get(client, "/nights/20261125T0200Z")
+
+
 def test_a_night_says_how_it_went_and_what_held_its_end_back(platform: Platform, client: TestClient) -> None:
     recorded(
         platform, "20261124T0200Z",

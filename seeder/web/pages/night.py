@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
 from seeder.history import Standing
-from seeder.history.nights import STEPS
+from seeder.history.nights import STEPS, NightRun
 from seeder.history.pages import SeedingCounts
 from seeder.models import RunStatus
 from seeder.monitoring.night import Bar, Night, night_of
@@ -33,6 +33,8 @@ NEAR = 200
 #: Rows of the tables beside a timeline.
 SLOWEST = 20
 FAILED = 100
+#: Tables in a sentence.
+NOT_RUN = 12
 
 SeedingId = Annotated[str, Path(alias="seedingId", max_length=100, pattern=r"^[^\x00]*$")]
 
@@ -74,6 +76,16 @@ class NightList:
 
 
 @dataclass(frozen=True)
+class NotRun:
+    """Runs that weren't done for one reason, which is one failed report."""
+
+    words: str
+    count: int
+    #: The first of their tables.
+    tables: Sequence[str]
+
+
+@dataclass(frozen=True)
 class NightView:
     """A seeding as its page shows it."""
 
@@ -88,6 +100,7 @@ class NightView:
     slowest: Sequence[Bar]
     failed: Sequence[Bar]
     failures: int
+    not_run: Sequence[NotRun]
     waited: str
     rows: int
     earlier: str | None
@@ -162,11 +175,21 @@ def _viewed(
         sorted(found.bars, key=lambda bar: -bar.seconds)[:SLOWEST],
         sorted(failed, key=lambda bar: bar.start)[:FAILED],
         len(failed),
+        _not_run([run for run in runs if run.standing is Standing.NOT_RUN]),
         _waited(found),
         sum(run.records or 0 for run in runs if run.status == RunStatus.SUCCESS),
         earlier,
         later,
     )
+
+
+def _not_run(runs: Sequence[NightRun]) -> list[NotRun]:
+    """By what had failed; that of most first."""
+    tables: dict[str, list[str]] = {}
+    for run in runs:
+        tables.setdefault(run.error or "", []).append(run.table_name)
+    found = [NotRun(words, len(names), sorted(names)[:NOT_RUN]) for words, names in tables.items()]
+    return sorted(found, key=lambda one: (-one.count, one.words))[:FAILED]
 
 
 def _neighbours(here: Services, seeding_id: str) -> tuple[str | None, str | None]:
