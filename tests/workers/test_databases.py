@@ -191,7 +191,7 @@ def test_no_more_refreshes_run_on_a_database_than_it_may_have(world: World, othe
         world.wait_for_end(world.seed().run_ids)
         for seconds, name in enumerate(names):
             world.sql(
-                "update reporting.seeder_job_status set duration_seconds = %s where table_name = %s",
+                "update reporting.seeder_run_history set duration_seconds = %s where table_name = %s",
                 *(100 + seconds, name),
             )
         other.close_gates(*names)
