@@ -374,6 +374,19 @@ def test_a_run_at_work_says_what_it_is_at(
     assert "At work PostgreSQL is pausing (PgSleep). Backend" in told
 
 
+@pytest.mark.parametrize(
+    "errors", ["42703: no such column", "Cancelled by ann.", "Not run: other (agency ua)"]
+)
+def test_a_report_that_failed_shows_that_while_its_next_run_is_under_way(
+    sale: Platform, client: TestClient, errors: str
+) -> None:
+    sale.custom(1, table_name="sales", query="select nothing from public.sale")
+    begin(sale)
+    sale.sql(f"update reporting.seeder_job_status set last_errors = '{errors}', consecutive_failures = 1")
+    for piece in ("", "?piece=now", "?piece=all"):
+        assert errors in words(get(client, f"/jobs/sales{piece}"), "job-now")
+
+
 def test_a_run_that_nobody_works_on_says_so(sale: Platform, client: TestClient) -> None:
     sale.custom(1, table_name="sales", query=QUERY)
     begin(sale)

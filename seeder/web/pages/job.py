@@ -107,6 +107,8 @@ async def show(request: Request, table_name: TableName, asked: Annotated[JobAske
         "holders": [held for held in await here.holding.now() if held.is_in_the_way_of(one.job.table_name)],
         "cursor": asked.cursor,
         "flower_url": here.equipment.settings.flower_url,
+        # While a run is under way the place of the last one's error isn't pointed at.
+        "points": False,
     }
     # When the run is over, all has changed.
     if asked.piece == "now" and head["unfinished"]:
