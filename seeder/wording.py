@@ -69,6 +69,11 @@ def listed(names: Sequence[str], most: int, separator: str = ", ") -> str:
 LONGEST_LINE = 200
 
 
+def about(seconds: float) -> str:
+    """``brief`` of what isn't known exactly: ``about 12 s``, ``under 1 s``."""
+    return brief(seconds) if seconds < 1 else f"about {brief(seconds)}"
+
+
 def first_line(value: str | None) -> str:
     """The first line, cut where it is longer than a list can show."""
     line = (value or "").partition("\n")[0]

@@ -69,7 +69,8 @@ class NoResults(logging.Filter):
 
 
 class LostConnections(logging.Filter):
-    """Takes the traceback from the line that a message could not be acknowledged, since Redis had gone.
+    """Takes the traceback from the lines that a message could not be acknowledged, or the connection not be
+    closed, since Redis had gone.
 
     The message is delivered again, and passed over as its run has ended; kombu/message.py (5.7) calls that
     critical.
@@ -116,8 +117,9 @@ def install() -> None:
     logging.getLogger("celery.worker.control").addFilter(NO_RESULTS)
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).addFilter(QUIET_SWEEPS)
-    # celery/worker/request.py hands its logger to kombu's message.
-    logging.getLogger("celery.worker.request").addFilter(LOST_CONNECTIONS)
+    # celery/worker/request.py hands its logger to kombu's message; loops.py closes what is left of a loop.
+    for name in ("celery.worker.request", "celery.worker.loops"):
+        logging.getLogger(name).addFilter(LOST_CONNECTIONS)
     # Last, since it may leave no facts to look at.
     for name in ("celery.app.trace", "celery.worker.request"):
         logging.getLogger(name).addFilter(SHORTENED)

@@ -14,7 +14,7 @@ from seeder.equipment import equipment
 from seeder.matviews import policy_of
 from seeder.seedings.fan_out import graph_of
 from seeder.seedings.planning import Selection
-from seeder.wording import brief
+from seeder.wording import about, brief
 
 #: What needs attention comes last, where a terminal leaves it in sight.
 ORDER = ("shared", "refresh", "create", "rebuild")
@@ -117,7 +117,7 @@ def show_expectation(out: Console, expectation: Expectation, now: datetime) -> N
     end = now + timedelta(seconds=expectation.seconds)
     day = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
     out.print(
-        f"If it began now it would take about {brief(expectation.seconds)}, until {day}, with "
+        f"If it began now it would take {about(expectation.seconds)}, until {day}, with "
         f"{counted(expectation.places, 'run')} side by side as lately; all runs together "
         f"{brief(expectation.work)}."
     )

@@ -18,7 +18,7 @@ from seeder.run_ids import identity_of
 from seeder.seedings.expected_end import ExpectedEnd
 from seeder.seedings.fan_out import Seeding, of_tables, seed
 from seeder.seedings.planning import Selection
-from seeder.wording import brief
+from seeder.wording import about, brief
 
 POLL_SECONDS = 0.25
 
@@ -121,6 +121,9 @@ def announce(out: Console, seeding: Seeding) -> None:
     out.print(f"Seeding {seeding.seeding_id}: {counted(seeding.queued, 'run')} queued{waits}.")
     if seeding.already_queued:
         out.print(f"{counted(len(seeding.already_queued), 'run')} waited in the queue already, and will do.")
+    if seeding.unchanged:
+        reports = counted(len(seeding.unchanged), "report")
+        out.print(f"{reports} left as they are, as nothing that they read has changed.")
     if seeding.not_run:
         out.print(f"{counted(len(seeding.not_run), 'report')} not run, as what they read was refused.")
     for what, problems in (("refused", seeding.refused), ("not recorded", seeding.not_recorded)):
@@ -158,7 +161,7 @@ def watch(
     waiting = set(seeding.awaited)
     at_first = expected.seconds_left(waiting) if expected else None
     if at_first is not None:
-        out.print(f"Expected to take about {brief(at_first)}, if each run takes as long as usual.")
+        out.print(f"Expected to take {about(at_first)}, if each run takes as long as usual.")
     ended: list[Run] = []
     started = time.monotonic() if queued_at is None else queued_at
     columns = (
@@ -185,7 +188,7 @@ def watch(
                 break
             if expected and time.monotonic() - looked >= EXPECT_SECONDS:
                 looked, seconds = time.monotonic(), expected.seconds_left(waiting)
-                progress.update(bar, left="" if seconds is None else f"about {brief(seconds)} left")
+                progress.update(bar, left="" if seconds is None else f"{about(seconds)} left")
             left = POLL_SECONDS if at_most is None else started + at_most - time.monotonic()
             if left <= 0:
                 break

@@ -2,7 +2,7 @@
 
 from seeder.history.queries import WINDOW_DAYS
 from seeder.history.repository import HistoryRepository
-from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen
+from seeder.history.rows import Figures, Job, NewRun, NotRecorded, Recorded, Refusal, Run, Seen, Unchanged
 from seeder.history.standing import Standing
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Run",
     "Seen",
     "Standing",
+    "Unchanged",
 ]

@@ -167,3 +167,35 @@ with asked as (
 ){instead}, shown as ({shown})
 select run_id from moved
 """
+
+#: Pending runs that needn't be done, as nothing has changed; after LOCK_STATUSES. They took 0 s, which no run
+#: takes that was done.
+UNCHANGED = """
+with asked as (
+    select * from jsonb_to_recordset(%(runs)s) as asked
+        (run_id text, records bigint, total_bytes bigint, note text)
+), free as (
+    select run_id from {history}
+    where run_id in (select run_id from asked) and status = 'pending' and table_name <> all(%(held)s)
+    order by run_id
+    for update skip locked
+), moved as (
+    update {history} h
+    set status = 'success',
+        finish_time = clock_timestamp(),
+        duration_seconds = 0,
+        records_processed = asked.records,
+        bytes_processed = asked.total_bytes,
+        consecutive_failures = 0,
+        errors = null,
+        {set_note}
+        updated_at = clock_timestamp()
+    from asked
+    where h.run_id = asked.run_id and h.run_id in (select run_id from free) and h.status = 'pending'
+    returning h.*
+){instead}, shown as ({shown})
+select run_id from moved
+"""
+
+#: In UNCHANGED, where the column is there.
+NOTE_OF_EACH = "note = asked.note,"

@@ -18,7 +18,7 @@ from psycopg2 import errorcodes
 
 from seeder.history import fan_outs
 from seeder.history.queries import WINDOW_DAYS
-from seeder.history.rows import NewRun, NotRecorded, Recorded, Refusal
+from seeder.history.rows import NewRun, NotRecorded, Recorded, Refusal, Unchanged
 from seeder.history.standing import as_failure
 from seeder.history.statements import Statements
 from seeder.postgres.failures import one_line
@@ -121,6 +121,17 @@ class ManyRuns:
             ended = session.rows(
                 self._sql(fan_outs.NOT_RUN),
                 runs=json.dumps(runs, ensure_ascii=False),
+                held=list(self._held(session, [row.table_name for row in tables])),
+            )
+        return frozenset(row.run_id for row in ended)
+
+    def unchanged(self, session: Session, runs: Sequence[Unchanged], *, with_notes: bool) -> frozenset[str]:
+        """See HistoryRepository.unchanged."""
+        with session.transaction():
+            tables = session.rows(self._sql(fan_outs.TABLES), run_ids=[one.run_id for one in runs])
+            ended = session.rows(
+                self._sql(fan_outs.UNCHANGED, set_note=fan_outs.NOTE_OF_EACH if with_notes else ""),
+                runs=json.dumps([asdict(one) for one in runs], ensure_ascii=False),
                 held=list(self._held(session, [row.table_name for row in tables])),
             )
         return frozenset(row.run_id for row in ended)

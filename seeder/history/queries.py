@@ -125,6 +125,8 @@ with recent as (
         row_number() over (partition by table_name order by id desc) as nth
     from {history}
     where start_time > now() - make_interval(days => {window_days}) and status = 'success'
+      -- What wasn't done, as nothing had changed, took 0 s.
+      and duration_seconds > 0
 ), usual as (
     select table_name, percentile_disc(0.5) within group (order by seconds) as seconds
     from recent

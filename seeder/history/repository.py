@@ -11,7 +11,7 @@ from seeder.history.abandoned import Abandoned
 from seeder.history.inserting import ManyRuns, Upstreams
 from seeder.history.optional import Kept, OptionalColumns
 from seeder.history.reading import RecordReader
-from seeder.history.rows import Figures, NewRun, NotRecorded, Recorded, Refusal, Seen
+from seeder.history.rows import Figures, NewRun, NotRecorded, Recorded, Refusal, Seen, Unchanged
 from seeder.history.standing import as_cancelled, as_failure
 from seeder.history.upstreams import UpstreamRuns
 from seeder.postgres.databases import Databases
@@ -82,6 +82,16 @@ class HistoryRepository(RecordReader):
         """
         with self.using(session) as open_session:
             return self._many.refuse(open_session, refusals)
+
+    def unchanged(self, runs: Sequence[Unchanged], session: Session | None = None) -> frozenset[str]:
+        """pending → success, without having been at work. Returns those that were pending, and of whose rows
+        nobody holds one; the others are runs as any."""
+        if not runs:
+            return frozenset()
+        with self.using(session) as open_session:
+            kept = self._optional.wanted(open_session, note=runs[0].note, attempts=None)
+            with self._optional.writing(kept):
+                return self._many.unchanged(open_session, runs, with_notes=kept.note)
 
     def show(self, runs: Sequence[NewRun]) -> list[NewRun]:
         """Show runs that were queued while somebody held their table's status row; returns those of which

@@ -53,6 +53,18 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Unchanged:
+    """A pending run that needn't be done: its matview is what its query would give."""
+
+    run_id: str
+    #: As they are in the matview.
+    records: int | None
+    total_bytes: int | None
+    #: What proves it, in words.
+    note: str
+
+
+@dataclass(frozen=True)
 class Figures:
     """What one refresh did. None means that it could not be known, never a guess."""
 
@@ -64,6 +76,8 @@ class Figures:
     memory_mb: int | None = None
     #: CPU time of that backend over wall time, in per cent of one processor.
     cpu_percentage: int | None = None
+    #: False: the rows were left as they were, so the run took 0 s, as no other does.
+    worked: bool = True
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,8 @@ with moved as (
     update {history} h
     set status = 'success',
         finish_time = clock_timestamp(),
-        duration_seconds = ceil(extract(epoch from clock_timestamp() - start_time)),
+        duration_seconds = case when %(worked)s
+                                then ceil(extract(epoch from clock_timestamp() - start_time)) else 0 end,
         records_processed = %(records)s,
         bytes_processed = %(total_bytes)s,
         memory_usage_mb = %(memory_mb)s,

@@ -67,11 +67,13 @@ where h.id > %(newest_id)s
   and h.run_id is distinct from s.last_run_id
 """
 
-#: A short range of the index on start_time. Of each manifest its own: what was refused because its table is
+#: What wasn't done, as nothing had changed, took 0 s and says nothing of what is usual. A short range of the
+#: index on start_time. Of each manifest its own: what was refused because its table is
 #: another's has nothing of that one's.
 SUCCESSES = """
 select table_name, report_type, manifest_id, max(finish_time) as last,
-       (array_agg({lasted} order by id desc))[1:{usual_of}] as seconds,
+       coalesce((array_agg({lasted} order by id desc) filter (where duration_seconds > 0))[1:{usual_of}],
+                '{{}}') as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}
@@ -82,7 +84,8 @@ group by table_name, report_type, manifest_id
 #: The same of some tables, through their own index.
 SUCCESSES_OF_TABLES = """
 select table_name, report_type, manifest_id, max(finish_time) as last,
-       (array_agg({lasted} order by id desc))[1:{usual_of}] as seconds,
+       coalesce((array_agg({lasted} order by id desc) filter (where duration_seconds > 0))[1:{usual_of}],
+                '{{}}') as seconds,
        (array_agg(array[records_processed, bytes_processed]
                   order by finish_time desc, id desc))[1:2][1:2] as sizes
 from {history}

@@ -170,7 +170,9 @@ class _Upkeep:
         except psycopg2.Error as error:
             raise judged(error) from error
         its = decision.evidence
-        return RefreshResult(Outcome.UNCHANGED, Figures(its.records, its.total_bytes), decision.note)
+        return RefreshResult(
+            Outcome.UNCHANGED, Figures(its.records, its.total_bytes, worked=False), decision.note
+        )
 
     def _with_evidence(self, sight: Sight | None, decision: Decision) -> Stamp | None:
         """The stamp, with what the sources are like before the rows are made."""

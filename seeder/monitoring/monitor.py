@@ -191,8 +191,9 @@ class Monitor:
             return
         known = self._successes.get((row.table_name, _identity(row)), Successes())
         if known.last is None or row.finish_time > known.last:
-            took = lasted(row.duration_seconds, row.start_time, row.finish_time) or 0
-            seconds = (took, *known.seconds)[:USUAL_OF]
+            took = lasted(row.duration_seconds, row.start_time, row.finish_time)
+            # What wasn't done, as nothing had changed, says nothing of what is usual.
+            seconds = ((took, *known.seconds) if took else known.seconds)[:USUAL_OF]
             sizes = (Size(row.records_processed, row.bytes_processed), *known.sizes[:1])
             self._successes[row.table_name, _identity(row)] = Successes(row.finish_time, seconds, sizes)
 

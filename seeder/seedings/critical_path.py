@@ -26,10 +26,11 @@ def in_order(
 ) -> list[tuple[str, int]]:
     """Each run, after those that it reads, with its priority.
 
-    ``seconds`` and ``databases`` are of each run, by any name; of equals the first by name goes first.
+    ``seconds`` and ``databases`` are of each run, by any name. Of equals the longer one goes first, and
+    then the first by name.
     """
     left = still_to_do(graph, seconds, databases, limit_of)
-    longest_first = sorted(seconds, key=lambda one: (-left.get(one, 0.0), one))
+    longest_first = sorted(seconds, key=lambda one: (-left.get(one, 0.0), -seconds[one], one))
     priorities = dict(zip(longest_first, _priorities([seconds[one] for one in longest_first]), strict=True))
     ranks = {one: float(rank) for rank, one in enumerate(longest_first)}
     return [(one, priorities[one]) for one in graph.order(seconds, ranks)]

@@ -26,6 +26,7 @@ from seeder.seedings.order import read_graph
 from seeder.seedings.overdue import DueTicks
 from seeder.seedings.planning import Plan, Selection, plan, scheduled_seeding_id, select
 from seeder.seedings.release import Release
+from seeder.seedings.skipping import unchanged
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,8 @@ class Seeding:
     waiting: int
     #: Manifests that can't be used: run_id → why. They are in the history as errors.
     refused: dict[str, str]
+    #: Runs that needn't be done, as nothing that they read has changed: successes in the history.
+    unchanged: frozenset[str]
     #: Runs that weren't begun, as what they read can't be used: run_id → why. Errors in the history, too.
     not_run: dict[str, str]
     #: Runs that the database would not hold, by a constraint of its owners: run_id → why.
@@ -67,6 +70,7 @@ class Seeding:
             "queued": self.queued,
             "waiting": self.waiting,
             "refused": self.refused,
+            "unchanged": len(self.unchanged),
             "not_run": self.not_run,
             "not_recorded": self.not_recorded,
             "already_queued": self.already_queued,
@@ -108,6 +112,7 @@ def _seed(
             equipment.settings.limit_of,
         )
     words = {run.run_id: told for run, told in made.not_run}
+    skipped = unchanged(equipment, made, manifests)
     with history.at_once() as session:
         runs = [one.run for one in made.planned]
         upstreams = {one.run.run_id: one.upstreams for one in made.planned if one.upstreams}
@@ -115,11 +120,12 @@ def _seed(
         ending = history.queue([run for run, _ in made.not_run], scheduled=scheduled, session=session)
         not_recorded = recorded.refused + ending.refused + history.refuse(made.refusals, session)
         not_run = history.upstreams.not_run(words, session)
+        left = history.unchanged(skipped, session)
     waiting = _waiting(equipment, made.planned)
     try:
         if repeated:
             waiting = not_on_their_way(app, waiting, refresh_queues(equipment.settings))
-        held_back = _held_back(equipment, made, waiting, recorded)
+        held_back = _held_back(equipment, made, waiting, recorded, left)
         # Before anything is published, so that none of this seeding ends before its readers wait for it.
         with closing(Release(app, equipment)) as release:
             release.hold([(one, held_back[one.run.run_id]) for one in waiting if one.run.run_id in held_back])
@@ -142,6 +148,7 @@ def _seed(
         queued=len(waiting),
         waiting=len(held_back),
         refused={one.run.run_id: one.errors for one in made.refusals},
+        unchanged=left,
         not_run={run_id: words[run_id] for run_id in sorted(not_run)},
         not_recorded=unheld,
         locked=locked,
@@ -157,6 +164,7 @@ def _seed(
         waiting=seeding.waiting,
         already_queued=len(seeding.already_queued),
         refused=len(seeding.refused),
+        unchanged=len(seeding.unchanged),
         not_run=len(seeding.not_run),
     )
     for table_name, run_id in seeding.held.items():
@@ -199,7 +207,11 @@ def graph_of(equipment: Equipment, manifests: Sequence[Manifest]) -> Graph:
 
 
 def _held_back(
-    equipment: Equipment, made: Plan, waiting: Sequence[Planned], recorded: Recorded
+    equipment: Equipment,
+    made: Plan,
+    waiting: Sequence[Planned],
+    recorded: Recorded,
+    left: frozenset[str],
 ) -> dict[str, frozenset[str]]:
     """Of the runs that are to be queued those that wait, each with the runs that it waits for: of this
     seeding, or of another where that refreshes what it reads."""
@@ -211,7 +223,7 @@ def _held_back(
     found = {
         one.run.run_id: frozenset(
             [
-                *(instead.get(run_id, run_id) for run_id in one.upstreams - unheld),
+                *(instead.get(run_id, run_id) for run_id in one.upstreams - unheld - left),
                 *(
                     run_id
                     for table in made.elsewhere.get(one.run.run_id, ())

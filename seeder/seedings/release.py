@@ -22,6 +22,7 @@ from seeder.equipment import Equipment
 from seeder.errors import BrokerUnreachable
 from seeder.history.upstreams import Upstream
 from seeder.postgres.failures import one_line
+from seeder.run_ids import seeding_of
 from seeder.seedings.planning import upstream_failed
 
 log = structlog.get_logger(__name__)
@@ -51,14 +52,23 @@ class Release:
                 (ready_to_wait(self._app, self._channel, one), run_ids) for one, run_ids in planned
             )
         self.settle({run_id for _, run_ids in planned for run_id in run_ids})
+        others = {
+            run_id
+            for one, run_ids in planned
+            for run_id in run_ids
+            if seeding_of(run_id) != seeding_of(one.run.run_id)
+        }
+        if others:
+            # Whoever ended one of them within this time may not have asked (``after``).
+            time.sleep(BELIEF_SECONDS)
+            self.settle(others)
 
     def after(self, run_id: str, *, awaited: bool = True) -> None:
         """A run has ended, or maybe not: see to those that wait for it. What fails here the sweep does.
 
         Of what nobody waited for in its own seeding (``awaited``) another's run may wait, which is rare:
         whether there is any that waits at all is asked once a second, as to ask took a sixth of what a
-        worker spends on a short run. Of one that began to wait since, and whose upstream ends within that
-        second, the sweep lets go.
+        worker spends on a short run. ``hold`` looks again after that second.
         """
         try:
             if (awaited or self._anyone_waits()) and self.upstreams.anyone_waits_for(run_id):

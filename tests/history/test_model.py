@@ -145,7 +145,8 @@ class Record(RuleBasedStateMachine):
             run_id = f"{night}.{table}"
             pending = self.model.pending(table)
             if pending and run_id not in self.model.runs:
-                waiting[table] = pending[0]
+                # Of several the last, which waits for the most.
+                waiting[table] = pending[-1]
             else:
                 self.model.add(run_id, table, "pending")
         recorded = self.platform.history.queue(

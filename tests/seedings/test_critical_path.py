@@ -51,7 +51,7 @@ def test_each_comes_after_what_it_reads_and_priorities_follow_what_is_left(
     assert all(places[source] < places[reader] for reader, source in pairs)
     left = still_to_do(graph, seconds, databases, limits.__getitem__)
     priorities = dict(ordered)
-    by_left = sorted(NODES, key=lambda node: (-left[node], node))
+    by_left = sorted(NODES, key=lambda node: (-left[node], -seconds[node], node))
     assert all(priorities[one] <= priorities[other] for one, other in pairwise(by_left))
     assert set(priorities.values()) <= set(RUN_PRIORITIES)
 

@@ -39,8 +39,8 @@ def test_each_run_is_recorded_and_queued_and_the_rest_are_errors(
     assert statuses(platform) == {**dict.fromkeys(good, "pending"), bad: "error"}
     assert waiting(app) == set(told.run_ids) == good
     assert told.as_dict() == {
-        "seeding_id": told.seeding_id, "queued": 2, "waiting": 0, "refused": told.refused, "not_run": {},
-        "not_recorded": {}, "already_queued": {}, "held": {},
+        "seeding_id": told.seeding_id, "queued": 2, "waiting": 0, "refused": told.refused, "unchanged": 0,
+        "not_run": {}, "not_recorded": {}, "already_queued": {}, "held": {},
     }  # fmt: skip
     assert list(told.refused) == [bad]
     assert "can't be used" in told.refused[bad]

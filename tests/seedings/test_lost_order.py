@@ -88,7 +88,7 @@ def test_a_fan_out_that_died_before_anything_waited_is_put_in_order(
     monkeypatch.undo()
     (seeding_id,) = {run_id.partition(".")[0] for run_id, in night.platform.sql(
         "select run_id from reporting.seeder_run_history")}  # fmt: skip
-    seeding = Seeding(seeding_id, 0, 0, {}, {}, {}, frozenset(), {}, {}, ())
+    seeding = Seeding(seeding_id, 0, 0, {}, frozenset(), {}, {}, frozenset(), {}, {}, ())
     assert night.sweep() == {"requeued": 1, "ended": 0}
     assert night.queued(seeding) == {"a"}
     assert night.waits(seeding).keys() == {"b", "c"}

@@ -1,8 +1,8 @@
 """Runs of a seeding that read each other: which wait, go and end."""
 
 import json
-import time
 
+import pytest
 from support.contract import Platform, as_it_is
 from support.night import Night
 
@@ -59,17 +59,34 @@ def test_a_run_waits_for_what_another_seeding_is_refreshing(night: Night) -> Non
 def test_what_nobody_of_its_own_seeding_waits_for_lets_another_seedings_run_go(night: Night) -> None:
     night.chain("a", "b")
     earlier = night.seed("a")
-    release = Release(night.app, night.equipment)
-    # Nobody waits, which is believed for a second.
-    release.after(night.run_id(earlier, "a"), awaited=False)
     later = night.seed("b")
     night.end(earlier, "a", quietly=True)
-    release.after(night.run_id(earlier, "a"), awaited=False)
-    assert night.waits(later) == {"b": {night.run_id(earlier, "a")}}
-    assert night.queued(later) == set()
-    time.sleep(BELIEF_SECONDS)
+    release = Release(night.app, night.equipment)
     release.after(night.run_id(earlier, "a"), awaited=False)
     assert night.queued(later) == {"b"}
+
+
+def test_a_run_that_ends_in_the_second_in_which_its_worker_believes_that_nobody_waits_is_seen(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.chain("a", "b")
+    release = Release(night.app, night.equipment)
+    earlier = night.seed("a")
+    # Nobody waits, which is believed for a second.
+    release.after(night.run_id(earlier, "a"), awaited=False)
+    waited = []
+
+    def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        night.end(earlier, "a", quietly=True)
+        release.after(night.run_id(earlier, "a"), awaited=False)
+
+    monkeypatch.setattr("seeder.seedings.release.time.sleep", meanwhile)
+    later = night.seed("b")
+    assert (waited, night.queued(later)) == ([BELIEF_SECONDS], {"b"})
+    # Within a seeding the messages say who is awaited.
+    night.seed()
+    assert waited == [BELIEF_SECONDS]
 
 
 def test_a_message_says_whether_another_run_of_its_seeding_waits_for_it(night: Night) -> None:

@@ -283,7 +283,7 @@ def test_other_commands_find_what_runs(up: Up) -> None:
     assert {job["status"] for job in json.loads(status.stdout)["jobs"]} == {"success"}
     refreshed = up.seeder("refresh", "--agency", "ua", "--wait")
     assert (refreshed.returncode, refreshed.stderr) == (0, "")
-    said = re.search(r"^9 succeeded in (\d+\.\d) s\.$", refreshed.stdout, re.MULTILINE)
+    said = re.search(r"^9 succeeded in (\d+\.\d) s \(expected: .+\)\.$", refreshed.stdout, re.MULTILINE)
     assert said, refreshed.stdout
     assert float(said[1]) > 0, "it counts from when they were queued"
     assert "No worker answers" not in refreshed.stdout

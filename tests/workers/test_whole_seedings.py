@@ -69,6 +69,7 @@ def test_refresh_all_over_the_broker_creates_and_then_refreshes_every_matview(
             "queued": 8,
             "waiting": 0,
             "refused": {},
+            "unchanged": 0,
             "not_run": {},
             "not_recorded": {},
             "already_queued": {},
