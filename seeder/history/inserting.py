@@ -126,14 +126,28 @@ class ManyRuns:
         return frozenset(row.run_id for row in ended)
 
     def unchanged(self, session: Session, runs: Sequence[Unchanged], *, with_notes: bool) -> frozenset[str]:
-        """See HistoryRepository.unchanged."""
+        """See HistoryRepository.unchanged. Where the database would not hold one of the rows, none ends here:
+        their runs tell which."""
         with session.transaction():
             tables = session.rows(self._sql(fan_outs.TABLES), run_ids=[one.run_id for one in runs])
-            ended = session.rows(
-                self._sql(fan_outs.UNCHANGED, set_note=fan_outs.NOTE_OF_EACH if with_notes else ""),
-                runs=json.dumps([asdict(one) for one in runs], ensure_ascii=False),
-                held=list(self._held(session, [row.table_name for row in tables])),
-            )
+            values = {
+                "runs": json.dumps([asdict(one) for one in runs], ensure_ascii=False),
+                "held": list(self._held(session, [row.table_name for row in tables])),
+            }
+            notes = fan_outs.NOTE_OF_EACH if with_notes else ""
+            try:
+                with session.savepoint():
+                    ended = session.rows(self._sql(fan_outs.UNCHANGED, set_note=notes), **values)
+            except psycopg2.errors.UndefinedColumn:
+                # Dropped since this process last looked.
+                ended = session.rows(self._sql(fan_outs.UNCHANGED, set_note=""), **values)
+            except psycopg2.Error as error:
+                if (error.pgcode or "")[:2] not in ABOUT_A_ROW:
+                    raise
+                log.warning(
+                    "what is unchanged can't be recorded at once, so it is queued", reason=one_line(error)
+                )
+                return frozenset()
         return frozenset(row.run_id for row in ended)
 
     def _queued(

@@ -90,8 +90,7 @@ class HistoryRepository(RecordReader):
             return frozenset()
         with self.using(session) as open_session:
             kept = self._optional.wanted(open_session, note=runs[0].note, attempts=None)
-            with self._optional.writing(kept):
-                return self._many.unchanged(open_session, runs, with_notes=kept.note)
+            return self._many.unchanged(open_session, runs, with_notes=kept.note)
 
     def show(self, runs: Sequence[NewRun]) -> list[NewRun]:
         """Show runs that were queued while somebody held their table's status row; returns those of which
