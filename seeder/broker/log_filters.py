@@ -40,9 +40,9 @@ class SeldomWaiting(logging.Filter):
         if now - self._told.get(run_id, float("-inf")) < REPEATED_AFTER_SECONDS:
             return False
         if len(self._told) >= REMEMBERED:
-            self._told = {
-                one: told for one, told in self._told.items() if now - told < REPEATED_AFTER_SECONDS
-            }
+            # Of a copy: another thread of the pool may tell of its run meanwhile.
+            told_of = self._told.copy().items()
+            self._told = {one: told for one, told in told_of if now - told < REPEATED_AFTER_SECONDS}
         self._told[run_id] = now
         return True
 

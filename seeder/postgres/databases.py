@@ -99,12 +99,13 @@ class Databases:
         return self._breakers[self.first_name(database_id)].refusing_for()
 
     def engine(self, database_id: int | None = None) -> Engine:
-        database_id = self.first_name(database_id)
-        if database_id not in self._engines:
+        database_id, engines = self.first_name(database_id), self._engines
+        engine = engines.get(database_id)
+        if engine is None:
             # Two threads may both come here; they must leave with the same engine, whose pool they share.
             made = _engine(self._urls[database_id], self._breakers[database_id])
-            self._engines.setdefault(database_id, made)
-        return self._engines[database_id]
+            engine = engines.setdefault(database_id, made)
+        return engine
 
     def open(self, database_id: int | None = None) -> Session:
         """A connection that the caller releases; psycopg2.OperationalError where there is none to be had."""
@@ -191,9 +192,11 @@ class Databases:
         return without_secrets(text, self._urls.values())
 
     def dispose(self) -> None:
-        for engine in self._engines.values():
+        """Closes what is idle; what is in use is closed when it is given back. Other threads may go on."""
+        engines, self._engines = self._engines, {}
+        # A copy: a thread that took the old dictionary may yet put an engine into it.
+        for engine in list(engines.values()):
             engine.dispose()
-        self._engines.clear()
 
     def _forget_engines(self) -> None:
         for engine in self._engines.values():

@@ -112,6 +112,23 @@ def test_what_is_remembered_of_waiting_runs_stays_small(
     assert 0 < len(log_filters.SELDOM_WAITING._told) <= log_filters.REMEMBERED
 
 
+def test_a_thread_may_tell_of_its_run_while_others_are_forgotten(
+    run: Callable[[str, Exception], list[logging.LogRecord]],
+    moments: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Moment(float):
+        def __rsub__(self, now: float) -> float:
+            log_filters.SELDOM_WAITING._told[f"another thread's at {self}"] = now
+            return now - float(self)
+
+    monkeypatch.setattr(log_filters, "REMEMBERED", 20)
+    told = {f"n.custom-{number}": Moment(number) for number in range(log_filters.REMEMBERED)}
+    monkeypatch.setattr(log_filters.SELDOM_WAITING, "_told", told)
+    moments.append(20.0)
+    assert len(run("one", Retry(exc=MatviewBusy(table_name="sales", holder="run n1")))) == 1
+
+
 LONG = Report("22P02", "ä" * 500_000, position=Position(3, 9))
 
 

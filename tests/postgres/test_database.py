@@ -184,6 +184,22 @@ def test_threads_that_come_at_once_share_one_pool(url: str, monkeypatch: pytest.
     assert found == [databases.engine()] * 2
 
 
+def test_a_thread_may_connect_while_everything_is_disposed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    databases, met = Databases(url, {7: NOWHERE}), []
+    first = databases.engine()
+    closing = first.dispose
+
+    def meanwhile() -> None:
+        closing()
+        met.append(databases.engine(7))
+
+    monkeypatch.setattr(first, "dispose", meanwhile)
+    databases.dispose()
+    assert met == [databases.engine(7)]
+    assert databases.engine() is not first
+    databases.dispose()
+
+
 FORK = """
 import os, sys
 from seeder.postgres.databases import Databases
