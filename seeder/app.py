@@ -13,6 +13,7 @@ from seeder.broker.queues import (
     CONTROL_QUEUE,
     PRIORITY_STEPS,
     REFRESH_QUEUE,
+    RUN_PRIORITIES,
     TASK,
     by_database,
     refresh_queues,
@@ -102,7 +103,12 @@ def celery_settings(settings: Settings, broker_url: str) -> dict[str, Any]:
         ],
         "task_routes": [
             *([by_database] if settings.route_by_database else []),
-            {TASK: {"queue": REFRESH_QUEUE}, "seeder.*": {"queue": CONTROL_QUEUE}},
+            {
+                TASK: {"queue": REFRESH_QUEUE},
+                # It takes as long as refreshes do, so it must not keep sweeps and fan-outs waiting.
+                "seeder.audit": {"queue": REFRESH_QUEUE, "priority": RUN_PRIORITIES[-1]},
+                "seeder.*": {"queue": CONTROL_QUEUE},
+            },
         ],
         "timezone": settings.timezone,
         "beat_schedule": {**beat_schedule(settings), **beat_entries()},

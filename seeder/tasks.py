@@ -13,6 +13,7 @@ from seeder.broker.requests import BriefRequest
 from seeder.equipment import equipment
 from seeder.errors import Duplicate, ManifestError, TemporaryError, TurnAwaited, UserError
 from seeder.maintenance import prune as pruning
+from seeder.maintenance.audit import audit_night
 from seeder.maintenance.sweep import sweep_and_requeue
 from seeder.maintenance.sweep_requests import note_sweep
 from seeder.runs.shutdown import RunRequest
@@ -102,6 +103,12 @@ def sweep() -> dict[str, int]:
     swept = sweep_and_requeue(app, equipment())
     note_sweep(app)
     return swept
+
+
+@app.task(name="seeder.audit", **UPKEEP)
+def audit() -> dict[str, int]:
+    """Compare some reports that are called unchanged with their queries, once after a scheduled seeding."""
+    return audit_night(app, equipment())
 
 
 @app.task(name="seeder.prune", **UPKEEP)

@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         "Whether a run isn't done whose sources provably haven't changed since the last one: it ends as a "
         "success, and its rows stay. A manifest may say otherwise with unchanged=skip or unchanged=refresh.",
     )
+    audit: int = _setting(
+        20,
+        "How many of the reports that are called unchanged are compared with their queries after each "
+        "scheduled seeding; 0 is none.",
+        ge=0,
+    )
     schedule: Cron = _setting(
         "0 2 * * *", "When everything is refreshed: a cron expression of five fields, in TIMEZONE."
     )

@@ -26,8 +26,8 @@ class Duty:
     interval: float
     #: How much is done at a time; the rest is left to the next.
     batch: int
-    #: Limit on each of its SQL statements, in seconds; a shorter statement_timeout of the server's or the
-    #: role's own stays in force.
+    #: Limit on each of its SQL statements, in seconds, 0 is none; a shorter statement_timeout of the server's
+    #: or the role's own stays in force.
     statement_seconds: float
 
     @contextmanager
@@ -49,6 +49,11 @@ SWEEP = Duty("sweep", interval=60.0, batch=5000, statement_seconds=30.0)
 #: deletes.
 PRUNE = Duty("prune", interval=6 * 3600.0, batch=5000, statement_seconds=60.0)
 
+#: Compares reports that were called unchanged with their queries (audit.py), after each scheduled seeding;
+#: whether one is over is asked so often. Each comparison has the time limit of a refresh. The batch is how
+#: many reports a person has compared without saying how many, where SEEDER_AUDIT is 0.
+AUDIT = Duty("audit", interval=600.0, batch=20, statement_seconds=0.0)
+
 #: Checks that the schedule is kept and that sweeps take place (watchdog.py, sweep_requests.py), one tick at a
 #: time.
 WATCHDOG = Duty("watchdog", interval=30.0, batch=1, statement_seconds=10.0)
@@ -67,5 +72,10 @@ def beat_entries() -> dict[str, dict[str, Any]]:
             "task": "seeder.prune",
             # At fixed times: if beat loses its file at each restart, an interval would start again.
             "schedule": crontab(minute="17", hour=f"*/{PRUNE.interval / 3600:.0f}"),
+        },
+        "audit what was skipped": {
+            "task": "seeder.audit",
+            "schedule": AUDIT.interval,
+            "options": {"expires": AUDIT.interval},
         },
     }

@@ -85,7 +85,8 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         raise QueryChanged(why=meaning.why, table_name=manifest.table_name)
     if not meaning.same and policy.on_query_change is OnQueryChange.REBUILD:
         what = _index_difference(session, found.oid, policy)
-        wanted, whose, why = new_stamp(manifest, policy), meaning.unmanaged, meaning.why
+        wanted = replace(new_stamp(manifest, policy), distrust=meaning.wanted.distrust)
+        whose, why = meaning.unmanaged, meaning.why
         note = f"{whose} {whose.replacement_note}" if whose else None if why == SQL_CHANGED else why
         return Decision(Action.REBUILD, None, wanted, note, why=why, unmanaged=whose, indexes=what)
     current = meaning.wanted if meaning.same else meaning.there
@@ -94,16 +95,24 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         indexes = _index_difference(session, found.oid, policy)
         found = replace(found, keyed=indexes.keyed)
     method, reason = choose(found, policy)
+    notes = (None if meaning.same else f"{meaning.why} {KEPT}", _not_skipped(current, policy))
     return Decision(
         Action.REFRESH,
         method,
         current,
-        None if meaning.same else f"{meaning.why} {KEPT}",
+        " ".join(filter(None, notes)) or None,
         reason=reason,
         why=meaning.why,
         adopted=meaning.same and meaning.there is None,
         indexes=indexes,
     )
+
+
+def _not_skipped(current: Stamp | None, policy: Policy) -> str | None:
+    """What is told of a run that might have been skipped, but for what an audit has found."""
+    if current is None or current.distrust is None or not policy.skip_unchanged:
+        return None
+    return f"Not skipped: an audit found it wrong {current.distrust}."
 
 
 def _refuse_type(session: Session, manifest: Manifest) -> None:

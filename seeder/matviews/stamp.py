@@ -7,6 +7,7 @@ comment before it is kept.
 import json
 from dataclasses import asdict, dataclass
 
+from seeder.matviews.freshness.distrust import Distrust
 from seeder.matviews.freshness.evidence import Evidence
 from seeder.matviews.measure import Tally
 
@@ -38,6 +39,8 @@ class Stamp:
     evidence: Evidence | None = None
     #: Of which definitions it is known that nothing can be proved (seeder.matviews.freshness.taking).
     unprovable: str | None = None
+    #: What an audit found, after which it isn't skipped until its SQL changes or a person says so.
+    distrust: Distrust | None = None
 
 
 def read(comment: str | None) -> Stamp | None:
@@ -48,7 +51,13 @@ def read(comment: str | None) -> Stamp | None:
     try:
         facts = json.loads(last_line)["seeder"]
         tally, evidence = facts.pop("tally", None), facts.pop("evidence", None)
-        return Stamp(**facts, tally=tally and Tally(**tally), evidence=evidence and Evidence.read(evidence))
+        distrust = facts.pop("distrust", None)
+        return Stamp(
+            **facts,
+            tally=tally and Tally(**tally),
+            evidence=evidence and Evidence.read(evidence),
+            distrust=distrust and Distrust(**distrust),
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -34,7 +34,7 @@ def unchanged(equipment: Equipment, made: Plan, manifests: Iterable[Manifest]) -
         by_database.setdefault(manifest.database_id, []).append((manifest, policy))
     decided: dict[str, Decision] = {}
     for database_id, asked in by_database.items():
-        decided |= _decided(equipment, database_id, asked)
+        decided |= decisions_in(equipment, database_id, asked)
     found: dict[str, Unchanged] = {}
     for one in made.planned:
         run_id = one.run.run_id
@@ -69,7 +69,7 @@ def _that_may_be_skipped(
     return found
 
 
-def _decided(
+def decisions_in(
     equipment: Equipment, database_id: int | None, asked: Sequence[tuple[Manifest, Policy]]
 ) -> dict[str, Decision]:
     search_path = policy_of(equipment.settings).limits.search_path

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 from redis import Redis
+from sqlalchemy.engine import make_url
 from support.contract import Platform, as_it_is, new_run
 from support.homes import serving
+from support.stillness import Reports
+from support.workbench import Bench
 
 from seeder import app as seeder_app
 from seeder import cli
@@ -493,6 +497,46 @@ def test_the_schema_is_shown_applied_and_checked(command, platform: Platform) ->
     assert json.loads(command("schema", "check", "--json")[1])
     assert command("schema", "apply")[0] == 0
     assert command("schema", "check")[0] == 0
+
+
+def test_an_audit_says_what_it_found_and_what_becomes_of_it(
+    command, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = Reports(Bench(platform))
+    for number, (name, query) in enumerate(
+        {"sales": "select * from public.sale", "clock": "select now() as at"}.items(), start=1
+    ):
+        platform.custom(number, table_name=name, query=query)
+        reports.report(query, name, number)
+    monkeypatch.setenv("SEEDER_SKIP_UNCHANGED", "true")
+    monkeypatch.setattr("seeder.maintenance.audit.SETTLED_SECONDS", 0.0)
+    assert command("audit") == (
+        0, "equal sales (agency ua): holds what its query gives\n1 report compared: 1 equal.\n", "",
+    )  # fmt: skip
+    assert command("audit", "--agency", "other")[0] == 2
+    code, said, _ = command("audit", "--table", "clock")
+    assert (code, "behind clock (agency ua): 1 row missing, 1 row that" in said) == (0, True)
+    assert "it would be refreshed: " in said
+
+    with psycopg2.connect(make_url(platform.url).set(drivername="postgresql").render_as_string(False)) as one:
+        one.cursor().execute("set track_counts = off; delete from sale where id < 3")
+    one.close()
+    code, said, _ = command("audit", "--json")
+    found = json.loads(said)
+    assert code == 1
+    assert [(one["table_name"], one["verdict"], one["extra"]) for one in found["audited"]] == [
+        ("sales", "wrong", 2)
+    ]
+    (run,) = platform.history.runs_of_table("sales")
+    assert (run.status, run.run_id.partition(".")[0]) == ("pending", found["seeding_id"])
+    code, said, _ = command("audit")
+    assert code == 0
+    assert said.startswith("sales isn't skipped: an audit found it wrong on ")
+    assert "None is called unchanged now" in said
+    assert command("audit", "--trust", "sales")[1].startswith("sales is skipped again")
+    assert command("audit", "--trust", "sales")[1].startswith("No audit has found sales wrong")
+    assert command("audit", "--trust", "sales", "--sample", "3")[0] == 2
+    assert command("audit", "--table", "none")[0] == 2
 
 
 def test_sweep_and_prune_say_what_they_did(command) -> None:

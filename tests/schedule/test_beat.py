@@ -276,11 +276,11 @@ def test_a_tick_is_fired_for_and_taken_however_short_the_time_for_catching_up() 
     assert everything["options"]["expires"] == everything["schedule"].deadline == GRACE.total_seconds()
 
 
-def test_beat_keeps_three_entries_and_the_sweeps_do_not_pile_up() -> None:
+def test_beat_keeps_four_entries_and_the_sweeps_do_not_pile_up() -> None:
     settings = Settings(schedule="5 4 * * *", timezone=BERLIN)
     entries = celery_settings(settings, "redis://127.0.0.1:1/0")["beat_schedule"]
     assert {entry["task"] for entry in entries.values()} == {
-        "seeder.refresh_all", "seeder.sweep", "seeder.prune",
+        "seeder.refresh_all", "seeder.sweep", "seeder.prune", "seeder.audit",
     }  # fmt: skip
     everything = entries["refresh everything"]
     assert everything["schedule"] == Ticks("5 4 * * *", BERLIN, 21600.0)

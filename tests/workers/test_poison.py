@@ -186,6 +186,7 @@ def test_a_pickle_is_refused_without_being_loaded(
         ("seeder.refresh_table", [], {"table": "a"}),
         ("seeder.sweep", [1], {}),
         ("seeder.prune", [], {"days": 0}),
+        ("seeder.audit", [], {"most": 5}),
     ],
 )
 def test_wrong_arguments_are_set_aside(

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from seeder.cli.commands.application import application
-from seeder.cli.commands.options import AsJson
+from seeder.cli.commands.options import Agency, AsJson, Table, said
 
 
 @application.command()
@@ -37,3 +37,30 @@ def prune(
     from seeder.cli.upkeep import prune_now
 
     raise typer.Exit(prune_now(as_json=as_json))
+
+
+@application.command()
+def audit(
+    agency: Agency = None,
+    table: Table = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="How many, by chance; SEEDER_AUDIT, or 20.")
+    ] = None,
+    trust: Annotated[
+        str | None,
+        typer.Option(
+            "--trust", metavar="NAME", callback=said, help="Have this table skipped again, instead."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare reports that are called unchanged with their queries. Exit code 1: some are wrong."""
+    if trust is not None and (agency is not None or table is not None or sample is not None):
+        raise typer.BadParameter("it goes with none of the others", param_hint="--trust")
+    if table is not None and sample is not None:
+        raise typer.BadParameter("a table is compared in any case", param_hint="--sample")
+    from seeder.cli.upkeep import audit_now, trust_now
+
+    if trust is not None:
+        raise typer.Exit(trust_now(trust, as_json=as_json))
+    raise typer.Exit(audit_now(agency, table, sample, as_json=as_json))

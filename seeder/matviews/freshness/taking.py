@@ -30,7 +30,8 @@ def take(session: Session, sight: Sight, current: Stamp, policy: Policy) -> Take
     `current` is the stamp that it is to bear. Raises psycopg2.Error.
     """
     # Whoever may not comment can't keep it; and names may have come to mean others since they were looked at.
-    if not sight.owned or sight.hindrances or sight.shape != current.shape:
+    # Of what an audit has found wrong nothing is believed, so nothing need be taken.
+    if not sight.owned or sight.hindrances or sight.shape != current.shape or current.distrust:
         return NOTHING
     definitions = short(sight.definitions)
     mark = f"{sight.oid}.{definitions}"

@@ -113,6 +113,8 @@ def decision(manifest: Manifest, policy: Policy, sight: Sight | None, about: Oth
         return _must(Why(Kind.SQL))
     if there.source != manifest.source(policy.allowed_functions):
         return _must(Why(Kind.SQL))
+    if there.distrust:
+        return _must(Why(Kind.DISTRUSTED, str(there.distrust)))
     if not sight.owned:
         return _must(Why(Kind.NOT_OWNER, sight.owner))
     if reasons := sight.hindrances:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     EXPRESSION = "expression"
     SYSTEM_COLUMN = "system_column"
     NOT_OWNER = "not_owner"
+    DISTRUSTED = "distrusted"
 
     NOT_THERE = "not_there"
     SQL = "sql"
@@ -55,6 +56,7 @@ WORDS = {
     Kind.EXPRESSION: "uses {what}",
     Kind.SYSTEM_COLUMN: "reads a system column such as ctid or xmax",
     Kind.NOT_OWNER: "its materialized view belongs to {what}, so nothing can be noted on it",
+    Kind.DISTRUSTED: "an audit found it wrong {what}; `seeder audit --trust` has it skipped again",
     Kind.NOT_THERE: "its materialized view is not there, or holds no rows yet",
     Kind.SQL: "its SQL has changed, or what its names mean",
     Kind.NO_EVIDENCE: "no run has noted yet what its sources were like",

@@ -50,6 +50,8 @@ def compare(session: Session, manifest: Manifest, oid: int, found: Found, policy
             source=source,
             fingerprint=wanted.fingerprint,
             shape=found.shape,
+            # An audit's finding is about the SQL that it was found of.
+            distrust=there.distrust if there.fingerprint == wanted.fingerprint else None,
         )
     same_text = there is not None and there.fingerprint == query.fingerprint
     if same_text and unmoved:
