@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers|costs|load|viewers]``: measures, and prints the results.
+"""``python -m benchmarks [readers|costs|load|viewers|makespan|modes]``: measures, and prints the results.
 
 Writes nothing but its temporary folder.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, load, makespan, readers, real, tiny, viewers, web
+from benchmarks import costs, load, makespan, modes, readers, real, tiny, viewers, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Say, count, measure
 from benchmarks.printing import machine, show, show_machine
@@ -121,6 +121,14 @@ def _makespan(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
     )
 
 
+def _modes(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    results = modes.measure(place, asked.rows, asked.repetitions or modes.REPETITIONS, say)
+    return Measured(
+        lambda out: modes.show(out, asked.rows, results),
+        {"modes": [{**asdict(one), "ratios": one.ratios} for one in results]},
+    )
+
+
 MEASURES: dict[str, Callable[[Arena, argparse.Namespace, Say], Measured]] = {
     "throughput": _throughput,
     "readers": _readers,
@@ -128,6 +136,7 @@ MEASURES: dict[str, Callable[[Arena, argparse.Namespace, Say], Measured]] = {
     "load": _load,
     "viewers": _viewers,
     "makespan": _makespan,
+    "modes": _modes,
 }
 
 
@@ -143,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(MEASURES),
         default="throughput",
         help="throughput (default), how long a reader waits during a refresh in each mode, what it costs to "
-        "know what a run cost, what a night of 10,000 manifests holds in memory and connections, or what "
-        "many who watch cost",
+        "know what a run cost, what a night of 10,000 manifests holds in memory and connections, what many "
+        "who watch cost, how long a night of chains is, or what auto-swap takes against the better mode",
     )
     parser.add_argument(
         "--rows",

@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     refresh_mode: RefreshMode = _setting(
         RefreshMode.AUTO,
         "auto: CONCURRENTLY where a usable unique index allows it, else plain; plain; concurrently; swap: "
-        "built beside the old one, then exchanged; auto-swap: CONCURRENTLY where possible, else swap.",
+        "built beside the old one, then exchanged; auto-swap: whichever of CONCURRENTLY and swap has been "
+        "cheaper lately, swap without such an index.",
     )
     on_query_change: OnQueryChange = _setting(
         OnQueryChange.REBUILD,

@@ -233,7 +233,8 @@ def _words(decision: Decision, index: str | None, *, populated: bool) -> tuple[s
     elif not populated:
         why = decision.reason or "It holds no rows yet."
     adopted = "It was made without seeder and means the same, so it is adopted." if decision.adopted else None
-    return f"refresh {decision.method}", " ".join(filter(None, (adopted, decision.note, why)))
+    of_both = decision.weighed.choice.outlook if decision.weighed else None
+    return f"refresh {decision.method}", " ".join(filter(None, (adopted, decision.note, why, of_both)))
 
 
 def _diff(session: Session, manifest: Manifest, oid: int | None, policy: Policy) -> str | None:

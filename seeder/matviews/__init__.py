@@ -7,8 +7,8 @@ import nothing else of this folder (tests/test_layers.py).
 from seeder.matviews.decision import Action, Decision, decide, verify_feasible
 from seeder.matviews.found import Found, glance
 from seeder.matviews.limits import Limits, under_limits
+from seeder.matviews.modes.method import Method
 from seeder.matviews.policy import Policy, policy_of
-from seeder.matviews.refresh import Method
 from seeder.matviews.stamped import Stamped, drop_stamped, stamped_matviews
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.matviews.timeout import timed_out

@@ -12,12 +12,13 @@ from seeder.matviews import indexes as indexing
 from seeder.matviews import stamp
 from seeder.matviews.found import Found
 from seeder.matviews.indexes import IndexChanges
+from seeder.matviews.modes.method import Method, choose
+from seeder.matviews.modes.weighing import Weighed, weigh
 from seeder.matviews.policy import Policy
 from seeder.matviews.query.alteration import SQL_CHANGED, Unmanaged
 from seeder.matviews.query.columns import refuse_unfit, refuse_unfit_to
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import compare, new_stamp
-from seeder.matviews.refresh import Method, choose
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import swap as swapping
 from seeder.postgres.failures import judged
@@ -64,6 +65,8 @@ class Decision:
     unmanaged: Unmanaged | None = None
     #: Why it isn't refreshed as it was asked for.
     reason: str | None = None
+    #: What the choice of the method rests on, where there was one.
+    weighed: Weighed | None = None
     #: It was made without seeder, and is what the manifest asks for.
     adopted: bool = False
     #: What is to be done with its indexes; None where they needn't be looked at.
@@ -96,12 +99,16 @@ def decide(session: Session, manifest: Manifest, found: Found, policy: Policy) -
         found = replace(found, keyed=indexes.keyed)
     method, reason = choose(found, policy)
     notes = (None if meaning.same else f"{meaning.why} {KEPT}", _not_skipped(current, policy))
+    weighed = weigh(session, manifest.matview, found, current, policy)
+    if weighed:
+        method = weighed.choice.method
     return Decision(
         Action.REFRESH,
         method,
         current,
         " ".join(filter(None, notes)) or None,
         reason=reason,
+        weighed=weighed,
         why=meaning.why,
         adopted=meaning.same and meaning.there is None,
         indexes=indexes,

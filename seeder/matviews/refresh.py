@@ -6,7 +6,6 @@ It takes several round trips where missing indexes are made, or new rows are che
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -16,13 +15,14 @@ from seeder.matviews import measure, stamp
 from seeder.matviews.found import Found
 from seeder.matviews.keys import refused_key
 from seeder.matviews.measure import WORTHWHILE_ROWS, Tally
+from seeder.matviews.modes.method import Method, choose
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.matviews.stamp import Stamp
 from seeder.postgres.failures import judged, one_line
 from seeder.postgres.session import OWN_PATH, Row, Session
-from seeder.sql.directives import Index, RefreshMode
+from seeder.sql.directives import Index
 from seeder.sql.names import MatviewName, quoted
 
 REFRESH_PLAIN = "refresh materialized view {matview};\n"
@@ -34,17 +34,6 @@ VACUUM = "vacuum (skip_locked) {matview}"
 NOT_CONCURRENTLY = (errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE, errorcodes.FEATURE_NOT_SUPPORTED)
 
 log = logging.getLogger(__name__)
-
-
-class Method(StrEnum):
-    """How PostgreSQL is asked to refresh a matview."""
-
-    #: Readers wait until it is done.
-    PLAIN = "plain"
-    #: Readers go on reading the old rows.
-    CONCURRENTLY = "concurrently"
-    #: They do, too, and there is no need of an index (seeder.matviews.swap.swap).
-    SWAP = "swap"
 
 
 @dataclass(frozen=True)
@@ -96,34 +85,6 @@ def refresh(
         return _plain(session, matview, found, policy, required, note, keep)
     except psycopg2.Error as error:
         raise _in_own_words(session, matview, found, policy, Method.PLAIN, error) from error
-
-
-def choose(found: Found, policy: Policy) -> tuple[Method, str | None]:
-    """Choose the method, and say why it isn't the one that was asked for.
-
-    Rows that have to be checked first are swapped in where they can't be refreshed concurrently: a plain
-    refresh would keep readers waiting for the checks too.
-    """
-    mode, concurrently = policy.mode, found.populated and found.keyed
-    otherwise = Method.SWAP if policy.expect and found.populated else Method.PLAIN
-    match mode:
-        case RefreshMode.PLAIN:
-            return Method.PLAIN, None
-        case RefreshMode.AUTO:
-            return (Method.CONCURRENTLY if concurrently else otherwise), None
-        case RefreshMode.CONCURRENTLY:
-            if concurrently:
-                return Method.CONCURRENTLY, None
-            reason = "it has no usable unique index" if found.populated else "it holds no rows yet"
-            done = "Swapped" if otherwise is Method.SWAP else "Refreshed plain"
-            return otherwise, f"{done}, not concurrently: {reason}."
-        case RefreshMode.SWAP | RefreshMode.AUTO_SWAP:
-            if not found.populated:
-                # Nobody can read it, so nobody has to wait.
-                return Method.PLAIN, None
-            return (
-                Method.CONCURRENTLY if concurrently and mode is RefreshMode.AUTO_SWAP else Method.SWAP
-            ), None
 
 
 def _plain(

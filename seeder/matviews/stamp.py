@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from seeder.matviews.freshness.distrust import Distrust
 from seeder.matviews.freshness.evidence import Evidence
 from seeder.matviews.measure import Tally
+from seeder.matviews.modes.costs import Costs
 
 #: What the line begins with.
 PREFIX = '{"seeder": '
@@ -41,6 +42,8 @@ class Stamp:
     unprovable: str | None = None
     #: What an audit found, after which it isn't skipped until its SQL changes or a person says so.
     distrust: Distrust | None = None
+    #: What its last refreshes took, where there is a choice (seeder.matviews.modes.weighing).
+    costs: Costs | None = None
 
 
 def read(comment: str | None) -> Stamp | None:
@@ -50,13 +53,14 @@ def read(comment: str | None) -> Stamp | None:
         return None
     try:
         facts = json.loads(last_line)["seeder"]
-        tally, evidence = facts.pop("tally", None), facts.pop("evidence", None)
-        distrust = facts.pop("distrust", None)
+        names = ("tally", "evidence", "distrust", "costs")
+        tally, evidence, distrust, costs = (facts.pop(name, None) for name in names)
         return Stamp(
             **facts,
             tally=tally and Tally(**tally),
             evidence=evidence and Evidence.read(evidence),
             distrust=distrust and Distrust(**distrust),
+            costs=costs and Costs.read(costs),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -5,7 +5,14 @@ from enum import StrEnum
 
 import psycopg2
 
-from seeder.errors import QueryFailed
+from seeder.errors import (
+    CopyUnlike,
+    DependentsInTheWay,
+    MatviewChanged,
+    MatviewInUse,
+    PartUnfit,
+    QueryFailed,
+)
 from seeder.history import Figures
 from seeder.manifests import Manifest
 from seeder.matviews import indexes as indexing
@@ -17,13 +24,14 @@ from seeder.matviews.freshness.reading import STATE, Sight, look
 from seeder.matviews.freshness.taking import NOTHING, take
 from seeder.matviews.freshness.unchanged import decision_of_run
 from seeder.matviews.limits import limited
+from seeder.matviews.modes.method import Method
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil_on_copy, refuse_aged
 from seeder.matviews.query.columns import refuse_unfit
 from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.query.rights import denied
-from seeder.matviews.refresh import Method, refresh
+from seeder.matviews.refresh import refresh
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.statistics import keep_statistics_current
 from seeder.matviews.swap.copies import discard
@@ -32,6 +40,11 @@ from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
+from seeder.wording import first_line
+
+#: What keeps a matview from being swapped, and not from being refreshed concurrently.
+NOT_SWAPPED = (CopyUnlike, DependentsInTheWay, MatviewChanged, MatviewInUse, PartUnfit)
+NOT_NOW = "Refreshed concurrently, as the swap could not be done: {error}"
 
 #: Of the copy that bears the name by now, in the transaction of the exchange.
 STATE_OF = f"""
@@ -139,13 +152,22 @@ class _Upkeep:
         if sight and decision.indexes is None and (skipped := self._unchanged(sight)):
             return skipped
         current = self._with_evidence(sight, decision)
+        weighed = decision.weighed
+        reason = weighed.choice.note if weighed else None
         if decision.method is Method.SWAP:
-            decision = replace(decision, stamp=current)
-            return self._swap(Outcome.SWAPPED, oid, None, decision, missing)
+            try:
+                return self._swap(Outcome.SWAPPED, oid, None, replace(decision, stamp=current), missing)
+            except NOT_SWAPPED as error:
+                if weighed is None or self.session.closed:
+                    raise
+                weighed, reason = weighed.after_failed_swap(), NOT_NOW.format(error=first_line(str(error)))
         keep = current if current and current.evidence else None
         done = refresh(self.session, self.manifest.matview, found, self.policy, missing, keep)
-        keep_statistics_current(self.session, self.manifest.matview, done.kept or current, done, self.policy)
-        notes = " ".join(filter(None, (decision.note, done.note)))
+        stamped = done.kept or current
+        if weighed and stamped and done.method is Method.CONCURRENTLY:
+            stamped = weighed.learnt(stamped, done.method)
+        keep_statistics_current(self.session, self.manifest.matview, stamped, done, self.policy)
+        notes = " ".join(filter(None, (decision.note, done.note or reason)))
         return RefreshResult(
             Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed
         )
@@ -207,6 +229,8 @@ class _Upkeep:
             if current is None:
                 return now
             fresh = replace(current, analyzed_rows=records, changes_when_analyzed=None, tally=None)
+            if outcome is Outcome.SWAPPED and decision.weighed:
+                fresh = decision.weighed.learnt(fresh, Method.SWAP)
             if fresh.evidence:
                 row = self.session.row(STATE_OF, schema=matview.schema, name=matview.name)
                 fresh = replace(fresh, evidence=fresh.evidence.with_rows(row.state, records, row.total_bytes))
@@ -219,7 +243,8 @@ class _Upkeep:
             if key_error := keys.refused_key_of_copy(self.session, matview, oid, text, self.policy, error):
                 raise key_error from error
             raise
-        notes = " ".join(filter(None, (decision.note, decision.reason)))
+        reason = decision.weighed.choice.note if decision.weighed else decision.reason
+        notes = " ".join(filter(None, (decision.note, reason)))
         return RefreshResult(outcome, Figures(built.records, built.total_bytes), notes or None)
 
     def _missing_indexes(self, decision: Decision) -> tuple[Index, ...]:

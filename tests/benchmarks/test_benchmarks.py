@@ -137,6 +137,19 @@ def test_a_night_is_held_against_what_it_must_take_and_nothing_is_left(home: Pat
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_the_choice_of_a_mode_is_held_against_the_better_one_and_nothing_is_left(home: Path) -> None:
+    done = ran(home, "modes --rows 2000 --repetitions 1 --json")
+    measured = json.loads(done.stdout)["modes"]
+    assert [one["share"] for one in measured] == [1, 50, 600]
+    for one in measured:
+        assert [len(its) for its in one["seconds"].values()] == [6, 6, 6]
+        last = {mode: its[-1] for mode, its in one["seconds"].items()}
+        assert one["ratios"] == [last["auto-swap"] / min(last["concurrently"], last["swap"])]
+    assert "over the better one" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20
