@@ -12,6 +12,7 @@ from queue import Empty
 from typing import Any
 
 import structlog
+from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from redis.exceptions import OutOfMemoryError, RedisError
 
@@ -122,6 +123,11 @@ class Channel(redis.Channel):
     _reply: tuple[bytes, bytes] | None = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
+        if self.connection is None:
+            # Closed with its connection. Where a queue's declaration has had to connect anew, kombu publishes
+            # by the channel of before (5.7, messaging.py, _publish), and would fail by an AttributeError;
+            # this has it try again with the new one.
+            raise RecoverableConnectionError("channel disconnected")
         client = super()._create_client(asynchronous)
         if asynchronous:
             client.set_response_callback("BRPOP", self._take)

@@ -133,3 +133,14 @@ def test_a_full_redis_is_emptied(connection: Connection, redis: Any, task: str) 
     channel.close()
     while_full.close()
     assert numbers(redis) == []
+
+
+def test_what_is_sent_by_a_channel_whose_connection_has_gone_is_sent_by_the_next(
+    connection: Connection, redis: Any
+) -> None:
+    """Without a queue to declare, which would notice it: as after a declaration that connected anew."""
+    send(connection, "another", 1)
+    producer = connection.Producer(auto_declare=False)
+    producer.channel.close()
+    producer.publish({"number": 2}, routing_key=QUEUE, headers={"task": "another"}, retry=True)
+    assert numbers(redis) == [1, 2]

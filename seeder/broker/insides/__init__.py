@@ -163,6 +163,8 @@ INSIDES = (
     Inside(
         "kombu.transport.redis:Channel._q_for_pri", "the list of a queue's priority", "(self, queue, pri)"
     ),
+    Inside("amqp.exceptions:RecoverableConnectionError", "what has kombu connect anew and send again"),
+    Inside("kombu.transport.redis:Channel.connection", "attribute: None once the channel is closed"),
     Inside(
         "kombu.transport.redis:Channel._create_client",
         "overridden: keeps BRPOP's last reply",
