@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -119,6 +120,13 @@ class SeederWorker:
         )
         return Leg(seconds, cpu, fan_out)
 
+    def wait_until_ready(self, node: str) -> None:
+        """Its start takes seconds, which are no part of a seeding. Raises BenchmarkFailed."""
+        began = time.monotonic()
+        while not self._app.control.ping([node], timeout=0.5):
+            if self._process.ended is not None or time.monotonic() - began > STALLED_AFTER_SECONDS:
+                raise stalled(self._log, "it is not ready")
+
     def last_order(self) -> list[str]:
         """The views in the order in which the last seeding took them up."""
         names = rows(
@@ -174,11 +182,13 @@ def worker(
 
     Its own Redis database, ``number``, keeps several workers apart that wait for their turns.
     """
-    words = ("-c", str(concurrency), *(("-P", pool) if pool else ()))
+    node = f"{name}@{socket.gethostname()}"
+    words = ("-n", node, "-c", str(concurrency), *(("-P", pool) if pool else ()))
     broker_url = arena.broker_url(number)
     with celery_worker(arena, workload, name, "seeder", broker_url, words, settings) as (process, log):
         contestant = SeederWorker(arena, workload, broker_url, process, log)
         try:
+            contestant.wait_until_ready(node)
             yield contestant
         finally:
             contestant.close()
