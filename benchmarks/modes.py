@@ -41,7 +41,7 @@ from generate_series(1, %s) as n
 """
 
 #: Other rows each time; spread all over the table.
-CHANGE = "update public.sale set amount = amount + 1 where (id * 7919 + %s) %% 1000 < %s"
+CHANGE = "update public.sale set amount = amount + 1 where (id * 7919::bigint + %s) %% 1000 < %s"
 
 QUERY = """-- seeder: unique=(id) index=(product) index=(amount)
 select id, product, amount from public.sale"""

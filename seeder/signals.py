@@ -127,7 +127,8 @@ def record_revocation(request: Any, terminated: bool, **_: Any) -> None:
 
 @signals.task_postrun.connect(sender=refresh_manifest)
 def let_go(task_id: str, task: Any, **_: Any) -> None:
-    """Whatever happened, the lock doesn't outlive the task; and who waits for it is told."""
+    """Whatever happened, the lock doesn't outlive the task; and who waits for it is told. What is left to do
+    then keeps nobody."""
     run = getattr(task.request, "run", None)
     if isinstance(run, Claim):
         run.release()
@@ -136,6 +137,8 @@ def let_go(task_id: str, task: Any, **_: Any) -> None:
     if message := getattr(task.request, "message", None):
         error = getattr(run, "error", None)
         delayed_runs().call_next(message, error if isinstance(error, TurnAwaited) else None)
+    if isinstance(run, Claim):
+        run.clean_up()
 
 
 @signals.after_setup_logger.connect

@@ -8,6 +8,7 @@ from seeder.matviews.decision import Action, Decision, decide, verify_feasible
 from seeder.matviews.found import Found, glance
 from seeder.matviews.limits import Limits, under_limits
 from seeder.matviews.modes.method import Method
+from seeder.matviews.modes.vacuum import is_much, vacuum_afterwards
 from seeder.matviews.policy import Policy, policy_of
 from seeder.matviews.stamped import Stamped, drop_stamped, stamped_matviews
 from seeder.matviews.swap.leftovers import discard_leftovers
@@ -28,9 +29,11 @@ __all__ = [
     "discard_leftovers",
     "drop_stamped",
     "glance",
+    "is_much",
     "policy_of",
     "stamped_matviews",
     "timed_out",
     "under_limits",
+    "vacuum_afterwards",
     "verify_feasible",
 ]

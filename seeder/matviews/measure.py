@@ -95,6 +95,7 @@ select case when %(trusted)s and carried is not null then carried
             then pg_stat_get_mod_since_analyze(oid)
                  + pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_deleted(oid)
             end as changed_since_analyze,
+       case when counting then pg_stat_get_dead_tuples(oid) + deleted end as dead,
        (select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = known.oid) as owned,
        {STATE} as state
 from known

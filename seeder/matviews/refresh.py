@@ -16,19 +16,19 @@ from seeder.matviews.found import Found
 from seeder.matviews.keys import refused_key
 from seeder.matviews.measure import WORTHWHILE_ROWS, Tally
 from seeder.matviews.modes.method import Method, choose
+from seeder.matviews.modes.vacuum import vacuum
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil, old_rows
 from seeder.matviews.query.columns import unfit_directive_or_judged
 from seeder.matviews.stamp import Stamp
-from seeder.postgres.failures import judged, one_line
+from seeder.postgres.failures import judged
 from seeder.postgres.session import OWN_PATH, Row, Session
 from seeder.sql.directives import Index
-from seeder.sql.names import MatviewName, quoted
+from seeder.sql.names import MatviewName
 
 REFRESH_PLAIN = "refresh materialized view {matview};\n"
 REFRESH_CONCURRENTLY = "refresh materialized view concurrently {matview};\n"
 COMMENT = "comment on materialized view {matview} is %(comment)s"
-VACUUM = "vacuum (skip_locked) {matview}"
 
 #: What PostgreSQL answers without a usable unique index, and for a matview that holds no rows (matview.c).
 NOT_CONCURRENTLY = (errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE, errorcodes.FEATURE_NOT_SUPPORTED)
@@ -47,6 +47,8 @@ class Refreshed:
     changed: int | None = None
     #: The same since the planner's statistics were gathered, by PostgreSQL's own counter; None is unknown.
     changed_since_analyze: int | None = None
+    #: Dead rows in it by now, by PostgreSQL's own counters; None is none, or unknown.
+    dead: int | None = None
     #: What the next run can take the number of rows from.
     tally: Tally | None = None
     #: The comment that the matview bears by now.
@@ -79,7 +81,7 @@ def refresh(
             # The index or the rows went between the look and the refresh.
             note = f"Refreshed plain, not concurrently: {error.diag.message_primary}."
         except (KeyNotUnique, Rejected):
-            _vacuum_rolled_back(session, matview, policy, method)
+            vacuum(session, matview, policy)
             raise
     try:
         return _plain(session, matview, found, policy, required, note, keep)
@@ -197,6 +199,7 @@ def _concurrent(matview: MatviewName, row: Row, tally: Tally | None, comment: st
         int(row.total_bytes),
         changed=row.changed,
         changed_since_analyze=row.changed_since_analyze,
+        dead=row.dead,
         tally=Tally(int(row.records), row.state, carried) if worthwhile else None,
         comment=comment,
     )
@@ -236,25 +239,7 @@ def _in_own_words(
     if session.closed or found.oid is None:
         return judged(error)
     if key_error := refused_key(session, matview, found.oid, policy, error):
-        _vacuum_rolled_back(session, matview, policy, method)
+        if method is Method.CONCURRENTLY:
+            vacuum(session, matview, policy)
         return key_error
     return unfit_directive_or_judged(session, matview.quoted, policy, error)
-
-
-def _vacuum_rolled_back(session: Session, matview: MatviewName, policy: Policy, method: Method) -> None:
-    """Remove the dead rows that a concurrent refresh leaves in the matview when it is rolled back.
-
-    If the role may not vacuum it, or another session works on it, that is left to autovacuum.
-    """
-    if method is not Method.CONCURRENTLY:
-        return
-    try:
-        # VACUUM can't share a transaction, so neither SET LOCAL nor a text of several statements will do.
-        if policy.role:
-            session.run_text(f"set role {quoted(policy.role)}")
-        session.run_text(VACUUM.format(matview=matview.quoted))
-    except psycopg2.Error as error:
-        log.info("%s was not vacuumed after a refused refresh: %s", matview, one_line(error))
-    finally:
-        if policy.role and not session.closed:
-            session.run_text("reset role")

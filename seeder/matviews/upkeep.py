@@ -76,6 +76,8 @@ class RefreshResult:
     note: str | None = None
     #: Rows that a concurrent refresh inserted and deleted, an update being both; None for all others.
     changed: int | None = None
+    #: Dead rows that it leaves in the matview; None is none, or unknown.
+    dead: int | None = None
 
     def as_dict(self) -> dict[str, str | int | None]:
         return {
@@ -169,7 +171,7 @@ class _Upkeep:
         keep_statistics_current(self.session, self.manifest.matview, stamped, done, self.policy)
         notes = " ".join(filter(None, (decision.note, done.note or reason)))
         return RefreshResult(
-            Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed
+            Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed, done.dead
         )
 
     def _look(self, oid: int, decision: Decision) -> Sight | None:

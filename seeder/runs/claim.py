@@ -25,14 +25,22 @@ from seeder.errors import (
 )
 from seeder.history import HistoryRepository, Seen
 from seeder.manifests import Manifest, ManifestReader
-from seeder.matviews import Policy, RefreshResult, bring_up_to_date, policy_of, timed_out
+from seeder.matviews import (
+    Policy,
+    RefreshResult,
+    bring_up_to_date,
+    is_much,
+    policy_of,
+    timed_out,
+    vacuum_afterwards,
+)
 from seeder.matviews.locks import lock, slots
 from seeder.postgres.databases import Databases, named_elsewhere
-from seeder.postgres.failures import in_place, judged
+from seeder.postgres.failures import in_place, judged, one_line
 from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.run_ids import manifest_identity
 from seeder.runs.message import Message
-from seeder.runs.recording import insist
+from seeder.runs.recording import CLOSING, insist
 from seeder.runs.start import Started, start
 from seeder.sql.names import MatviewName, matview_name
 
@@ -207,6 +215,22 @@ class Claim:
             self.claims.databases.give_back(self.session, self.message.database_id)
         else:
             self.claims.abandon(self.session, self.matview, self.message.database_id)
+
+    def clean_up(self) -> None:
+        """Remove what the refresh left in the matview, if that is much: when the run is recorded and its lock
+        released, so that nobody waits for it and nothing can become of it."""
+        result, manifest = self.result, self.started.manifest
+        if result is None or manifest is None or not self.released or CLOSING.is_set():
+            return
+        dead = result.dead
+        if dead is None or not is_much(dead, result.figures.records):
+            return
+        try:
+            own = self.claims.policy.of_manifest(manifest.directives)
+            with self.claims.databases.session(self.message.database_id) as session:
+                vacuum_afterwards(session, self.matview, own, dead)
+        except psycopg2.Error as error:
+            log.info("not vacuumed", run_id=self.message.run_id, reason=one_line(error))
 
     def _record(
         self, write: Callable[[Session | None], None], what: str, *, with_release: bool = True
