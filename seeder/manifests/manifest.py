@@ -39,7 +39,7 @@ class Manifest:
     #: The field whose bytes aren't text; the first of them, where it is several.
     unreadable: str | None = None
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """``custom-12``: unique over both types, and part of every run_id."""
         return manifest_identity(self.report_type, self.manifest_id)

@@ -65,6 +65,12 @@ class Databases:
     def __init__(self, reporting_url: str, others: dict[int, str] | None = None) -> None:
         self._urls: dict[int | None, URL] = {None: driver_url(reporting_url)}
         self._urls.update({number: driver_url(url) for number, url in (others or {}).items()})
+        places = {number: same_place(url) for number, url in self._urls.items()}
+        #: Asked for with each statement, and for each manifest of a plan.
+        self._first_names = {
+            number: next(first for first, other in places.items() if other == place)
+            for number, place in places.items()
+        }
         self._engines: dict[int | None, Engine] = {}
         self._breakers = {number: CircuitBreaker() for number in self._urls}
         forget = weakref.WeakMethod(self._forget_engines)
@@ -91,8 +97,7 @@ class Databases:
 
     def first_name(self, database_id: int | None) -> int | None:
         """Of the numbers that mean the same database the first, None before all."""
-        place = same_place(self._urls[database_id])
-        return next(number for number, url in self._urls.items() if same_place(url) == place)
+        return self._first_names[database_id]
 
     def refusing_for(self, database_id: int | None) -> float:
         """The seconds for which nobody in this process tries to connect, since the last try failed."""

@@ -32,7 +32,8 @@ class Graph:
 
     def sources(self, node: str) -> frozenset[str]:
         """What the node itself reads."""
-        return self.reads.get(node, NOTHING) - {node}
+        found = self.reads.get(node, NOTHING)
+        return found - {node} if node in found else found
 
     def readers(self, node: str) -> frozenset[str]:
         """Who reads the node itself."""
