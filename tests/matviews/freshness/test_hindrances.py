@@ -34,6 +34,30 @@ create aggregate public.summing (integer) (sfunc = public.adding, stype = intege
 create operator public.|+| (function = public.adding, leftarg = integer, rightarg = integer);
 create type public.pair as (one integer, two integer);
 create view public.with_now as select id, now() as at from public.plain;
+create extension if not exists pg_trgm schema public;
+create function public.in_c(text, text) returns integer language c immutable strict
+    as '$libdir/fuzzystrmatch', 'levenshtein';
+create function public.volatile_body() returns integer volatile begin atomic select 1; end;
+create function public.below(a integer, b integer) returns boolean language plpgsql immutable
+    as 'begin return a < b; end';
+create operator public.|<| (function = public.below, leftarg = integer, rightarg = integer);
+create function public.within(integer, integer, integer, boolean, boolean) returns boolean
+    language plpgsql immutable as 'begin return true; end';
+create operator class public.odd for type integer using btree as operator 1 public.|<|,
+    operator 3 pg_catalog.=(integer, integer), function 1 btint4cmp(integer, integer),
+    function 3 (integer, integer) public.within(integer, integer, integer, boolean, boolean);
+create type public.base;
+create function public.base_in(cstring) returns public.base language internal immutable strict as 'int4in';
+create function public.base_out(public.base) returns cstring language internal immutable strict as 'int4out';
+create type public.base (input = public.base_in, output = public.base_out, like = integer);
+create type public.canonical;
+create function public.made_canonical(public.canonical) returns public.canonical
+    language internal immutable strict as 'int4range_canonical';
+create type public.canonical as range (subtype = integer, canonical = public.made_canonical);
+create type public.pairs as range (subtype = public.pair);
+create domain public.some_pair as public.pair;
+create domain public.some_day as date;
+create table public.named (id integer, it regclass);
 """
 CLEAN = """
 drop extension postgres_fdw cascade;
@@ -41,6 +65,12 @@ drop table public.stored, public.split;
 drop access method heap2;
 drop function public.adding(integer, integer) cascade;
 drop type public.pair cascade;
+drop extension pg_trgm cascade;
+drop operator family public.odd using btree cascade;
+drop function public.below(integer, integer) cascade;
+drop type public.base cascade;
+drop type public.canonical cascade;
+drop domain public.some_day cascade;
 """
 
 #: Each with the only reason that there is.
@@ -79,6 +109,24 @@ NOTHING_PROVED = {
     "select as_text()": Why(Kind.BODY, "public.as_text()"),
     "select summing(id) from plain": Why(Kind.BODY, "public.adding()"),
     "select 1 |+| id from plain": Why(Kind.BODY, "public.adding()"),
+    "select in_c(note, 'a') from plain": Why(Kind.BODY, "public.in_c()"),
+    "select note % 'a' from plain": Why(Kind.BODY, "public.similarity_op()"),
+    "select volatile_body()": Why(Kind.FUNCTION, "public.volatile_body()"),
+    "select to_tsvector('simple', note) from plain": Why(Kind.FUNCTION, "to_tsvector()"),
+    "select id from plain order by id using operator(public.|<|)": Why(Kind.BODY, "public.below()"),
+    "select row(id, 1) |<| row(1, id) from plain": Why(Kind.BODY, "public.below()"),
+    "select sum(id) over (order by id using operator(public.|<|) range 1 preceding) from plain": Why(
+        Kind.BODY, "public.within()"
+    ),
+    "select null::base::text": Why(Kind.TYPE, "public.base"),
+    "select null::canonical::text": Why(Kind.TYPE, "public.canonical"),
+    "select null::pair[]": Why(Kind.TYPE, "public.pair"),
+    "select null::pairs": Why(Kind.TYPE, "public.pair"),
+    "select null::some_pair": Why(Kind.TYPE, "public.pair"),
+    "select named from named": Why(Kind.TYPE, "regclass"),
+    "select count(*) from json_to_record('{}') as r (x pair)": Why(Kind.TYPE, "public.pair"),
+    "select note::some_day from plain": Why(Kind.CONVERSION, "date"),
+    "select note::date[] from plain": Why(Kind.CONVERSION, "date"),
     "select doc #>> '{}' as doc, r.* from plain, jsonb_to_record(doc) as r (at date)": Why(
         Kind.FUNCTION, "jsonb_to_record()"
     ),
