@@ -14,13 +14,16 @@ from seeder.cli.printing import (
     print_table,
     size,
     status_cell,
+    text,
     took,
 )
 from seeder.cli.tables import Column, Styled, Table
 from seeder.equipment import equipment
 from seeder.errors import UnknownAgency, UnknownTable
 from seeder.history import Job
+from seeder.maintenance.distrusted import distrusted
 from seeder.models import RunStatus
+from seeder.run_ids import manifest_identity
 from seeder.seedings.overdue import DueTicks, LateTick
 from seeder.seedings.planning import Selection
 
@@ -41,10 +44,19 @@ def run(
         raise UnknownAgency(agency_slug=agency, of_type=f" of type {report_type}" if report_type else "")
     due_ticks = DueTicks.of(equipment())
     late = due_ticks.late_tick(due_ticks.now())
+    wrong = distrusted(
+        equipment().databases,
+        [
+            (manifest_identity(one.report_type, one.manifest_id), one.table_name, one.agency_slug)
+            for one in jobs
+        ],
+    )
     if as_json:
-        print_json({"jobs": jobs, "late": late})
+        print_json({"jobs": jobs, "late": late, "not_skipped": wrong})
     else:
         show(console(), jobs, every=every or bool(agency or table_name))
+        for one in wrong:
+            console().print(f"[yellow]{text(str(one))}[/]")
         if late:
             console().print(f"[red]{told(late)}[/]")
     failed = any(map(is_failing, jobs))

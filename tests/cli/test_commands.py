@@ -533,7 +533,16 @@ def test_an_audit_says_what_it_found_and_what_becomes_of_it(
     assert code == 0
     assert said.startswith("sales isn't skipped: an audit found it wrong on ")
     assert "None is called unchanged now" in said
+    said = command("status")[1]
+    assert "sales (agency ua) isn't skipped: an audit found it wrong on " in said.replace("\n", " ")
+    assert "seeder audit --trust sales" in said.replace("\n", " ")
+    (wrong,) = json.loads(command("status", "--json")[1])["not_skipped"]
+    assert (wrong["manifest"], wrong["table_name"], wrong["found"]["extra"]) == ("custom-1", "sales", 2)
+    assert json.loads(command("status", "--table", "clock", "--json")[1])["not_skipped"] == []
+    (planned,) = [one for one in json.loads(command("plan", "--json")[1]) if "sales" in str(one)]
+    assert "an audit found it wrong on " in str(planned)
     assert command("audit", "--trust", "sales")[1].startswith("sales is skipped again")
+    assert json.loads(command("status", "--json")[1])["not_skipped"] == []
     assert command("audit", "--trust", "sales")[1].startswith("No audit has found sales wrong")
     assert command("audit", "--trust", "sales", "--sample", "3")[0] == 2
     assert command("audit", "--table", "none")[0] == 2

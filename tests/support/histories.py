@@ -189,8 +189,13 @@ class History:
         bench = self.reports.bench
         holder = psycopg2.connect(plain(bench.platform.url))
         with holder.cursor() as cursor:
-            cursor.execute("select pg_advisory_lock(17)")
+            cursor.execute("select pg_try_advisory_lock(17)")
+            is_alone = cursor.fetchone() == (True,)
         holder.commit()
+        if not is_alone:
+            holder.close()
+            self.steps -= 1
+            return
         worker = threading.Thread(target=self._creep)
         worker.start()
 

@@ -1,13 +1,17 @@
 """What nothing can be proved of: each rule alone, so that the test fails when the rule is taken out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from support.stillness import Reports
 
 from seeder.matviews.freshness.analysis import hindrances
+from seeder.matviews.freshness.distrust import Distrust
 from seeder.matviews.freshness.reading import look
+from seeder.matviews.freshness.sessions import Others
 from seeder.matviews.freshness.taking import take
+from seeder.matviews.freshness.unchanged import decision
 from seeder.matviews.freshness.why import Kind, Why
 
 SETUP = """
@@ -228,3 +232,34 @@ def test_whoever_may_not_comment_has_no_evidence(reports: Reports) -> None:
         reports.bench.sql("drop owned by passing_by; drop role passing_by")
 
     assert taken.evidence is None
+
+
+@pytest.mark.parametrize(
+    ("query", "number"), [("select id from sale", 1), ("select * from sale", 2)], ids=["SQL", "manifest"]
+)
+def test_the_rows_of_another_sql_or_manifest_prove_nothing(reports: Reports, query: str, number: int) -> None:
+    reports.report()
+    reports.made["sales"] = reports.bench.manifest(query, "sales", manifest_id=number)
+
+    assert reports.kinds() == {Kind.SQL}
+
+
+def test_each_reason_to_take_no_evidence_is_enough(reports: Reports) -> None:
+    manifest, policy = reports.report(), reports.policy()
+    stamp = reports.bench.stamp()
+    assert stamp
+    with reports.bench.platform.databases.session() as session:
+        oid = session.row("select 'reporting.sales'::regclass::oid as oid").oid
+        sight = look(session, oid, policy.limits.search_path)
+        assert sight
+        (source,) = sight.sources
+        unlogged = replace(sight, sources=(replace(source, hindrances=(Kind.UNLOGGED,)),))
+        distrusted = replace(stamp, distrust=Distrust(0, 1, 1))
+
+        assert take(session, sight, stamp, policy).evidence
+        assert not take(session, unlogged, stamp, policy).evidence
+        assert not take(session, replace(sight, owned=False), stamp, policy).evidence
+        assert not take(session, sight, replace(stamp, shape="other names"), policy).evidence
+        assert not take(session, sight, distrusted, policy).evidence
+    others_own = decision(manifest, policy, replace(sight, owned=False), Others())
+    assert {why.kind for why in others_own.why} == {Kind.NOT_OWNER}
