@@ -6,20 +6,12 @@ from dataclasses import dataclass
 import psycopg2
 import structlog
 
-from seeder.matviews import stamp
+from seeder.matviews.freshness.audit import found_wrong
 from seeder.matviews.freshness.distrust import Distrust
 from seeder.postgres.databases import Databases
 from seeder.postgres.failures import one_line
 
 log = structlog.get_logger(__name__)
-
-COMMENTS = """
-select d.description as comment
-from pg_description as d
-join pg_class as c on c.oid = d.objoid and c.relkind = 'm'
-where d.classoid = 'pg_class'::regclass and d.objsubid = 0 and strpos(d.description, %(mark)s) > 0
-"""
-MARK = '"distrust": '
 
 
 @dataclass(frozen=True)
@@ -47,15 +39,12 @@ def distrusted(databases: Databases, reports: Collection[tuple[str, str, str]]) 
             continue
         try:
             with databases.session(database_id) as session:
-                comments = [row.comment for row in session.rows(COMMENTS, mark=MARK)]
+                found |= found_wrong(session)
         except psycopg2.Error as error:
             if database_id is None:
                 raise
             reason = databases.scrubbed(one_line(error))
             log.warning("can't ask a database for audits", database_id=database_id, reason=reason)
-            continue
-        stamps = (stamp.read(comment) for comment in comments)
-        found |= {one.manifest: one.distrust for one in stamps if one and one.distrust}
     return [
         Distrusted(table_name, agency_slug, manifest, found[manifest])
         for manifest, table_name, agency_slug in sorted(reports)

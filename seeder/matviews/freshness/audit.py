@@ -52,6 +52,13 @@ ALL_OF = "select * from {matview}"
 COMMENT_OF = "select obj_description(to_regclass(%(matview)s), 'pg_class') as comment"
 COMMENT = "comment on materialized view {matview} is %(comment)s"
 
+STAMPED = """
+select d.description as comment
+from pg_description as d
+join pg_class as c on c.oid = d.objoid and c.relkind = 'm'
+where d.classoid = 'pg_class'::regclass and d.objsubid = 0 and strpos(d.description, %(mark)s) > 0
+"""
+
 NO_DIFFERENCE = Difference(0, 0)
 
 
@@ -136,6 +143,13 @@ def confirm(session: Session, found: Audited) -> Audited:
 def trust(session: Session, case: Case) -> bool:
     """Have it skipped again; False where it was distrusted by nobody. Raises as `confirm` does."""
     return _note(session, case, None)
+
+
+def found_wrong(session: Session) -> dict[str, Distrust]:
+    """All that isn't skipped for that in a database, by the manifests' identities. Raises psycopg2.Error."""
+    rows = session.rows(STAMPED, mark='"distrust": ')
+    stamps = (stamp.read(row.comment) for row in rows)
+    return {one.manifest: one.distrust for one in stamps if one and one.distrust}
 
 
 def difference(session: Session, manifest: Manifest, policy: Policy) -> Difference:

@@ -23,6 +23,8 @@ create table public.other (id integer, name text, feeling mood, size positive, s
 create table public.part (id integer) partition by range (id);
 create table public.part_1 partition of public.part for values from (0) to (10);
 create table public.lone (id integer);
+create schema near;
+create table near.thing (id integer);
 create function public.count_parts() returns bigint language sql stable
     begin atomic select count(*) from public.part; end;
 create function public.plus(a integer, b integer) returns integer language sql immutable
@@ -35,7 +37,8 @@ create view public.outer_view as
     from public.inner_view as v;
 """
 QUERY = """
-select v.*, (select total(id) from base) as total, (select string_agg(base::text, ',') from base) as whole
+select v.*, (select total(id) from base) as total, (select string_agg(base::text, ',') from base) as whole,
+    (select count(*) from near.thing) as things
 from outer_view as v
 """
 
@@ -71,6 +74,8 @@ CHANGES = {
         Kind.REWRITTEN,
     ),
     "moved to another schema": ("alter table base set schema reporting", Kind.REWRITTEN),
+    "its schema renamed": ("alter schema near rename to far", Kind.REWRITTEN),
+    "another owner": ("alter table base owner to pg_monitor", Kind.REWRITTEN),
     "a namesake earlier on the path": ("create table reporting.base (id integer)", Kind.REWRITTEN),
     "a view's namesake": ("create view reporting.outer_view as select 1", Kind.DEFINITION),
     "unlogged": ("alter table base set unlogged", Kind.UNLOGGED),
@@ -111,6 +116,7 @@ def whole(reports: Reports) -> Iterator[Reports]:
     reports.bench.sql(
         "drop type if exists public.mood cascade; drop domain if exists public.positive cascade"
     )
+    reports.bench.sql("drop schema if exists near cascade; drop schema if exists far cascade")
     reports.bench.sql("drop function if exists public.plus (integer, integer) cascade")
     reports.bench.sql(SET_ZONE.format(change="reset timezone"))
     reports.bench.platform.databases.dispose()
