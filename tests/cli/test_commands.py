@@ -548,6 +548,14 @@ def test_an_audit_says_what_it_found_and_what_becomes_of_it(
     assert command("audit", "--table", "none")[0] == 2
 
 
+def test_a_database_that_is_away_keeps_nobody_from_the_status(
+    command, sales, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDER_DATABASES", '{"5": "postgresql://seeder@127.0.0.1:1/away"}')
+    code, out, _ = command("status")
+    assert (code, "1 never run." in out) == (0, True)
+
+
 def test_sweep_and_prune_say_what_they_did(command) -> None:
     assert command("sweep")[1] == "0 runs queued again, 0 given up.\n"
     assert json.loads(command("sweep", "--json")[1]) == {"requeued": 0, "ended": 0}

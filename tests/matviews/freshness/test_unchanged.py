@@ -29,7 +29,9 @@ create function public.count_parts() returns bigint language sql stable
     begin atomic select count(*) from public.part; end;
 create function public.plus(a integer, b integer) returns integer language sql immutable
     begin atomic select a + b; end;
-create operator public.|+| (function = public.plus, leftarg = integer, rightarg = integer);
+create function public.sum_of(a integer, b integer) returns integer language sql immutable
+    begin atomic select a + b; end;
+create operator public.|+| (function = public.sum_of, leftarg = integer, rightarg = integer);
 create aggregate public.total (integer) (sfunc = public.plus, stype = integer, initcond = '0');
 create view public.inner_view as select id, name, feeling, size from public.base;
 create view public.outer_view as
@@ -88,6 +90,15 @@ CHANGES = {
         Kind.DEFINITION,
     ),
     "an operator's function": (
+        "create or replace function sum_of(a int, b int) returns int begin atomic select a * b; end",
+        Kind.DEFINITION,
+    ),
+    "an operator moved to another schema": (
+        "alter operator |+| (integer, integer) set schema near",
+        Kind.DEFINITION,
+    ),
+    "a view's options": ("alter view inner_view set (security_invoker = true)", Kind.DEFINITION),
+    "an aggregate's function": (
         "create or replace function plus(a int, b int) returns int begin atomic select a * b; end",
         Kind.DEFINITION,
     ),
@@ -118,6 +129,7 @@ def whole(reports: Reports) -> Iterator[Reports]:
     )
     reports.bench.sql("drop schema if exists near cascade; drop schema if exists far cascade")
     reports.bench.sql("drop function if exists public.plus (integer, integer) cascade")
+    reports.bench.sql("drop function if exists public.sum_of (integer, integer) cascade")
     reports.bench.sql(SET_ZONE.format(change="reset timezone"))
     reports.bench.platform.databases.dispose()
 
