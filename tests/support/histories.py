@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import psycopg2
 from support.dumps import plain, run
-from support.homes import ask_postgres
+from support.homes import ask_postgres, gone
 from support.processes import wait_until
 from support.shop import AWAY, READS, REPORTS, SCHEMA, STEPS, UNFINISHED, ZONE
 from support.stillness import Reports
@@ -222,14 +222,20 @@ class History:
 
     def kill_a_backend(self) -> None:
         self.finish()
-        connection = psycopg2.connect(plain(self.reports.bench.platform.url))
-        os.kill(connection.info.backend_pid, signal.SIGKILL)
-        connection.close()
+        url = plain(self.reports.bench.platform.url)
+        victim, witness = psycopg2.connect(url), psycopg2.connect(url)
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+        # All others are ended for it.
+        wait_until("the crash is noticed", lambda: not _is_alive(witness))
+        victim.close()
+        witness.close()
         self._back("a backend was killed")
 
     def restart(self) -> None:
         self.finish()
-        os.kill(self.server.pid, self.chance.choice([signal.SIGINT, signal.SIGQUIT]))
+        pid = self.server.pid
+        os.kill(pid, self.chance.choice([signal.SIGINT, signal.SIGQUIT]))
+        assert gone(pid, within=30)
         self._back("restarted")
 
     def _back(self, what: str) -> None:
@@ -242,6 +248,15 @@ def _execute(cursor: Any, statements: str) -> None:
     """One after the other, since some go alone only; but not what a DO block is made of."""
     for statement in [statements] if "$$" in statements else statements.split("; "):
         cursor.execute(statement)
+
+
+def _is_alive(connection: Any) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+    except psycopg2.Error:
+        return False
+    return True
 
 
 def _answers(url: str) -> bool:

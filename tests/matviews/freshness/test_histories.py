@@ -71,12 +71,14 @@ def history(
     made: list[History] = []
 
     def begun(seed: int) -> History:
-        made.append(History(Reports(Bench(platform)), server, programs, random.Random(seed)))
-        made[0].begin()
-        return made[0]
+        its = History(Reports(Bench(platform)), server, programs, random.Random(seed))
+        made.append(its)
+        its.begin()
+        return its
 
     yield begun
-    made[0].end()
+    for one in made:
+        one.end()
     platform.empty()
 
 

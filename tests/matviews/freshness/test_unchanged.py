@@ -108,6 +108,10 @@ CHANGES = {
         SET_ZONE.format(change="set timezone = ''Asia/Tokyo''"),
         Kind.SETTINGS,
     ),
+    "how dates are written": (
+        SET_ZONE.format(change="set datestyle = ''German''"),
+        Kind.SETTINGS,
+    ),
     "its counters alone begin anew": (
         "select pg_stat_reset_single_table_counters('base'::regclass)",
         Kind.EPOCH,
@@ -131,6 +135,7 @@ def whole(reports: Reports) -> Iterator[Reports]:
     reports.bench.sql("drop function if exists public.plus (integer, integer) cascade")
     reports.bench.sql("drop function if exists public.sum_of (integer, integer) cascade")
     reports.bench.sql(SET_ZONE.format(change="reset timezone"))
+    reports.bench.sql(SET_ZONE.format(change="reset datestyle"))
     reports.bench.platform.databases.dispose()
 
 
@@ -210,6 +215,15 @@ def test_rows_made_under_an_older_snapshot_are_noticed(reports: Reports) -> None
         person.execute("refresh materialized view reporting.sales; commit")
 
     assert reports.bench.value("select count(*) from reporting.sales") == 100
+    assert reports.kinds() == {Kind.TOUCHED}
+
+
+def test_a_refresh_by_somebody_else_that_changes_no_row_and_no_file_is_noticed(reports: Reports) -> None:
+    reports.report("-- seeder: unique=(id)\nselect * from sale")
+    assert reports.decision().unchanged, reports.decision()
+
+    reports.bench.sql("refresh materialized view concurrently reporting.sales")
+
     assert reports.kinds() == {Kind.TOUCHED}
 
 
