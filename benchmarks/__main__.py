@@ -1,4 +1,4 @@
-"""``python -m benchmarks [readers|costs|load|viewers|makespan|modes]``: measures, and prints the results.
+"""``python -m benchmarks [readers|costs|load|viewers|makespan|fanout|unchanged|modes]``: measures.
 
 Writes nothing but its temporary folder.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import costs, load, makespan, modes, readers, real, tiny, viewers, web
+from benchmarks import costs, fan_out, load, makespan, modes, readers, real, tiny, unchanged, viewers, web
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Say, count, measure
 from benchmarks.printing import machine, show, show_machine
@@ -121,6 +121,25 @@ def _makespan(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
     )
 
 
+def _fan_out(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    manifests = asked.views or fan_out.MANIFESTS
+    found = fan_out.measure(place, manifests, asked.repetitions or fan_out.REPETITIONS, say)
+    return Measured(
+        lambda out: fan_out.show(out, manifests, found),
+        {"fanout": [asdict(one) for one in found], "graph_ratio": fan_out.graph_ratio(found)},
+    )
+
+
+def _unchanged(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
+    manifests = asked.views or unchanged.MANIFESTS
+    repetitions = asked.repetitions or unchanged.REPETITIONS
+    nights = unchanged.measure(place, manifests, repetitions, asked.concurrency, say)
+    return Measured(
+        lambda out: unchanged.show(out, manifests, nights),
+        {"unchanged": [{**asdict(one), "ratio": one.ratio} for one in nights]},
+    )
+
+
 def _modes(place: Arena, asked: argparse.Namespace, say: Say) -> Measured:
     results = modes.measure(place, asked.rows, asked.repetitions or modes.REPETITIONS, say)
     return Measured(
@@ -136,6 +155,8 @@ MEASURES: dict[str, Callable[[Arena, argparse.Namespace, Say], Measured]] = {
     "load": _load,
     "viewers": _viewers,
     "makespan": _makespan,
+    "fanout": _fan_out,
+    "unchanged": _unchanged,
     "modes": _modes,
 }
 
@@ -153,7 +174,8 @@ def _parser() -> argparse.ArgumentParser:
         default="throughput",
         help="throughput (default), how long a reader waits during a refresh in each mode, what it costs to "
         "know what a run cost, what a night of 10,000 manifests holds in memory and connections, what many "
-        "who watch cost, how long a night of chains is, or what auto-swap takes against the better mode",
+        "who watch cost, how long a night of chains is, how soon 10,000 runs are queued, how long a night is "
+        "in which little has changed, or what auto-swap takes against the better mode",
     )
     parser.add_argument(
         "--rows",

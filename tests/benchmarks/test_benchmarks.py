@@ -150,6 +150,27 @@ def test_the_choice_of_a_mode_is_held_against_the_better_one_and_nothing_is_left
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_fan_out_is_measured_with_its_graph_and_without_and_nothing_is_left(home: Path) -> None:
+    done = ran(home, "fanout --views 60 --repetitions 2 --json")
+    found = json.loads(done.stdout)["fanout"]
+    assert [one["with_graph"] for one in found] == [True, False, True, False]
+    assert all(0 < one["first"] <= one["last"] + 0.02 for one in found)
+    assert "without reading the graph" in done.stderr
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_night_in_which_little_changed_is_held_against_a_full_one_and_nothing_is_left(home: Path) -> None:
+    done = ran(home, "unchanged --views 40 --repetitions 1 --concurrency 2 --json")
+    (night,) = json.loads(done.stdout)["unchanged"]
+    assert night["ratio"] == night["quiet"] / night["full"]
+    assert 0 < night["quiet"] < night["full"]
+    assert night["decided"] > 0
+    assert "of a full one" in done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_there_are_at_least_twenty_reports_and_each_passes_the_guard() -> None:
     reports = sorted(REPORTS.glob("*.sql"))
     assert len(reports) >= 20
