@@ -20,7 +20,7 @@ from seeder.config.settings import Settings
 from seeder.manifests import Manifest
 from seeder.matviews import bring_up_to_date, policy_of
 from seeder.matviews.locks import lock
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.models import ReportType
 from seeder.postgres.databases import Databases
 from seeder.sql.directives import RefreshMode

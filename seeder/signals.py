@@ -23,6 +23,7 @@ from seeder.models import RunStatus
 from seeder.postgres.failures import one_line
 from seeder.runs.claim import Claim, Claims
 from seeder.runs.message import Message, NotClaimed
+from seeder.runs.moments import Moments
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.shutdown import end_revoked, hand_back
 from seeder.runs.waiting import DelayedRuns
@@ -41,7 +42,7 @@ def claim_run(task_id: str, task: Any, args: Any, kwargs: dict[str, Any], **_: A
     """→ running, with the matview's lock."""
     try:
         message = task.request.message = Message.of(task_id, task.request.retries, *args, **kwargs)
-        task.request.run = Claims.of(equipment()).claim(message)
+        task.request.run = Claims.of(equipment(), moments()).claim(message)
     except Exception as error:  # noqa: BLE001 - Celery would swallow it; the task raises it
         task.request.run = NotClaimed(error)
         return
@@ -166,6 +167,11 @@ def sweep_at_start(sender: Any, **_: Any) -> None:
 @cache
 def release() -> Release:
     return Release(app, equipment())
+
+
+@cache
+def moments() -> Moments:
+    return Moments(equipment())
 
 
 @cache

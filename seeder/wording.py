@@ -1,7 +1,7 @@
 """How numbers, durations and long texts are written for people: on pages, in a terminal, in the log."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def number(value: int | None) -> str:
@@ -72,6 +72,12 @@ LONGEST_LINE = 200
 def about(seconds: float) -> str:
     """``brief`` of what isn't known exactly: ``about 12 s``, ``under 1 s``."""
     return brief(seconds) if seconds < 1 else f"about {brief(seconds)}"
+
+
+def exactly(moment: datetime) -> str:
+    """To the millisecond, so that two in a row are told apart: ``2026-12-01 02:00:03.125 UTC``."""
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03} UTC"
 
 
 def first_line(value: str | None) -> str:

@@ -29,6 +29,7 @@ from seeder.config.types import (
     Limits,
     PostgresqlUrl,
     RelationName,
+    SameMoment,
     SchemaName,
     SearchPath,
     Seconds,
@@ -170,6 +171,18 @@ class Settings(BaseSettings):
         False,
         "Whether a run isn't done whose sources provably haven't changed since the last one: it ends as a "
         "success, and its rows stay. A manifest may say otherwise with unchanged=skip or unchanged=refresh.",
+    )
+    same_moment: SameMoment = _setting(
+        SameMoment.OFF,
+        "Which reports of a seeding hold the rows of one moment, as far as they read tables alone: agency "
+        "(all of an agency), seeding (all of a database) or off (each has its own).",
+    )
+    same_moment_max: Seconds = _setting(
+        1800.0,
+        "For how long a moment is held, which keeps VACUUM from removing rows that died since; the rest of "
+        "the seeding gets the next one.",
+        ge=1,
+        le=86_400,
     )
     audit: int = _setting(
         20,

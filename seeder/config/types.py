@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -156,6 +157,14 @@ def _web_url(value: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("write it without user and password, since the pages show it; Flower asks for them")
     return value.rstrip("/")
+
+
+class SameMoment(StrEnum):
+    """Which reports of a seeding hold the rows of one moment."""
+
+    OFF = "off"
+    AGENCY = "agency"
+    SEEDING = "seeding"
 
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST_SECONDS)]

@@ -37,6 +37,10 @@ class DatabaseFull(TurnAwaited):
     waits its turn."""
 
 
+class MomentOver(TemporaryError):
+    """The moment that this run was to share with others has ended ({reason}); nothing was changed."""
+
+
 class MatviewChanged(TemporaryError):
     """{table_name} was changed by somebody else while its new build was about to take its place: {what}. The
     old rows were kept."""

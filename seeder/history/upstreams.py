@@ -15,7 +15,7 @@ from seeder.history.standing import is_not_run
 from seeder.history.statements import Statements
 from seeder.models import RunStatus
 from seeder.postgres.session import Session
-from seeder.run_ids import sql_seeding_of
+from seeder.run_ids import sql_belongs_to, sql_seeding_of
 
 #: Of these tables what hasn't ended, but nothing of one seeding.
 UNFINISHED_OF_TABLES = f"""
@@ -75,6 +75,18 @@ class Upstream:
         return not is_not_run(self.errors)
 
 
+#: Whether anything of a seeding has yet to end: of all agencies, or of those whose slug's hash begins like
+#: this (seeder.runs.moments).
+UNFINISHED_OF_SEEDING = f"""
+select exists (
+    select from {{history}}
+    where {sql_belongs_to("run_id", "cast(%(seeding_id)s as text)")}
+      and status in ('pending', 'running')
+      and starts_with(encode(sha256(convert_to(agency_slug, 'UTF8')), 'hex'), %(share)s)
+) as found
+"""
+
+
 class UpstreamRuns:
     """A part of HistoryRepository, which is the only writer of runs and status."""
 
@@ -101,6 +113,12 @@ class UpstreamRuns:
         for row in rows:
             found.setdefault(row.table_name, set()).add(row.run_id)
         return {table_name: frozenset(run_ids) for table_name, run_ids in found.items()}
+
+    def anything_left(self, seeding_id: str, share: str) -> bool:
+        """Whether a run of the seeding has yet to end, of those agencies."""
+        with self._session(None) as session:
+            sql = self._sql(UNFINISHED_OF_SEEDING)
+            return bool(session.row(sql, seeding_id=seeding_id, share=share).found)
 
     def awaited(self, pairs: Sequence[tuple[str, str, str]]) -> dict[str, list[Upstream]]:
         """Of each run what it waits for, or waited for, by triples of its run_id, the run_id that an upstream

@@ -8,12 +8,14 @@ from seeder.matviews.decision import Action, Decision, decide, verify_feasible
 from seeder.matviews.found import Found, glance
 from seeder.matviews.limits import Limits, under_limits
 from seeder.matviews.modes.method import Method
+from seeder.matviews.modes.moment import Moment, Share
 from seeder.matviews.modes.vacuum import is_much, vacuum_afterwards
 from seeder.matviews.policy import Policy, policy_of
+from seeder.matviews.result import RefreshResult
 from seeder.matviews.stamped import Stamped, drop_stamped, stamped_matviews
 from seeder.matviews.swap.leftovers import discard_leftovers
 from seeder.matviews.timeout import timed_out
-from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.matviews.upkeep import bring_up_to_date
 
 __all__ = [
     "Action",
@@ -21,8 +23,10 @@ __all__ = [
     "Found",
     "Limits",
     "Method",
+    "Moment",
     "Policy",
     "RefreshResult",
+    "Share",
     "Stamped",
     "bring_up_to_date",
     "decide",

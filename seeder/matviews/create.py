@@ -23,9 +23,7 @@ FINISH = """
 select pg_stat_force_next_flush();
 comment on materialized view {matview} is %(comment)s;
 analyze {matview};
-select pg_total_relation_size(c.oid) as total_bytes
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relname = %(name)s
+select pg_total_relation_size(cast(%(matview)s as regclass)) as total_bytes
 """
 
 
@@ -58,8 +56,7 @@ def create(session: Session, matview: MatviewName, query: SafeQuery, stamp: Stam
             done = session.row(
                 FINISH.format(matview=matview.quoted),
                 comment=stamps.written(None, replace(stamp, analyzed_rows=records, shape=reads.shape)),
-                schema=matview.schema,
-                name=matview.name,
+                matview=matview.quoted,
             )
     except psycopg2.Error as error:
         raise judged(error) from error

@@ -63,13 +63,15 @@ with change as (
 )"""
 
 #: A plain refresh writes every row anew, so what it inserted is what there is. With track_counts off the
-#: counters stand still and the rows have to be counted.
+#: counters stand still and the rows have to be counted. Under a snapshot from before somebody else's refresh
+#: both that one's predecessor and our own row of pg_class are to be seen: the younger is ours.
 AFTER_PLAIN = (
     CHANGE
     + f"""
 select case when counting then inserted - deleted else (select count(*) from {{matview}}) end as records,
        pg_total_relation_size(oid) as total_bytes,
-       (select {STATE_SEEN} from pg_class as c where c.oid = change.oid) as state_seen
+       (select {STATE_SEEN} from pg_class as c where c.oid = change.oid
+        order by age(c.xmin) limit 1) as state_seen
 from change
 """
 )

@@ -100,7 +100,7 @@ def _plain(
 ) -> Refreshed:
     text = measure.BEFORE + policy.as_manifest + REFRESH_PLAIN.format(matview=matview.quoted) + OWN_PATH
     after, comment, kept = measure.after_plain(matview), found.comment, None
-    with session.transaction() if keep else nullcontext():
+    with session.transaction() if keep or session.at_begin else nullcontext():
         row = _row(session, matview, found, policy, required, text, after, oid=found.oid)
         if keep:
             kept = _of_rows(replace(keep, tally=None), row)
@@ -216,14 +216,15 @@ def _row(
     **values: object,
 ) -> Row:
     """Refresh, and return the row of figures; in one round trip unless there are requirements."""
-    if not required:
+    if not required and not session.at_begin:
         return session.row(text + after, **values)
     with session.transaction():
         if policy.role:
             session.run_text(policy.set_role)
         rows_before = old_rows(session, matview, policy.expect, populated=bool(found.populated))
         session.run(text, **values)
-        fulfil(session, matview, matview.quoted, required, rows_before=rows_before)
+        if required:
+            fulfil(session, matview, matview.quoted, required, rows_before=rows_before)
         return session.row(after, **values)
 
 

@@ -65,9 +65,6 @@ select case
          is not false
     then {_HASH}
 end as shape
-from (
-    select its.oid from pg_class its join pg_namespace n on n.oid = its.relnamespace
-    where n.nspname = %(schema)s and its.relname = %(name)s
-) as c
+from (select to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text))::oid) as c (oid)
 cross join lateral {_READ}
 """

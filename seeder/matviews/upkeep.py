@@ -1,7 +1,6 @@
 """Carries out a run on its matview: creates, refreshes or rebuilds it, or raises the reason why it can't."""
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import psycopg2
 
@@ -25,6 +24,16 @@ from seeder.matviews.freshness.taking import NOTHING, take
 from seeder.matviews.freshness.unchanged import decision_of_run
 from seeder.matviews.limits import limited
 from seeder.matviews.modes.method import Method
+from seeder.matviews.modes.moment import (
+    YOUNGER,
+    Make,
+    Moment,
+    Share,
+    at_its_moment,
+    not_concurrently,
+    refreshed_since,
+    snapshot_of,
+)
 from seeder.matviews.policy import Policy
 from seeder.matviews.publishing import Requirements, fulfil_on_copy, refuse_aged
 from seeder.matviews.query.columns import refuse_unfit
@@ -32,12 +41,14 @@ from seeder.matviews.query.functions import refuse_functions
 from seeder.matviews.query.meaning import new_stamp
 from seeder.matviews.query.rights import denied
 from seeder.matviews.refresh import refresh
+from seeder.matviews.result import Outcome, RefreshResult
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.statistics import keep_statistics_current
 from seeder.matviews.swap.copies import discard
 from seeder.matviews.swap.swap import swap
 from seeder.postgres.failures import judged
 from seeder.postgres.session import Session
+from seeder.postgres.snapshots import under
 from seeder.sql.directives import Index
 from seeder.sql.guard import SafeQuery
 from seeder.wording import first_line
@@ -54,45 +65,13 @@ where n.nspname = %(schema)s and c.relname = %(name)s
 """
 
 
-class Outcome(StrEnum):
-    """What was done."""
-
-    CREATED = "created"
-    #: Its own definition, the rows anew: plain or concurrently, ...
-    REFRESHED = "refreshed"
-    #: ... or beside it.
-    SWAPPED = "swapped"
-    #: A new definition, beside it.
-    REBUILT = "rebuilt"
-    #: Nothing: its rows are provably what its query would give.
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True)
-class RefreshResult:
-    outcome: Outcome
-    figures: Figures
-    #: What a person should know although it went well.
-    note: str | None = None
-    #: Rows that a concurrent refresh inserted and deleted, an update being both; None for all others.
-    changed: int | None = None
-    #: Dead rows that it leaves in the matview; None is none, or unknown.
-    dead: int | None = None
-
-    def as_dict(self) -> dict[str, str | int | None]:
-        return {
-            "outcome": str(self.outcome),
-            "records": self.figures.records,
-            "changed": self.changed,
-            "bytes": self.figures.total_bytes,
-            "note": self.note,
-        }
-
-
-def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy: Policy) -> RefreshResult:
+def bring_up_to_date(
+    session: Session, manifest: Manifest, found: Found, policy: Policy, share: Share | None = None
+) -> RefreshResult:
     """Create, refresh or rebuild the manifest's matview. The caller holds its advisory lock.
 
-    `policy` is the general one; what the manifest says itself is worked in here. Raises ManifestError (final)
+    `policy` is the general one; what the manifest says itself is worked in here. `share` gives the moment
+    that the run shares with others, None where each has its own. Raises ManifestError (final)
     or TemporaryError (another try may help).
     """
     own = policy.of_manifest(manifest.directives)
@@ -101,7 +80,7 @@ def bring_up_to_date(session: Session, manifest: Manifest, found: Found, policy:
             if found.leftover is not None:
                 discard(session, found.leftover, own.set_role)
             try:
-                done = _Upkeep(session, manifest, found, own).done()
+                done = _Upkeep(session, manifest, found, own, share).done()
             except QueryFailed as error:
                 raise denied(session, manifest.matview, own.set_role, error) from error.__cause__
     except psycopg2.Error as error:
@@ -121,6 +100,7 @@ class _Upkeep:
     manifest: Manifest
     found: Found
     policy: Policy
+    share: Share | None
 
     def done(self) -> RefreshResult:
         decision = decide(self.session, self.manifest, self.found, self.policy)
@@ -134,14 +114,22 @@ class _Upkeep:
     def _create(self, decision: Decision) -> RefreshResult:
         manifest, policy = self.manifest, self.policy
         wanted = decision.stamp or new_stamp(manifest, policy)
-        made = create(self.session, manifest.matview, manifest.query, wanted, policy)
-        return RefreshResult(Outcome.CREATED, Figures(made.records, made.total_bytes))
+
+        def make(moment: Moment | None) -> RefreshResult:
+            with under(self.session, snapshot_of(moment)):
+                made = create(self.session, manifest.matview, manifest.query, wanted, policy)
+            return RefreshResult(Outcome.CREATED, Figures(made.records, made.total_bytes))
+
+        return self._at_its_moment(None, make)
 
     def _rebuild(self, oid: int, decision: Decision) -> RefreshResult:
         query, policy = self.manifest.query, self.policy
         refuse_unfit(self.session, query, policy)
         refuse_functions(self.session, query, policy.allowed_functions, policy.as_manifest)
-        return self._swap(Outcome.REBUILT, oid, query, decision, self._missing_indexes(decision))
+        missing = self._missing_indexes(decision)
+        return self._at_its_moment(
+            None, lambda moment: self._swap(Outcome.REBUILT, oid, query, decision, missing, moment)
+        )
 
     def _refresh(self, oid: int, decision: Decision) -> RefreshResult:
         found = self.found
@@ -154,17 +142,43 @@ class _Upkeep:
         if sight and decision.indexes is None and (skipped := self._unchanged(sight)):
             return skipped
         current = self._with_evidence(sight, decision)
-        weighed = decision.weighed
+        return self._at_its_moment(
+            oid, lambda moment: self._refreshed(oid, decision, found, missing, current, moment)
+        )
+
+    def _refreshed(
+        self,
+        oid: int,
+        decision: Decision,
+        found: Found,
+        missing: tuple[Index, ...],
+        current: Stamp | None,
+        moment: Moment | None,
+    ) -> RefreshResult:
+        weighed, method, policy = decision.weighed, decision.method, self.policy
         reason = weighed.choice.note if weighed else None
-        if decision.method is Method.SWAP:
+        younger = moment is not None and refreshed_since(self.session, oid, moment)
+        if moment:
+            # The look at the sources was after that moment.
+            current = current and NOTHING.on(current)
+        if younger and method is Method.CONCURRENTLY:
+            method, policy, weighed = *not_concurrently(policy), None
+            reason, decision = YOUNGER, replace(decision, weighed=None, reason=YOUNGER)
+        if method is Method.SWAP:
+            swapped = replace(decision, stamp=current)
             try:
-                return self._swap(Outcome.SWAPPED, oid, None, replace(decision, stamp=current), missing)
+                return self._swap(Outcome.SWAPPED, oid, None, swapped, missing, moment)
             except NOT_SWAPPED as error:
-                if weighed is None or self.session.closed:
+                if (
+                    weighed is None
+                    or self.session.closed
+                    or (moment and refreshed_since(self.session, oid, moment))
+                ):
                     raise
                 weighed, reason = weighed.after_failed_swap(), NOT_NOW.format(error=first_line(str(error)))
         keep = current if current and current.evidence else None
-        done = refresh(self.session, self.manifest.matview, found, self.policy, missing, keep)
+        with under(self.session, snapshot_of(moment)):
+            done = refresh(self.session, self.manifest.matview, found, policy, missing, keep)
         stamped = done.kept or current
         if weighed and stamped and done.method is Method.CONCURRENTLY:
             stamped = weighed.learnt(stamped, done.method)
@@ -173,6 +187,12 @@ class _Upkeep:
         return RefreshResult(
             Outcome.REFRESHED, Figures(done.records, done.total_bytes), notes or None, done.changed, done.dead
         )
+
+    def _at_its_moment(self, oid: int | None, make: Make) -> RefreshResult:
+        try:
+            return at_its_moment(self.session, self.manifest, oid, self.policy, self.share, make)
+        except psycopg2.Error as error:
+            raise judged(error) from error
 
     def _look(self, oid: int, decision: Decision) -> Sight | None:
         """At its sources, before the rows are made; None where nobody asks for evidence, or it would be of
@@ -215,6 +235,7 @@ class _Upkeep:
         query: SafeQuery | None,
         decision: Decision,
         missing: tuple[Index, ...],
+        moment: Moment | None,
     ) -> RefreshResult:
         """`query` is the new definition, None where it stays as it is."""
         matview, current, required = (
@@ -239,7 +260,8 @@ class _Upkeep:
             return stamp.written(now, fresh)
 
         try:
-            built = swap(self.session, matview, oid, query, comment, self.policy, publish)
+            snapshot = snapshot_of(moment)
+            built = swap(self.session, matview, oid, query, comment, self.policy, publish, snapshot=snapshot)
         except QueryFailed as error:
             text = query.text if query else None
             if key_error := keys.refused_key_of_copy(self.session, matview, oid, text, self.policy, error):

@@ -74,6 +74,8 @@ class Session:
         #: Where the connection came from.
         self.pool = pool
         self._driver = cast("psycopg2.extensions.connection", connection.driver_connection)
+        #: Called at the beginning of each transaction (seeder.postgres.snapshots).
+        self.at_begin: Callable[[], object] | None = None
         self._going_ahead = ""
         self._riding_along: list[tuple[str, dict[str, object]]] = []
 
@@ -244,6 +246,8 @@ class Session:
             return
         self.run_text("begin")
         try:
+            if self.at_begin:
+                self.at_begin()
             yield
             self.run_text("commit")
         except BaseException:

@@ -40,6 +40,7 @@ from seeder.postgres.failures import in_place, judged, one_line
 from seeder.postgres.session import OWN_LIMITS, Session
 from seeder.run_ids import manifest_identity
 from seeder.runs.message import Message
+from seeder.runs.moments import Moments
 from seeder.runs.recording import CLOSING, insist
 from seeder.runs.start import Started, start
 from seeder.sql.names import MatviewName, matview_name
@@ -58,6 +59,7 @@ class Claims:
         policy: Policy,
         schema: str,
         limit_of: Callable[[int | None], int] = lambda _: 0,
+        moments: Moments | None = None,
     ) -> None:
         self.databases = databases
         self.history = history
@@ -65,9 +67,10 @@ class Claims:
         self.policy = policy
         self._schema = schema
         self._limit_of = limit_of
+        self.moments = moments
 
     @classmethod
-    def of(cls, equipment: Equipment) -> Self:
+    def of(cls, equipment: Equipment, moments: Moments | None = None) -> Self:
         """Of a process' own."""
         return cls(
             equipment.databases,
@@ -76,6 +79,7 @@ class Claims:
             policy_of(equipment.settings),
             equipment.settings.db_schema,
             equipment.settings.limit_of,
+            moments,
         )
 
     def claim(self, message: Message) -> "Claim":
@@ -165,9 +169,10 @@ class Claim:
     def refresh(self) -> RefreshResult:
         policy = self.claims.policy
         manifest = self.manifest
-        began = time.monotonic()
+        began, moments = time.monotonic(), self.claims.moments
+        share = moments.of(self.message, manifest.agency_slug) if moments else None
         try:
-            self.result = bring_up_to_date(self.session, manifest, self.started.found, policy)
+            self.result = bring_up_to_date(self.session, manifest, self.started.found, policy, share)
         except (QueryFailed, DatabaseTrouble) as error:
             where, ran = named_elsewhere(self.message.database_id), time.monotonic() - began
             own = policy.of_manifest(manifest.directives).limits

@@ -149,6 +149,21 @@ def test_no_limit_is_0_and_nothing_else_stands_for_it(value: Any) -> None:
     assert load_settings(retry_backoff_max="0").retry_backoff_max == 0
 
 
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ({"same_moment": "night"}, "SEEDER_SAME_MOMENT"),
+        ({"same_moment": "true"}, "SEEDER_SAME_MOMENT"),
+        ({"same_moment_max": 0}, "SEEDER_SAME_MOMENT_MAX"),
+        ({"same_moment_max": "2 d"}, "SEEDER_SAME_MOMENT_MAX"),
+        ({"same_moment_max": "soon"}, "SEEDER_SAME_MOMENT_MAX"),
+    ],
+)
+def test_a_moment_is_an_agencys_or_a_seedings_and_has_an_end(setting: dict[str, Any], name: str) -> None:
+    assert re.search(rf"{name}\b", refused(**setting))
+    assert load_settings(same_moment_max="20 min").same_moment_max == 1200
+
+
 def test_the_longest_durations_are_those_that_postgresql_takes(postgres_url: str) -> None:
     connection = psycopg2.connect(make_url(postgres_url).set(drivername="postgresql").render_as_string(False))
     with connection.cursor() as cursor:

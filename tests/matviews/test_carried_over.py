@@ -9,10 +9,11 @@ from support.furniture import dump, furnished, roles
 from support.workbench import Bench
 
 from seeder.errors import CopyUnlike, KeyNotUnique, PartUnfit, QueryFailed
+from seeder.matviews.result import Outcome
 from seeder.matviews.stamp import Stamp
 from seeder.matviews.swap import exchange
 from seeder.matviews.swap.carry_over import say_left_alone
-from seeder.matviews.upkeep import Outcome, bring_up_to_date
+from seeder.matviews.upkeep import bring_up_to_date
 from seeder.sql.directives import RefreshMode
 
 #: One column more, and other rows.

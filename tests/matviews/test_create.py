@@ -4,8 +4,8 @@ import pytest
 from support.workbench import Bench
 
 from seeder.errors import DatabaseTrouble, FunctionRefused, MayNotCreate, QueryFailed
+from seeder.matviews.result import Outcome
 from seeder.matviews.stamp import Stamp
-from seeder.matviews.upkeep import Outcome
 
 
 def test_it_is_made_with_its_rows_figures_and_stamp(bench: Bench) -> None:

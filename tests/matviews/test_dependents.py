@@ -6,8 +6,9 @@ from support.workbench import Bench
 
 from seeder.errors import DependentsInTheWay, MatviewBusy, MatviewChanged, QueryFailed
 from seeder.matviews.locks import lock
+from seeder.matviews.result import Outcome
 from seeder.matviews.swap.copy_names import copy_of
-from seeder.matviews.upkeep import Outcome, bring_up_to_date
+from seeder.matviews.upkeep import bring_up_to_date
 from seeder.sql.directives import RefreshMode
 from seeder.sql.names import MatviewName
 

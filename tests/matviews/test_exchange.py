@@ -13,9 +13,9 @@ from support.furniture import dump
 from support.workbench import Bench
 
 from seeder.errors import ManifestError, MatviewBusy, MatviewInUse, QueryFailed
+from seeder.matviews.result import Outcome
 from seeder.matviews.swap import exchange
 from seeder.matviews.swap.copy_names import copy_of
-from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]

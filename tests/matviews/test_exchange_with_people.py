@@ -11,8 +11,8 @@ from support.furniture import dump
 from support.workbench import Bench
 
 from seeder.errors import MatviewChanged, MatviewInUse
+from seeder.matviews.result import Outcome
 from seeder.matviews.swap import exchange
-from seeder.matviews.upkeep import Outcome
 from seeder.postgres.session import Session
 
 __all__ = ["hasty", "nothing_is_left"]

@@ -11,7 +11,7 @@ from seeder.errors import DirectiveUnfit, KeyNotUnique, QueryFailed
 from seeder.manifests import Manifest
 from seeder.matviews.indexes import Existing, index_changes, name_of
 from seeder.matviews.query import columns
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.sql.directives import Index, RefreshMode
 from seeder.sql.names import MatviewName
 

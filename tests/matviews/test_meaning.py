@@ -12,7 +12,7 @@ from seeder.manifests import Manifest
 from seeder.matviews.decision import KEPT
 from seeder.matviews.query import meaning
 from seeder.matviews.query.alteration import SQL_CHANGED
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.sql.directives import RefreshMode
 
 

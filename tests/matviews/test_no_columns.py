@@ -4,7 +4,7 @@ import pytest
 from support.workbench import Bench
 
 from seeder.errors import DependentsInTheWay, DirectiveUnfit, PartUnfit
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.sql.directives import RefreshMode
 
 QUERY = "select from sale"

@@ -20,7 +20,7 @@ from seeder.errors import DirectiveUnfit, QueryFailed, Rejected
 from seeder.manifests import Manifest
 from seeder.matviews import checks
 from seeder.matviews.checks import percentage
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.sql.directives import RefreshMode, read_expectations
 
 QUERY = "select id, agency_id, amount, current_date - id as sold_on from sale"

@@ -9,7 +9,7 @@ from seeder.matviews import refresh as refreshing
 from seeder.matviews.decision import KEPT
 from seeder.matviews.found import Found
 from seeder.matviews.query.alteration import SQL_CHANGED
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.sql.directives import RefreshMode
 
 UNUSABLE = {

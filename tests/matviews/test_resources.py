@@ -12,7 +12,8 @@ from support.workbench import Bench
 
 from seeder.errors import QueryFailed
 from seeder.matviews.locks import lock
-from seeder.matviews.upkeep import RefreshResult, bring_up_to_date
+from seeder.matviews.result import RefreshResult
+from seeder.matviews.upkeep import bring_up_to_date
 from seeder.postgres.backend_usage import UNKNOWN, Usage, reported
 from seeder.postgres.databases import Databases
 from seeder.postgres.session import Session

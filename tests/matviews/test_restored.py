@@ -15,7 +15,7 @@ from support.workbench import Bench
 from seeder.config.settings import OnQueryChange
 from seeder.config.urls import driver_url
 from seeder.errors import QueryChanged
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.schema import Difference, apply, check
 from seeder.sql.directives import RefreshMode
 

@@ -15,7 +15,7 @@ from support.workbench import Bench
 
 from seeder.matviews import measure
 from seeder.matviews import refresh as refreshing
-from seeder.matviews.upkeep import RefreshResult
+from seeder.matviews.result import RefreshResult
 from seeder.sql.directives import RefreshMode
 
 KEYED = "create unique index if not exists sales_id on reporting.sales (id)"

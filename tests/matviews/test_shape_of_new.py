@@ -8,7 +8,7 @@ from psycopg2.errors import LockNotAvailable
 from support.workbench import Bench
 
 from seeder.matviews import shape
-from seeder.matviews.upkeep import Outcome
+from seeder.matviews.result import Outcome
 from seeder.postgres.session import OWN_PATH
 
 #: What somebody else commits between the moment when the query's names are resolved and the look at them.

@@ -50,14 +50,14 @@ def after_the_build(hook: Hook) -> Iterator[None]:
     """Call the hook in each swap once its copy is there, last among what a swap has to do at that moment."""
     real = upkeep.swap
 
-    def swap(*arguments: Any) -> object:
+    def swap(*arguments: Any, **more: Any) -> object:
         *others, publish = arguments
 
         def publish_first(session: Session, copy: str) -> None:
             publish(session, copy)
             hook(session, copy)
 
-        return real(*others, publish_first)
+        return real(*others, publish_first, **more)
 
     with patch.object(upkeep, "swap", swap):
         yield

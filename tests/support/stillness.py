@@ -9,7 +9,7 @@ from seeder.manifests import Manifest
 from seeder.matviews.freshness.unchanged import Decision, decisions
 from seeder.matviews.freshness.why import Kind
 from seeder.matviews.policy import Policy
-from seeder.matviews.upkeep import RefreshResult
+from seeder.matviews.result import RefreshResult
 
 
 @dataclass

@@ -7,7 +7,7 @@ with an older snapshot sees nothing of what CREATE … WITH DATA wrote.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import psycopg2
@@ -18,19 +18,22 @@ from seeder.matviews.policy import Policy
 from seeder.matviews.relation import Matview, read_matview
 from seeder.matviews.swap.attributes import Attributes
 from seeder.matviews.swap.carry_over import carry_over
-from seeder.matviews.swap.copies import OWN_ROLE, Pair
+from seeder.matviews.swap.copies import OWN_ROLE, Pair, discard
 from seeder.matviews.swap.copy_names import copy_of
 from seeder.matviews.swap.dependents import refuse_lost_columns
 from seeder.postgres.failures import Locate, Reported, judged, with_report
 from seeder.postgres.session import OWN_PATH, Session
+from seeder.postgres.snapshots import under
 from seeder.sql.guard import SafeQuery
 
 #: The line break ends a comment that the query may end with.
 CREATE_COPY = "create materialized view {copy} as\n{query}\nwith no data"
 
+#: As it is now: under the snapshot of a moment before, a SELECT would see a copy that was dropped since, too.
 COPY_OID = """
-select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relname = %(name)s
+select there.oid
+from (select to_regclass(format('%%I.%%I', %(schema)s::text, %(name)s::text))::oid) as there (oid)
+where there.oid is not null
 """
 
 #: What the functions that the query and the indexes call look up is looked up as a manifest's names are.
@@ -50,15 +53,32 @@ class Built:
     total_bytes: int
 
 
-def build(session: Session, old: Matview, query: SafeQuery | None, policy: Policy) -> Built:
+def build(
+    session: Session, old: Matview, query: SafeQuery | None, policy: Policy, snapshot: str | None = None
+) -> Built:
     """Build the copy of `old`, of the manifest's query or, without one, of its own definition; committed.
+
+    With a snapshot its rows are what that one sees. What is on the old one is read before, in a transaction
+    of its own: that snapshot may be older than the old one, or than what has been put on it.
 
     Raises ManifestError or TemporaryError, and then nothing is left of it. What is on top of the old one and
     can't be kept on the new columns is refused before the rows are computed.
     """
-    with _expecting(old, query) as model, session.transaction():
-        pair = _copy_without_rows(session, old, query, policy, model)
-        return _filled(session, pair, policy)
+    with _expecting(old, query) as model:
+        with session.transaction():
+            pair = _copy_without_rows(session, old, query, policy, model)
+            if snapshot is None:
+                return _filled(session, pair, policy)
+        try:
+            with under(session, snapshot), session.transaction():
+                session.run_text(pair.role)
+                return _filled(session, pair, policy)
+        except BaseException:
+            if not session.closed:
+                # The next run finds it.
+                with suppress(SeederError, psycopg2.Error):
+                    discard(session, pair.copy.oid, policy.set_role)
+            raise
 
 
 def try_build(session: Session, old: Matview, query: SafeQuery, policy: Policy) -> None:

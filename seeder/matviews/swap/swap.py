@@ -45,8 +45,11 @@ def swap(
     comment: Comment,
     policy: Policy,
     before_exchange: BeforeExchange,
+    *,
+    snapshot: str | None = None,
 ) -> Built:
-    """Exchange the matview for a copy of the query, or without one of its own definition.
+    """Exchange the matview for a copy of the query, or without one of its own definition; where a snapshot is
+    given, with the rows that this one sees.
 
     Raises ManifestError or TemporaryError; then the old one is in service as it was, and no copy is left.
     """
@@ -54,7 +57,7 @@ def swap(
         old, on_top = _look(session, matview, oid)
         if new := {one.name for one in on_top} - held:
             raise MatviewChanged(table_name=str(matview), what=f"{min(map(str, new))} was made on it")
-        built = build(session, old, query, policy)
+        built = build(session, old, query, policy, snapshot)
         try:
             before_exchange(session, built.pair.copy.name.quoted)
             # With the indexes that were made just now.

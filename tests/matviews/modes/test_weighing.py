@@ -13,8 +13,8 @@ from seeder.matviews import RefreshResult, decide, stamp
 from seeder.matviews.modes.cheapest import Why
 from seeder.matviews.modes.costs import Cost, Costs
 from seeder.matviews.modes.method import Method
+from seeder.matviews.result import Outcome
 from seeder.matviews.swap import exchange
-from seeder.matviews.upkeep import Outcome
 
 KEYED = "-- seeder: mode=auto-swap unique=(id)\nselect * from sale"
 
