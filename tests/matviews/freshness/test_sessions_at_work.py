@@ -71,15 +71,39 @@ def test_what_was_written_before_something_long_is_not_called_unchanged(reports:
             assert reports.decision().unchanged, reports.decision()
 
 
-def test_a_statement_that_commits_midway_is_at_work_all_the_time(reports: Reports) -> None:
+@pytest.mark.parametrize("before", ["", f"/* {'x' * 1100} */ "], ids=["short", "cut in pg_stat_activity"])
+def test_a_statement_that_commits_midway_is_at_work_all_the_time(reports: Reports, before: str) -> None:
     reports.report()
     with person(reports) as cursor:
-        long = "insert into sale values (101, 7, 1); commit; select pg_sleep(60)"
+        long = before + "insert into sale values (101, 7, 1); commit; select pg_sleep(60)"
         with at_work(cursor, long):
             pause(reports)
             assert reports.refresh().outcome == "refreshed"
 
             assert reports.kinds() == {Kind.BUSY}
+
+
+def test_who_does_not_tell_what_it_does_is_at_work(reports: Reports) -> None:
+    reports.report()
+    with person(reports) as cursor:
+        cursor.execute("set track_activities = off")
+
+        assert reports.kinds() == {Kind.BUSY}
+
+
+def test_a_stranger_that_calls_itself_seeder_is_one_of_the_others(reports: Reports) -> None:
+    reports.report()
+    reports.bench.sql("create role stranger login superuser password 'stranger'")
+    as_seeder = {"username": "stranger", "password": "stranger", "query": {"application_name": "seeder n1"}}
+    try:
+        with person(reports, **as_seeder) as cursor:
+            cursor.execute("begin")
+            cursor.execute("select 1")
+            pause(reports)
+
+            assert reports.kinds() == {Kind.BUSY}
+    finally:
+        reports.bench.sql("drop role stranger")
 
 
 def test_a_procedure_that_commits_midway_is_noticed(reports: Reports) -> None:
