@@ -221,7 +221,7 @@ class History:
         self.told.append("dumped and restored")
 
     def kill_a_backend(self) -> None:
-        self.finish()
+        self._settle()
         url = plain(self.reports.bench.platform.url)
         victim, witness = psycopg2.connect(url), psycopg2.connect(url)
         os.kill(victim.info.backend_pid, signal.SIGKILL)
@@ -232,11 +232,17 @@ class History:
         self._back("a backend was killed")
 
     def restart(self) -> None:
-        self.finish()
+        self._settle()
         pid = self.server.pid
         os.kill(pid, self.chance.choice([signal.SIGINT, signal.SIGQUIT]))
         assert gone(pid, within=30)
         self._back("restarted")
+
+    def _settle(self) -> None:
+        """Before the server goes. Without a checkpoint it replays all histories since the last one, which
+        took more than half a minute after 70."""
+        self.finish()
+        self.reports.bench.sql("checkpoint")
 
     def _back(self, what: str) -> None:
         self.reports.bench.platform.close()
