@@ -78,7 +78,7 @@ test: env ## Run all tests, quick ones first (COVERAGE=yes: and count lines)
 test-fast: env ## Run the tests that start no server and no process
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -m fast --hypothesis-profile fast -p no:schemathesis \
 		--ignore tests/web/test_schemathesis.py $(addprefix --ignore tests/,browser embedded supervision workers) \
-		--numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+		--numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: env ## Fuzz the guard for half a minute (FUZZ_SECONDS) with atheris

@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 from support.contract import Platform, platform_on
 from support.emptied import fresh_broker, fresh_database
-from support.fast import is_fast, no_process
+from support.fast import is_fast, no_process, none_is_fast
 from support.homes import new_home, serving
 
 from seeder import logs
@@ -49,6 +49,12 @@ def pytest_configure() -> None:
     """As every entry point does. A logger keeps to the configuration in which it was used first, so a test
     that reads what is logged would else depend on those before it."""
     logs.configure()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What can't hold a fast test isn't imported where only those are wanted."""
+    wanted = config.option.markexpr == "fast" and collection_path.name.startswith("test_")
+    return True if wanted and none_is_fast(collection_path, Path(__file__).parent) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

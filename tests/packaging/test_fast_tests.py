@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.contract import Platform
+from support.fast import none_is_fast
 from support.homes import new_home, serving
 
 from seeder.embedded import servers
@@ -59,3 +60,26 @@ def test_a_fast_test_that_starts_a_process_fails(request: pytest.FixtureRequest,
     assert request.node.get_closest_marker("fast")
     with pytest.raises(pytest.fail.Exception, match="a fast test starts a process"):
         servers.start(tmp_path / "home", with_postgres=False)
+
+
+def test_no_file_with_a_fast_test_is_passed_over_unread(request: pytest.FixtureRequest) -> None:
+    root = Path(__file__).parents[1]
+    fast = {item.path for item in request.session.items if item.get_closest_marker("fast")}
+    assert [path for path in sorted(fast) if none_is_fast(path, root)] == []
+
+
+def test_a_file_whose_tests_all_ask_for_a_server_is_passed_over(tmp_path: Path) -> None:
+    def of(*tests: str) -> bool:
+        (tmp_path / "test_it.py").write_text("import pytest\n" + "\n".join(tests))
+        (tmp_path / "conftest.py").write_text(
+            "import pytest\n@pytest.fixture\ndef server():\n    yield serving(1)\n"
+            "@pytest.fixture\ndef client(server):\n    return server\n"
+        )
+        return none_is_fast(tmp_path / "test_it.py", tmp_path)
+
+    server, plain = "def test_a(client, tmp_path):\n    pass", "def test_b(tmp_path):\n    pass"
+    assert of(server)
+    assert not of(server, plain)
+    assert of(server, "@pytest.mark.slow\n" + plain)
+    assert of("pytestmark = pytest.mark.slow", plain)
+    assert not of("one = 1")

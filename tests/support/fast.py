@@ -1,10 +1,12 @@
 """Fast tests need neither a server nor a process: which ones that are, and what stops others."""
 
+import ast
 import inspect
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -51,6 +53,54 @@ def names_of(function: Callable[..., Any]) -> frozenset[str]:
 def _names_in(code: CodeType) -> set[str]:
     inner = (one for one in code.co_consts if inspect.iscode(one))
     return set(code.co_names).union(*map(_names_in, inner))
+
+
+def none_is_fast(path: Path, root: Path) -> bool:
+    """Whether no test of that file is, told from its text and that of the conftest.py files down to it.
+
+    To import all files that can be told like this took most of the time of the fast tests. A file of which
+    it can't be told is imported.
+    """
+    folders = [folder for folder in (*reversed(path.parents), path) if folder.is_relative_to(root)]
+    texts = [folder if folder == path else folder / "conftest.py" for folder in folders]
+    functions = [one for text in texts if text.exists() for one in _functions_of(text)]
+    fixtures = {one.name: one for one in functions if any("fixture" in words for words in _marks(one))}
+    module = ast.parse(path.read_text())
+    if any(
+        isinstance(one, ast.Assign) and ast.unparse(one) == "pytestmark = pytest.mark.slow"
+        for one in module.body
+    ):
+        return True
+    tests = [one for one in _functions_of(path) if one.name.startswith("test_")]
+    return bool(tests) and all(
+        any(words == "pytest.mark.slow" for words in _marks(one))
+        or _asks_for_a_start(one, fixtures, frozenset())
+        for one in tests
+    )
+
+
+def _asks_for_a_start(
+    function: ast.FunctionDef, fixtures: dict[str, ast.FunctionDef], known: frozenset[str]
+) -> bool:
+    """Whether one of its fixtures starts something, or one of theirs."""
+    asked = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)} & fixtures.keys() - known
+    return any(
+        STARTERS & _names_read(fixtures[name]) or _asks_for_a_start(fixtures[name], fixtures, known | {name})
+        for name in asked
+    )
+
+
+def _functions_of(path: Path) -> list[ast.FunctionDef]:
+    return [one for one in ast.parse(path.read_text()).body if isinstance(one, ast.FunctionDef)]
+
+
+def _marks(function: ast.FunctionDef) -> list[str]:
+    return [ast.unparse(one) for one in function.decorator_list]
+
+
+def _names_read(function: ast.FunctionDef) -> set[str]:
+    read = (one for one in ast.walk(function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load))
+    return {one.id for one in read}
 
 
 @contextmanager
