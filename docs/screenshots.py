@@ -40,6 +40,7 @@ SHORT = {"viewport": {"width": 1280, "height": 640}}
 PICTURES_OF_ORDER = [
     ("order-not-run", "/", SHORT),
     ("order-waiting", "/jobs/record_holders", {"viewport": {"width": 1280, "height": 340}}),
+    ("graph", "/graph?table=airport_weeks", {"viewport": {"width": 1280, "height": 640}}),
 ]
 
 
@@ -60,6 +61,8 @@ def main(link: str, which: str = "") -> None:
             if name == "night":
                 page.get_by_role("table").get_by_role("link").first.click()
                 page.locator("#night-timeline").wait_for()
+            elif name == "graph":
+                page.locator(".graph svg").wait_for()
             else:
                 page.locator("#live[data-state=on]").wait_for()
             page.screenshot(path=IMAGES / f"{name}.png")

@@ -35,6 +35,7 @@ PAGES = [
     "/jobs/off",
     "/jobs/new",
     "/frozen",
+    "/graph",
     "/nights",
     "/nights?all=yes",
     "/nights/{seeding}",
@@ -68,6 +69,7 @@ def night(world: World, worker: Worker) -> Iterator[dict[str, str]]:
     ended(world, table_name="fine")
     for table in ("seeder_run_history set errors", "seeder_job_status set last_errors"):
         world.sql(f"update reporting.{table} = %s where table_name = 'hostile_3'", HOSTILE[3])
+    world.custom("reads_fine", "select * from fine", agency="south", agency_id=2, report="Reads Fine")
     world.custom("off", agency="south", agency_id=2, report="Switched off", enabled=False)
     world.custom("new", agency="south", agency_id=2, report="Never run")
     world.custom("held", "select public.gate('held') as one", agency="south", agency_id=2, report="At work")

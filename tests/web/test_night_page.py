@@ -93,6 +93,43 @@ def test_a_night_says_how_it_went_and_what_held_its_end_back(platform: Platform,
     assert slowest == ["late", "a", "b"]
 
 
+def test_the_chain_that_decided_the_end_is_named_and_marked(platform: Platform, client: TestClient) -> None:
+    night = "20261124T0200Z"
+    for number, (name, query) in enumerate(
+        {
+            "first": "select 1 as one",
+            "quick": "select 1 as one",
+            "second": "select * from first cross join quick as q(two)",
+            "last": "select * from second",
+            "alone": "select 1 as one",
+            # Its source ended after it had begun, so it didn't wait for it.
+            "earlier": "select * from last",
+        }.items(),
+        start=1,
+    ):
+        platform.custom(number, table_name=name, query=query)
+    recorded(
+        platform, night, ("first", 1, 40, None), ("quick", 1, 5, None), ("second", 41, 60, None),
+        ("last", 62, 100, None), ("alone", 1, 90, None), ("earlier", 3, 9, None),
+    )  # fmt: skip
+    html = get(client, f"/nights/{night}")
+    assert (
+        "A chain of 3 that read each other decided when it ended: first, second, last. Their own time is "
+        "1 min 36 s of its 1 min 40 s."
+    ) in words(html, "night-facts")
+    marked = re.findall(r'<g class="success critical"><title>(\w+) ', html)
+    assert sorted(marked) == ["first", "last", "second"]
+    assert "the chain that decided the end (outlined)" in html
+
+
+def test_without_an_order_no_chain_is_told_of(platform: Platform, client: TestClient) -> None:
+    for number, name in enumerate(("one", "other"), start=1):
+        platform.custom(number, table_name=name)
+    recorded(platform, "20261124T0200Z", ("one", 1, 40, None), ("other", 1, 5, None))
+    html = get(client, "/nights/20261124T0200Z")
+    assert "chain" not in html
+
+
 def test_a_night_that_ended_in_step_had_nobody_to_blame(platform: Platform, client: TestClient) -> None:
     recorded(platform, "20261124T0200Z", ("a", 0, 100, None), ("b", 0, 100.4, None))
     told = words(get(client, "/nights/20261124T0200Z"), "night-facts")

@@ -3,11 +3,13 @@
 Neither question waits for a lock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seeder.matviews.insight.facts import BRIEFLY
 from seeder.postgres.relation_kinds import kind_of_relation
 from seeder.postgres.session import Session
+from seeder.sql.names import MatviewName
 
 #: Views are looked through: what they read is what the matview reads.
 SOURCES = """
@@ -50,6 +52,32 @@ order by n.nspname, c.relname, reached.depth, through
 limit {most}
 """
 
+#: Of many matviews what each reads, views looked through and left out.
+LEAVES = """
+with recursive asked (number, oid) as (
+    select given.number, c.oid
+    from unnest(cast(%(schemas)s as name[]), cast(%(names)s as name[]))
+         with ordinality as given (schema, name, number)
+    join pg_namespace n on n.nspname = given.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = given.name and c.relkind = 'm'
+), reached (number, oid, depth) as (
+    select number, oid, 0 from asked
+  union
+    select reached.number, d.refobjid, reached.depth + 1
+    from reached
+    join pg_class reader on reader.oid = reached.oid and (reached.depth = 0 or reader.relkind = 'v')
+    join pg_rewrite r on r.ev_class = reached.oid
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    where d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class and reached.depth < {deepest}
+)
+select distinct reached.number, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind
+from reached
+join pg_class c using (oid)
+join pg_namespace n on n.oid = c.relnamespace
+where reached.depth > 0 and c.relkind <> 'v'
+order by reached.number, schema, name
+"""
+
 #: Views on views on views: deeper than any that was ever seen, and no circle goes on for ever.
 DEEPEST = 12
 
@@ -81,6 +109,16 @@ def sources(session: Session, oid: int) -> list[Relation]:
 def readers(session: Session, oid: int) -> list[Relation]:
     """The views and matviews that read it, by schema and name; at most MOST."""
     return _relations(session, READERS, oid)
+
+
+def leaves(session: Session, matviews: Sequence[MatviewName]) -> dict[MatviewName, list[Relation]]:
+    """What each of these reads that is no view, by schema and name; of those that aren't there nothing."""
+    found: dict[MatviewName, list[Relation]] = {}
+    schemas, names = [one.schema for one in matviews], [one.name for one in matviews]
+    for row in session.rows(BRIEFLY + LEAVES.format(deepest=DEEPEST), schemas=schemas, names=names):
+        relation = Relation(row.schema, row.name, row.kind, None)
+        found.setdefault(matviews[row.number - 1], []).append(relation)
+    return found
 
 
 def _relations(session: Session, reached: str, oid: int) -> list[Relation]:

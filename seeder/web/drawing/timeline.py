@@ -1,8 +1,8 @@
 """The timeline of a night: a bar for each run, and above the bars the number of runs at work."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from seeder.history import Standing
@@ -53,6 +53,8 @@ class Box:
     label: str = ""
     #: Where such a run usually ends: inside the bar of a slow one, behind that of a quick one.
     usual: float | None = None
+    #: Whether it is of the chain that decided the end.
+    critical: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,21 @@ class Timeline:
     left_out: int
 
     @property
+    def has_chain(self) -> bool:
+        return any(box.critical for box in self.boxes)
+
+    @property
     def marked(self) -> bool:
         """Whether any run took noticeably longer, or less long, than usual."""
         return any(box.usual is not None for box in self.boxes)
 
 
-def timeline(night: Night) -> Timeline:
+def timeline(night: Night, critical: Collection[str] = ()) -> Timeline:
+    """``critical``: the run_ids of the chain that decided the end, which is marked."""
     across = Scale(0, max(night.seconds, 1.0), WIDTH)
     lane_height = min(max(LANES_HEIGHT / max(night.lane_count, 1), THINNEST), THICKEST)
     shown_lanes = min(night.lane_count, MOST_LANES)
-    single = _single(night.bars)
+    single = _single(night.bars, critical)
     free = _free_until(night)
     boxes: list[Box] = []
     rest: dict[int, list[Bar]] = defaultdict(list)
@@ -93,7 +100,8 @@ def timeline(night: Night) -> Timeline:
         if lane >= shown_lanes:
             left_out += 1
         elif number in single:
-            boxes.append(_box(bar, lane, lane_height, across, free[number]))
+            box = _box(bar, lane, lane_height, across, free[number])
+            boxes.append(replace(box, critical=bar.run.run_id in critical))
         else:
             rest[lane].append(bar)
     together = [box for lane, bars in rest.items() for box in _together(bars, lane, lane_height, across)]
@@ -115,10 +123,10 @@ def timeline(night: Night) -> Timeline:
     )
 
 
-def _single(bars: Sequence[Bar]) -> set[int]:
-    def order(number: int) -> tuple[bool, float]:
+def _single(bars: Sequence[Bar], critical: Collection[str]) -> set[int]:
+    def order(number: int) -> tuple[bool, bool, float]:
         bar = bars[number]
-        return bar.run.status == RunStatus.SUCCESS, -bar.seconds
+        return bar.run.run_id not in critical, bar.run.status == RunStatus.SUCCESS, -bar.seconds
 
     return set(sorted(range(len(bars)), key=order)[:MOST_BARS])
 

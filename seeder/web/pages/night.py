@@ -11,10 +11,13 @@ from seeder.history import Standing
 from seeder.history.nights import STEPS, NightRun
 from seeder.history.pages import SeedingCounts
 from seeder.models import RunStatus
+from seeder.monitoring import Snapshot
+from seeder.monitoring.critical_chain import critical_chain
 from seeder.monitoring.night import Bar, Night, night_of
 from seeder.run_ids import is_scheduled, seeding_moment
 from seeder.web.api.answers import Asked, Text
 from seeder.web.drawing.timeline import Timeline, timeline
+from seeder.web.pages.reads import reads_of
 from seeder.web.pages.rendering import page, piece
 from seeder.web.services import Services, services
 from seeder.wording import brief, duration, number
@@ -33,6 +36,8 @@ NEAR = 200
 #: Rows of the tables beside a timeline.
 SLOWEST = 20
 FAILED = 100
+#: Of a long chain so many are named.
+CHAIN = 12
 #: Tables in a sentence.
 NOT_RUN = 12
 
@@ -131,7 +136,7 @@ async def night(request: Request, seeding_id: SeedingId, asked: Annotated[NightA
     here = services(request)
     snapshot = await here.live.fresh()
     usual = {one.job.table_name: one.usual for one in snapshot.jobs}
-    view = await here.read(_viewed, here, seeding_id, usual, snapshot.clock.now)
+    view = await here.read(_viewed, here, seeding_id, usual, snapshot)
     if view is None:
         raise HTTPException(
             404, f"There is no seeding {seeding_id}; /nights lists those that the history still has."
@@ -154,24 +159,26 @@ def _listed(here: Services, asked: NightsAsked) -> NightList:
 
 
 def _viewed(
-    here: Services, seeding_id: str, usual: dict[str, float | None], now: datetime
+    here: Services, seeding_id: str, usual: dict[str, float | None], snapshot: Snapshot
 ) -> NightView | None:
     runs = here.nights.runs(seeding_id)
     # What wasn't done took no time.
     done = [run for run in runs if run.standing is not Standing.NOT_RUN]
-    found = night_of(done or runs, usual, max(now, datetime.now(UTC)))
+    found = night_of(done or runs, usual, max(snapshot.clock.now, datetime.now(UTC)))
     if found is None:
         return None
     failed = [bar for bar in found.bars if bar.run.standing is Standing.ERROR]
     earlier, later = _neighbours(here, seeding_id)
+    # While it goes on nothing is decided, and its page is asked for all the time.
+    chain = critical_chain(found.bars, reads_of(here, snapshot).graph) if found.ended else []
     return NightView(
         seeding_id,
         is_scheduled(seeding_id),
         seeding_moment(seeding_id),
         found,
-        timeline(found),
+        timeline(found, {bar.run.run_id for bar in chain}),
         {standing: sum(run.standing is standing for run in runs) for standing in Standing},
-        list(_sentences(found)),
+        [*_sentences(found), *_told_of(chain, found)],
         sorted(found.bars, key=lambda bar: -bar.seconds)[:SLOWEST],
         sorted(failed, key=lambda bar: bar.start)[:FAILED],
         len(failed),
@@ -238,6 +245,22 @@ def _sentences(found: Night) -> list[str]:
     elif tail.slack_seconds >= 1 and found.lane_count > 1:
         told.append(f"For the last {brief(tail.slack_seconds)} at most half as many were at work.")
     return told
+
+
+def _told_of(chain: Sequence[Bar], found: Night) -> list[str]:
+    """What the chain was that decided the end."""
+    if not chain:
+        return []
+    names = [bar.run.table_name for bar in chain]
+    if len(names) > CHAIN:
+        left_out = len(names) - CHAIN
+        names = [*names[: CHAIN // 2], f"{number(left_out)} more", *names[-CHAIN // 2 :]]
+    took = brief(sum(bar.seconds for bar in chain))
+    words = (
+        f"A chain of {number(len(chain))} that read each other decided when it ended: {', '.join(names)}. "
+        f"Their own time is {took} of its {brief(found.seconds)}."
+    )
+    return [words]
 
 
 def _usually(bar: Bar) -> str:
