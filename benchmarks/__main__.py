@@ -16,6 +16,7 @@ from benchmarks import costs, fan_out, load, makespan, modes, readers, real, tin
 from benchmarks.arena import Arena, BenchmarkFailed, arena
 from benchmarks.measuring import DEFAULT_POOL, Say, count, measure
 from benchmarks.printing import machine, show, show_machine
+from seeder import logs
 from seeder.errors import UserError
 
 REPETITIONS = {"tiny": 7, "real": 5}
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["web"]:
         return web.main(given[1:])
+    # What seeder logs in this process mustn't get between the results.
+    logs.configure()
     asked = _parser().parse_args(given)
     out = Console(stderr=asked.json, width=WIDTH)
     try:
