@@ -36,7 +36,8 @@ def run(caplog: pytest.LogCaptureFixture) -> Callable[[str, Exception], list[log
     """Run a task that raises the error, as a worker does, and return the records that Celery let through."""
     app = Celery(set_as_current=False, broker="memory://")
 
-    @app.task(name="a.task", bind=True, throws=(SeederError,))
+    # Not shared: else each app that is made later in this process would get it, once from each test.
+    @app.task(name="a.task", bind=True, throws=(SeederError,), shared=False)
     def task(_self: Task, error: Exception) -> None:
         raise error
 
