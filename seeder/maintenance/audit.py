@@ -30,13 +30,14 @@ from seeder.matviews.freshness.audit import (
     confirm,
     trust,
 )
-from seeder.matviews.freshness.unchanged import Decision, decisions
+from seeder.matviews.freshness.unchanged import Decision
 from seeder.matviews.freshness.why import Kind
-from seeder.postgres.failures import judged, one_line
+from seeder.postgres.failures import judged
 from seeder.run_ids import seeding_of
 from seeder.seedings.fan_out import Seeding, seed
 from seeder.seedings.overdue import DueTicks
 from seeder.seedings.planning import Selection, scheduled_seeding_id, select
+from seeder.seedings.skipping import decisions_in
 
 log = structlog.get_logger(__name__)
 
@@ -141,11 +142,12 @@ def audit_night(app: Celery, equipment: Equipment) -> dict[str, int]:
 def trust_again(equipment: Equipment, table_name: str) -> bool:
     """Have a table's report skipped again; False where nobody distrusts it.
 
-    Raises UnknownTable; MatviewBusy while its run is at work; psycopg2.Error.
+    Raises UnknownTable; DatabaseUnreachable; MatviewBusy while its run is at work; psycopg2.Error.
     """
     cases = list(_cases(equipment, Selection(table_name=table_name)))
     lifted = False
     for case in cases:
+        equipment.databases.verify(case.manifest.database_id)
         with equipment.databases.session(case.manifest.database_id) as session:
             lifted |= trust(session, case)
     return lifted
@@ -164,15 +166,8 @@ def _cases(equipment: Equipment, selection: Selection) -> Iterator[Case]:
             continue
         if policy.skip_unchanged or selection.table_name is not None:
             by_database.setdefault(manifest.database_id, []).append((manifest, policy))
-    search_path = policy_of(equipment.settings).limits.search_path
     for database_id, asked in by_database.items():
-        try:
-            with equipment.databases.session(database_id) as session:
-                decided = decisions(session, asked, search_path)
-        except psycopg2.Error as error:
-            reason = equipment.databases.scrubbed(one_line(error))
-            log.warning("the reports of a database can't be audited", database_id=database_id, reason=reason)
-            continue
+        decided = decisions_in(equipment, database_id, asked)
         for manifest, policy in asked:
             yield Case(manifest, policy, decided.get(manifest.identity, Decision(None)))
 

@@ -72,6 +72,7 @@ def _that_may_be_skipped(
 def decisions_in(
     equipment: Equipment, database_id: int | None, asked: Sequence[tuple[Manifest, Policy]]
 ) -> dict[str, Decision]:
+    """By identity, of manifests of one database; of one that can't be asked nothing."""
     search_path = policy_of(equipment.settings).limits.search_path
     try:
         with equipment.databases.session(database_id) as session:
@@ -79,6 +80,8 @@ def decisions_in(
     except (DatabaseUnreachable, psycopg2.Error) as error:
         reason = equipment.databases.scrubbed(one_line(error))
         log.warning(
-            "what is unchanged can't be asked; all of it is refreshed", database_id=database_id, reason=reason
+            "what is unchanged can't be asked, so nothing there counts as unchanged",
+            database_id=database_id,
+            reason=reason,
         )
         return {}

@@ -13,7 +13,7 @@ from support.stillness import Reports
 from support.workbench import Bench
 
 from seeder.broker.queues import REFRESH_QUEUE, RUN_PRIORITIES
-from seeder.errors import ManifestError, MatviewBusy, UnknownTable
+from seeder.errors import DatabaseUnreachable, ManifestError, MatviewBusy, UnknownTable
 from seeder.maintenance.audit import Audit, audit, audit_night, refresh_wrong, trust_again
 from seeder.matviews import stamp
 from seeder.matviews.freshness import audit as freshness
@@ -287,3 +287,16 @@ def test_an_audit_comes_after_all_refreshes_and_keeps_no_sweep_waiting(night: Ni
     with night.app.connection_for_read() as connection, connection.channel() as channel:
         last = channel._q_for_pri(REFRESH_QUEUE, RUN_PRIORITIES[-1])
         assert channel.client.llen(last) == 1
+
+
+def test_a_report_whose_database_is_down_is_unknown_and_not_all_right(
+    platform: Platform, broker_url: str
+) -> None:
+    nowhere = {7: "postgresql://nobody@127.0.0.1:1/nothing"}
+    night = Night(platform, broker_url, skip_unchanged="true", databases=nowhere)  # type: ignore[arg-type]
+    platform.custom(1, table_name="away", query=SALES, database_id=7)
+    done = audited(night, table_name="away")
+    assert verdicts(done) == {"away": Verdict.UNKNOWN}
+    with pytest.raises(DatabaseUnreachable, match="Database 7"):
+        trust_again(night.equipment, "away")
+    night.close()

@@ -115,7 +115,7 @@ def _viewed(here: Services, snapshot: Snapshot, asked: GraphAsked) -> View:
         reads,
         read_by,
         drawn({key: node.name for key, node in nodes.items()}, edges) if drawable else None,
-        alone=0 if asked.table else len(jobs.keys() - linked) if _is_all(asked) else 0,
+        alone=len(jobs.keys() - linked) if _is_all(asked) else 0,
         around=asked.table or asked.agency or asked.seeding,
     )
 
